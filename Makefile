@@ -1,0 +1,54 @@
+# Two commands do all set-up on a fresh machine with python3 (3.11 or newer): make demo, make test.
+
+# The first interpreter that runs and is new enough; PYTHON=… chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format requirements clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/run ## Run the exporter on an embedded simulator of the API: http://127.0.0.1:10058
+	@$(BIN)/python -m exporter demo $(ARGS)
+
+test: $(VENV)/dev ## Run all tests (ARGS=… is passed to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/dev ## Mend what the style checks can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed requirements
+	$(BIN)/uv pip compile $(UV_ARGS) pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile $(UV_ARGS) pyproject.toml --group dev -o requirements/dev.txt
+
+UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
+
+clean: ## Remove everything that was set up
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed (Debian: apt install python3-venv); PYTHON=… names one." >&2; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: requirements/run.txt | $(BIN)/python
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+	@$(PIP) install --require-hashes -r $<
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@ $(VENV)/run

@@ -1,0 +1,130 @@
+"""How options are read: flags first, then the environment, then the configuration file, then defaults.
+
+What is wrong ends in a ConfigurationError whose lines name the option, what it was given and what it takes.
+"""
+
+import contextlib
+import difflib
+import os
+import re
+from argparse import ArgumentParser, HelpFormatter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, NoReturn, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
+
+from exporter.errors import ConfigurationError
+from exporter.options import Option, options
+
+S = TypeVar("S", bound=BaseSettings)
+
+# Kubernetes gives these to every pod beside a Service that is called sms-exporter.
+_SERVICE_LINK: Final = re.compile(r"SMS_EXPORTER_(SERVICE_(HOST|PORT)|PORT)(_.*)?")
+_SHOWN: Final = 60
+
+
+def load_settings(tree: type[S], argv: Sequence[str], *, prog: str, description: str, epilog: str = "") -> S:
+    """Read the options of `tree`. `--help` prints them and raises SystemExit; `prog` is the command's name.
+
+    Raises ConfigurationError.
+    """
+    known = tuple(options(tree))
+    _check_environment(os.environ, known, tree.model_config.get("env_prefix", ""))
+    parser = _Parser(prog=prog, usage="%(prog)s [OPTION ...]", description=description, epilog=epilog, allow_abbrev=False, known=known)
+    with explained(tree):
+        flags: CliSettingsSource[_Parser] = CliSettingsSource(
+            tree,
+            cli_parse_args=list(argv),
+            root_parser=parser,
+            parse_args_method=_Parser.parse_args,
+            add_argument_method=partial(_add_argument, known={option.flag: option for option in known}),
+            formatter_class=HelpFormatter,
+        )
+        return tree(_cli_settings_source=flags)
+
+
+@contextlib.contextmanager
+def explained(tree: type[BaseSettings]) -> Iterator[None]:
+    """Raise the faults that are found inside as a ConfigurationError, by the names of the tree's options."""
+    known = tuple(options(tree))
+    try:
+        yield
+    except ValidationError as error:
+        raise ConfigurationError(_line(fault, known) for fault in error.errors()) from None
+    except SettingsError as error:
+        raise ConfigurationError([str(error)]) from None
+
+
+class _Parser(ArgumentParser):
+    """A parser that raises what is wrong, and never repeats what may be a secret."""
+
+    def __init__(self, *, known: Sequence[Option] = (), **kwargs: Any) -> None:  # noqa: ANN401 - argparse's own
+        super().__init__(**kwargs)
+        self._known = known
+
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]  # noqa: ANN401 - argparse's own
+        """Parse all of `args`; an argument that is no option's is an error that names it."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        for argument in unknown:
+            if argument.startswith("-"):
+                flag = argument.partition("=")[0]
+                raise ConfigurationError([f"{flag}: no such option{self._near(flag)}"])
+        if unknown:
+            raise ConfigurationError(
+                ["an argument that belongs to no option was given: options begin with --"]
+            )
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting."""
+        raise ConfigurationError([re.sub(r"^argument (\S+?)(/\S+|, \S+)?: ", r"\1: ", message)])
+
+    def _near(self, flag: str) -> str:
+        return _nearest(flag, [option.flag for option in self._known]) or "; --help lists them"
+
+
+def _add_argument(target: Any, *names: str, known: Mapping[str, Option], **kwargs: Any) -> Any:  # noqa: ANN401 - argparse's own
+    """Add a flag whose help tells what the option takes and its default as it would be written."""
+    option = known.get(names[-1])
+    if option is None:
+        return None  # a whole group as JSON: no option of ours
+    if option.takes and "metavar" in kwargs:
+        kwargs["metavar"] = option.takes
+    default = f" (default: {option.default})" if option.default not in {"", "false"} else ""
+    kwargs["help"] = f"{option.description}{default}".replace("%", "%%")
+    return target.add_argument(*names, **kwargs)
+
+
+def _check_environment(environ: Mapping[str, str], known: Sequence[Option], prefix: str) -> None:
+    variables = {option.variable for option in known}
+    for name in environ:
+        upper = name.upper()
+        if upper.startswith(prefix) and upper not in variables and not _SERVICE_LINK.fullmatch(upper):
+            raise ConfigurationError([f"{name}: no such option{_nearest(upper, sorted(variables))}"])
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _line(fault: Any, known: Sequence[Option]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """Write one fault that pydantic found as: the option, what it was given, what it takes."""
+    path = [str(part) for part in fault["loc"] if not isinstance(part, int)]
+    options_by_key = {option.key: option for option in known}
+    option = options_by_key.get(".".join(path))
+    message = fault["msg"].removeprefix("Value error, ")
+    if option is None:
+        if fault["type"] == "extra_forbidden":
+            return f"{'.'.join(path)}: no such option{_nearest('.'.join(path), sorted(options_by_key))}"
+        return f"{'.'.join(path)}: {message}" if path and path[-1] not in message else message
+    message = message.removeprefix("Input ")
+    given = "" if option.is_secret else f"given {_shown(fault['input'])}: "
+    return f"{option.flag}: {given}{message}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

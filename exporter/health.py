@@ -1,0 +1,269 @@
+"""The exporter's own metrics: fresh at every scrape, also while the API is down and before the first poll."""
+
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client import exposition as text
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+
+from exporter import __version__
+from exporter.clock import Clock
+from exporter.errors import REASONS, PollError, Throttled
+from exporter.families.family import PREFIX
+from exporter.paging import Listing
+from exporter.refusal import read_http_date
+from exporter.rendering import Syntax
+from exporter.snapshot import Snapshot
+from exporter.target import Poll, Target
+from exporter.transport import Api, Response
+
+SKIPPED: Final = ("duplicate", "invalid")
+"""Why a record of a complete list is not exposed."""
+
+_DURATIONS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class AccountHealth:
+    """Hears of one account's requests and waits, for the counters of `Health`."""
+
+    def __init__(self, metrics: "_Metrics", account: str, clock: Clock) -> None:
+        self._metrics = metrics
+        self._account = account
+        self._clock = clock
+        self.clock_skew: float | None = None
+        self.credentials_expire_at: Callable[[], float | None] = lambda: None
+        """Tells when what the account authenticates with expires; set once that is known."""
+
+    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
+        """Count a request, and compare the API's clock with ours."""
+        self._metrics.requests.labels(self._account, api, code).inc()
+        self._metrics.request_duration.labels(api).observe(seconds)
+        date = response.headers.get("Date") if response and api == "sms" else None
+        if date and (told := read_http_date(date)) is not None:
+            self.clock_skew = self._clock.time() - told
+
+    def retry_waits(self, seconds: float, failure: PollError) -> None:
+        """Count a retry, and the wait before it where the API asked for fewer requests."""
+        self._metrics.retries.labels(self._account).inc()
+        if isinstance(failure, Throttled):
+            self._metrics.throttle_wait.labels(self._account).inc(seconds)
+
+    def throttled(self, seconds: float) -> None:
+        """Count what the exporter's own rate limit made a request wait."""
+        self._metrics.throttle_wait.labels(self._account).inc(seconds)
+
+
+class _Metrics:
+    """What is counted as it happens."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"{PREFIX}exporter_{name}", text, labels, registry=registry)
+
+        self.polls = counter("polls", "Polls that ended.", "account")
+        self.failures = counter("poll_failures", "Polls that failed, by reason.", "account", "reason")
+        self.requests = counter(
+            "api_requests",
+            "Requests sent, by HTTP status; the code error stands for no answer.",
+            "account",
+            "api",
+            "code",
+        )
+        self.retries = counter("api_retries", "Requests tried again after a passing failure.", "account")
+        self.throttle_wait = counter(
+            "api_throttle_wait_seconds",
+            "Time that requests waited because of a rate limit, the API's or our own.",
+            "account",
+        )
+        self.skipped = counter(
+            "skipped_records",
+            "Records left out of complete lists: twice on one page, or without a readable id.",
+            "account",
+            "reason",
+        )
+        self.unknown = counter(
+            "unknown_values",
+            "Values outside the documented enumeration of their field; they count as other.",
+            "field",
+        )
+        self.unreadable = counter(
+            "unreadable_values",
+            "Values of a type that their field cannot have; they are left out.",
+            "field",
+        )
+        self.request_duration = Histogram(
+            f"{PREFIX}exporter_api_request_duration_seconds",
+            "Time from sending a request to its last byte.",
+            ("api",),
+            buckets=_DURATIONS,
+            registry=registry,
+        )
+
+
+class Health:
+    """The exporter's own metrics, of `targets`, on a registry made here."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        clock: Clock,
+        *,
+        revision: str = "unknown",
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self._metrics = _Metrics(self.registry)
+        self._accounts = {target.name: AccountHealth(self._metrics, target.name, clock) for target in targets}
+        for target in targets:
+            self._start_at_zero(target.name)
+        self.registry.register(_TargetCollector(targets, clock, self._accounts))
+        build = Gauge(
+            f"{PREFIX}exporter_build_info",
+            "What was built, and what it runs on.",
+            ("version", "revision", "pythonversion"),
+            registry=self.registry,
+        )
+        build.labels(__version__, revision, platform.python_version()).set(1)
+        self._reloaded = Gauge(
+            f"{PREFIX}exporter_config_last_reload_successful",
+            "Whether the configuration was last read without an error.",
+            registry=self.registry,
+        )
+        self._reloaded_at = Gauge(
+            f"{PREFIX}exporter_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last read without an error.",
+            registry=self.registry,
+        )
+        self._reloaded.set(1)
+        self._reloaded_at.set(clock.time())
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def of(self, account: str) -> AccountHealth:
+        """Give what hears of the requests of `account`."""
+        return self._accounts[account]
+
+    def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
+        """Count a poll and what its list had that is not exposed."""
+        self._metrics.polls.labels(target.name).inc()
+        if poll.error is not None:
+            self._metrics.failures.labels(target.name, poll.error.reason).inc()
+        if listing is None:
+            return
+        self._metrics.skipped.labels(target.name, "duplicate").inc(listing.duplicates)
+        self._metrics.skipped.labels(target.name, "invalid").inc(listing.invalid)
+        for field, count in listing.unreadable.items():
+            self._metrics.unreadable.labels(field).inc(count)
+        for (field, _), count in (target.snapshot.unknown if target.snapshot else {}).items():
+            self._metrics.unknown.labels(field).inc(count)
+
+    def render(self, syntax: Syntax) -> bytes:
+        """Give the exposition of all of it; in OpenMetrics with the line that ends a body."""
+        if syntax == "openmetrics":
+            return bytes(openmetrics.generate_latest(self.registry))  # type: ignore[no-untyped-call]
+        return text.generate_latest(self.registry)
+
+    def _start_at_zero(self, account: str) -> None:
+        """Expose each counter before it first counts, so that `increase()` sees the first time."""
+        self._metrics.polls.labels(account)
+        self._metrics.retries.labels(account)
+        self._metrics.throttle_wait.labels(account)
+        for reason in REASONS:
+            self._metrics.failures.labels(account, reason)
+        for reason in SKIPPED:
+            self._metrics.skipped.labels(account, reason)
+
+
+class _TargetCollector(Collector):
+    """What the targets tell of themselves at the moment of a scrape."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        clock: Clock,
+        accounts: Mapping[str, AccountHealth],
+    ) -> None:
+        self._targets = targets
+        self._clock = clock
+        self._accounts = accounts
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give one family after the other; what is not known has no sample."""
+        now = self._clock.time()
+        info = GaugeMetricFamily(
+            f"{PREFIX}account_info",
+            "What is polled.",
+            labels=("account", "api_region", "endpoint"),
+        )
+        for target in self._targets:
+            api = target.account.api
+            info.add_metric((target.name, api.region or "", api.url), 1)
+        yield info
+
+        def gauge(name: str, text: str, value: Callable[[Target], float | None]) -> GaugeMetricFamily:
+            family = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=("account",))
+            for target in self._targets:
+                if (number := value(target)) is not None:
+                    family.add_metric((target.name,), number)
+            return family
+
+        def shown(value: Callable[[Snapshot], float]) -> Callable[[Target], float | None]:
+            def of(target: Target) -> float | None:
+                snapshot = target.visible(now)
+                return None if snapshot is None else value(snapshot)
+
+            return of
+
+        yield gauge("up", "Whether the account's last poll ended complete.", lambda target: target.up)
+        yield gauge(
+            "last_success_timestamp_seconds",
+            "When the last complete list was read; absent before the first.",
+            lambda target: target.snapshot.read_at if target.snapshot else None,
+        )
+        yield gauge(
+            "poll_interval_seconds",
+            "Time from poll to poll.",
+            lambda target: target.account.poll.interval,
+        )
+        yield gauge(
+            "snapshot_source_servers",
+            "Source servers in the list being served.",
+            shown(lambda snapshot: len(snapshot.servers)),
+        )
+        yield gauge(
+            "api_source_servers",
+            "Source servers in that list by the API's own count.",
+            shown(lambda snapshot: snapshot.count),
+        )
+        yield gauge(
+            "exporter_poll_duration_seconds",
+            "Duration of the last poll.",
+            lambda target: target.last_poll.duration if target.last_poll else None,
+        )
+        yield gauge(
+            "exporter_poll_pages",
+            "Pages asked for in the last poll.",
+            lambda target: target.last_poll.pages if target.last_poll else None,
+        )
+        yield gauge(
+            "exporter_credentials_expiration_timestamp_seconds",
+            "When the token or temporary key in use expires; absent where that is not known.",
+            lambda target: self._accounts[target.name].credentials_expire_at(),
+        )
+        yield gauge(
+            "exporter_api_clock_skew_seconds",
+            "This machine's clock minus the API's, as of its last answer.",
+            lambda target: self._accounts[target.name].clock_skew,
+        )

@@ -1,0 +1,115 @@
+"""The options as a list: what each is called as a flag, a variable and a key, and what it takes."""
+
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ByteSize, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from exporter.quantities import parse_duration, parse_url
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: field `name` of group `group`, which is empty where the option stands alone."""
+
+    prefix: str
+    group: str
+    name: str
+    field: FieldInfo
+    default: str
+    """As it would be written; empty where there is none."""
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag."""
+        return f"--{self.key.replace('_', '-')}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"{self.prefix}{self.key.replace('.', '_')}".upper()
+
+    @property
+    def key(self) -> str:
+        """The path in the configuration file."""
+        return f"{self.group}.{self.name}" if self.group else self.name
+
+    @property
+    def description(self) -> str:
+        """What it is for."""
+        return self.field.description or ""
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value must never be shown."""
+        return SecretStr in _types(self.field.annotation)
+
+    @property
+    def takes(self) -> str:
+        """What its value is, in a word; empty for a switch."""
+        kinds = _types(self.field.annotation)
+        if choices := [
+            choice for kind in kinds for choice in typing.get_args(kind) if isinstance(choice, str)
+        ]:
+            return "|".join(choices)
+        for item in (*self.field.metadata, *_metadata(self.field.annotation)):
+            if word := _BY_READER.get(getattr(item, "func", None)):
+                return word
+        words = (_BY_TYPE.get(typing.get_origin(kind) or kind) for kind in kinds)
+        return next((word for word in words if word is not None), "TEXT")
+
+
+_BY_READER: Final[Mapping[object, str]] = {parse_duration: "DURATION", parse_url: "URL"}
+_BY_TYPE: Final[Mapping[object, str]] = {
+    bool: "",
+    int: "NUMBER",
+    float: "NUMBER",
+    ByteSize: "SIZE",
+    Path: "FILE",
+    SecretStr: "SECRET",
+    tuple: "ADDRESS",
+}
+
+
+def _types(annotation: object) -> tuple[typing.Any, ...]:
+    """Give the alternatives of an annotation, without None and without `Annotated`."""
+    if typing.get_origin(annotation) in {types.UnionType, typing.Union}:
+        return tuple(kind for part in typing.get_args(annotation) for kind in _types(part))
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _types(typing.get_args(annotation)[0])
+    return () if annotation is types.NoneType else (annotation,)
+
+
+def _metadata(annotation: object) -> tuple[typing.Any, ...]:
+    """Give what `Annotated` says inside the alternatives of an annotation."""
+    own = getattr(annotation, "__metadata__", ())
+    return (*own, *(item for part in typing.get_args(annotation) for item in _metadata(part)))
+
+
+def options(settings: type[BaseSettings]) -> Iterator[Option]:
+    """Give all options of a tree, group after group."""
+    prefix = settings.model_config.get("env_prefix", "")
+    for name, field in settings.model_fields.items():
+        if not isinstance(field.default, BaseModel):
+            yield Option(prefix, "", name, field, _written(field.get_default()))
+            continue
+        defaults = field.default.model_dump(mode="json", warnings=False)
+        for inner_name, inner in type(field.default).model_fields.items():
+            yield Option(prefix, name, inner_name, inner, _written(defaults[inner_name]))
+
+
+def _written(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case list() | tuple():
+            return ",".join(map(str, value))
+    return str(value)

@@ -1,0 +1,159 @@
+"""The clock of one account: when its list is read, and what becomes of each reading."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from exporter.client import RetryBudget, SourcesClient
+from exporter.clock import Clock
+from exporter.decoding import Page
+from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
+from exporter.paging import Listing, Pager
+from exporter.snapshot import Snapshot, take
+from exporter.target import Poll, Target
+
+AUTH_BACKOFF: Final = 300.0
+LONGEST_AUTH_BACKOFF: Final = 3600.0
+"""Seconds without a poll after refused credentials, doubled at each refusal in a row up to the longest:
+more than five refusals in a row lock an access key for 300 seconds, and wrong passwords lock a user."""
+
+SECRET_WATCH: Final = 5.0
+"""Seconds from look to look whether the refused secret was changed."""
+
+RETRIES: Final = 20
+"""Retries of a whole poll, over all its pages."""
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+class PollListener(Protocol):
+    """Hears of each poll, after the target has taken it over."""
+
+    async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
+        """Take note; `listing` is the complete list, or None where the poll failed."""
+
+
+class Poller:
+    """Polls one target: at once, then at each interval, counted from the start of the first poll.
+
+    `secret_changed` tells whether a refused secret has been replaced meanwhile, which ends the back-off.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        client: SourcesClient,
+        clock: Clock,
+        listener: PollListener,
+        secret_changed: Callable[[], bool],
+    ) -> None:
+        self._target = target
+        self._client = client
+        self._clock = clock
+        self._listener = listener
+        self._secret_changed = secret_changed
+        self._pages = 0
+        self._refusals = 0
+        self._budget = RetryBudget(RETRIES)
+        api = target.account.api
+        self._pager = Pager(self._page, concurrency=api.concurrency, paging=api.paging)
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        due = self._clock.monotonic()
+        while True:
+            poll = await self.poll()
+            due = self._next_due(due, poll)
+            await self._wait_until(due, poll)
+
+    async def poll(self) -> Poll:
+        """Read the list once; the target has the result before the listener hears of it."""
+        started_at, started = self._clock.time(), self._clock.monotonic()
+        self._pages, self._budget = 0, RetryBudget(RETRIES)
+        listing, error = await self._read()
+        before = self._target.last_poll
+        poll = Poll(started_at, self._clock.monotonic() - started, self._pages, error)
+        self._target.last_poll = poll
+        previous = self._target.snapshot
+        if listing is not None:
+            self._target.snapshot = take(listing, self._target.account, started_at, previous)
+        self._tell_condition(poll, before)
+        if listing is not None:
+            self._tell_changes(self._target.snapshot, previous)
+        try:
+            await self._listener.poll_ended(self._target, poll, listing)
+        except Exception:  # a defect of ours must not end the polling
+            log.exception("a poll could not be published", account=self._target.name)
+        return poll
+
+    async def _read(self) -> tuple[Listing | None, PollError | None]:
+        timeout = self._target.account.poll.timeout
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._pager.read(), None
+        except TimeoutError:
+            return None, RequestTimeout(f"the poll was not complete after {timeout:g} seconds")
+        except PollError as error:
+            return None, error
+        except Exception as error:  # a defect of ours must not end the polling
+            log.exception("a poll met a defect of the exporter", account=self._target.name)
+            return None, BadResponse(f"the list could not be processed: {type(error).__name__}")
+
+    async def _page(self, offset: int, limit: int) -> Page:
+        self._pages += 1
+        return await self._client.page(offset, limit, self._budget)
+
+    def _next_due(self, due: float, poll: Poll) -> float:
+        """Give the next moment of the schedule that is neither past nor within what was asked to wait."""
+        interval = self._target.account.poll.interval
+        earliest = self._clock.monotonic()
+        self._refusals = self._refusals + 1 if isinstance(poll.error, AuthError) else 0
+        if self._refusals:
+            earliest += min(AUTH_BACKOFF * 2 ** (self._refusals - 1), LONGEST_AUTH_BACKOFF)
+        elif poll.error is not None:
+            earliest += poll.error.retry_after or 0.0
+        due += interval
+        if due < earliest:
+            due += interval * -(-(earliest - due) // interval)
+        return due
+
+    async def _wait_until(self, due: float, poll: Poll) -> None:
+        refused = isinstance(poll.error, AuthError)
+        while (rest := due - self._clock.monotonic()) > 0:
+            if refused and self._secret_changed():
+                log.info("the secret was changed: polling again", account=self._target.name)
+                return
+            await self._clock.sleep(min(rest, SECRET_WATCH) if refused else rest)
+
+    def _tell_condition(self, poll: Poll, before: Poll | None) -> None:
+        """Log one line a poll at debug, and one for each change of the account's condition."""
+        account = self._target.name
+        log.debug("poll ended", account=account, duration=round(poll.duration, 3), pages=poll.pages)
+        was = before and before.error and before.error.reason
+        if poll.error is not None:
+            if poll.error.reason != was:
+                log.warning("poll failed", account=account, err=poll.error.message, **poll.error.facts())
+        elif before is None or was is not None:
+            servers = len(self._target.snapshot.servers) if self._target.snapshot else 0
+            log.info("account is up", account=account, servers=servers, pages=poll.pages)
+
+    def _tell_changes(self, snapshot: Snapshot | None, previous: Snapshot | None) -> None:
+        """Log one line for each server that changed state, and for each unknown value that is new."""
+        if snapshot is None:
+            return
+        account = self._target.name
+        for field, value in snapshot.unknown.keys() - (previous.unknown if previous else {}).keys():
+            log.warning(
+                "value is not documented: it counts as other", account=account, field=field, value=value
+            )
+        for transition in snapshot.transitions:
+            log.info(
+                "server changed state",
+                account=account,
+                server_id=transition.server.id,
+                server=transition.server.name,
+                from_state=transition.from_state,
+                to_state=transition.to_state,
+            )

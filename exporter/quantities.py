@@ -1,0 +1,84 @@
+"""The notations of option values: durations, listen addresses and URLs, as Prometheus people write them."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+_LAST_PORT: Final = 65535
+_DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _UNITS))
+
+
+def parse_duration(value: object) -> float:
+    """Read a duration such as `30s`, `5m` or `1h30m` (units y w d h m s ms, in this order) as seconds.
+
+    A number that is no text is taken as seconds: defaults are written so, and never reach a user.
+    Raises ValueError for anything else.
+    """
+    if isinstance(value, float):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if not value or match is None:
+        msg = "write a duration as a number with its unit, such as 30s, 5m or 1h30m"
+        raise ValueError(msg)
+    return sum(int(number) * _UNITS[unit] for unit, number in match.groupdict(default="0").items())
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds as Prometheus does: the inverse of `parse_duration` to the millisecond."""
+    rest = round(seconds * 1000)
+    parts = []
+    for unit, size in _UNITS.items():
+        if unit in "yw":
+            continue
+        number, rest = divmod(rest, round(size * 1000))
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts) or "0s"
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
+"""Seconds, written as a Prometheus duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where the web server listens; `host` None is every interface of the machine."""
+
+    host: str | None
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if self.host and ":" in self.host else self.host or ""
+        return f"{host}:{self.port}"
+
+
+def parse_listen_address(value: str) -> ListenAddress:
+    """Read `host:port`, `:port` or `[v6]:port`. Raises ValueError for anything else."""
+    host, colon, port = value.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if (
+        not colon
+        or (":" in host and not bracketed)
+        or not re.fullmatch(r"[0-9]{1,5}", port)
+        or int(port) > _LAST_PORT
+    ):
+        msg = "write an address as HOST:PORT, :PORT for every interface, or [IPV6]:PORT"
+        raise ValueError(msg)
+    return ListenAddress((host[1:-1] if bracketed else host) or None, int(port))
+
+
+def parse_url(value: object) -> str:
+    """Read an http or https base URL; a final slash is dropped. Raises ValueError for anything else."""
+    url = urlsplit(value) if isinstance(value, str) else None
+    if url is None or url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+        msg = "write a URL as https://HOST[:PORT][/PATH]"
+        raise ValueError(msg)
+    return url.geturl().rstrip("/")
+
+
+Url = Annotated[str, BeforeValidator(parse_url)]
+"""An http or https base URL without a final slash."""

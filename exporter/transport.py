@@ -1,0 +1,163 @@
+"""One request over HTTP, bounded in time and size, whose every failure is a `PollError`."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+import aiohttp
+from yarl import URL
+
+from exporter import __version__
+from exporter.clock import Clock
+from exporter.errors import BadResponse, ConnectionFailed, RequestTimeout, TlsFailed
+
+Api = Literal["sms", "iam", "metadata"]
+"""Which service a request goes to; a label of the request metrics."""
+
+NO_ANSWER: Final = "error"
+"""Stands for the status where no whole answer came."""
+
+_CHUNK: Final = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose URL is final: its bytes are the ones that a signature covers."""
+
+    method: str
+    url: URL
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole response. Header names are case-insensitive."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one request: seconds to connect, seconds of silence, bytes of body (decompressed)."""
+
+    connect_timeout: float
+    read_timeout: float
+    max_response_size: int
+
+
+class Observer(Protocol):
+    """Hears of every request that was sent."""
+
+    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
+        """`code` is the HTTP status, or NO_ANSWER; `seconds` is from sending to the last byte."""
+
+
+class Transport:
+    """Sends requests to one API.
+
+    Redirects are not followed: what authenticates the request must not travel to another host.
+    `proxy` is the URL of an outbound proxy; without it the session decides.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        api: Api,
+        limits: Limits,
+        clock: Clock,
+        observer: Observer,
+        *,
+        proxy: str | None = None,
+    ) -> None:
+        self._session = session
+        self._api: Api = api
+        self._limits = limits
+        self._clock = clock
+        self._observer = observer
+        self._proxy = proxy
+
+    async def send(self, request: Request) -> Response:
+        """Give the response, whatever its status but a redirect.
+
+        Raises ConnectionFailed, TlsFailed, RequestTimeout, or BadResponse for a redirect and for a
+        body over the size limit.
+        """
+        started = self._clock.monotonic()
+        response: Response | None = None
+        code = NO_ANSWER
+        try:
+            response = await self._exchange(request)
+            code = str(response.status)
+        finally:
+            self._observer.request_ended(self._api, code, self._clock.monotonic() - started, response)
+        if 300 <= response.status < 400:  # noqa: PLR2004 - the class of redirects
+            raise BadResponse(
+                f"{request.url.host} answered {response.status}, a redirect to "
+                f"{_host_of(response.headers.get('Location', ''))}; redirects are refused",
+                status=response.status,
+                request_id=response.headers.get("X-Request-Id"),
+            )
+        return response
+
+    async def _exchange(self, request: Request) -> Response:
+        host = request.url.host
+        try:
+            async with self._session.request(
+                request.method,
+                request.url,
+                headers={"User-Agent": f"huaweicloud-sms-exporter/{__version__}", **request.headers},
+                data=request.body or None,
+                allow_redirects=False,
+                proxy=self._proxy,
+                timeout=aiohttp.ClientTimeout(
+                    total=None,
+                    sock_connect=self._limits.connect_timeout,
+                    sock_read=self._limits.read_timeout,
+                ),
+            ) as response:
+                body = await self._read(response)
+                return Response(response.status, response.headers, body)
+        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
+            raise RequestTimeout(f"{host} did not answer in time") from error
+        except (
+            aiohttp.ClientConnectorCertificateError,
+            aiohttp.ClientConnectorSSLError,
+            ssl.SSLError,
+        ) as error:
+            raise TlsFailed(f"the connection to {host} is not trusted: {error}") from error
+        except aiohttp.ClientPayloadError as error:
+            raise ConnectionFailed(f"{host} broke off in the middle of a response") from error
+        except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
+            raise BadResponse(f"{host} answered what is not HTTP: {type(error).__name__}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ConnectionFailed(f"no connection to {host}: {error}") from error
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            body += chunk
+            if len(body) > self._limits.max_response_size:
+                raise BadResponse(
+                    f"{response.url.host} sent more than {self._limits.max_response_size} bytes",
+                    status=response.status,
+                    advice="raise api.max-response-size if the API really sends that much",
+                )
+        return bytes(body)
+
+
+def _host_of(location: str) -> str:
+    try:
+        return URL(location).host or "itself"
+    except ValueError:
+        return "an unreadable address"
+
+
+class Unobserved:
+    """An observer that keeps nothing."""
+
+    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
+        """Keep nothing."""

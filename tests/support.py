@@ -1,0 +1,145 @@
+"""What tests share: a clock that they set, the reference's examples, and readings of an exposition."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.model import SourceServer
+from exporter.settings import AccountSettings, Settings
+from exporter.snapshot import Snapshot
+
+DATA = Path(__file__).parent / "data"
+GOLDEN = Path(__file__).parent / "golden"
+NOW = 1_800_000_000.0
+
+Labels = frozenset[tuple[str, str]]
+
+
+class FakeClock:
+    """Time that stands still until a test moves it."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self._start = now
+        self._elapsed = 0.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        self._asleep = asyncio.Condition()
+
+    def time(self) -> float:
+        return self._start + self._elapsed
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        waking = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._elapsed + seconds, waking))
+        async with self._asleep:
+            self._asleep.notify_all()
+        await waking
+
+    def advance(self, seconds: float) -> None:
+        """Move time, and wake who has slept enough."""
+        self._elapsed += seconds
+        for sleeper in list(self._sleepers):
+            if sleeper[0] <= self._elapsed:
+                self._sleepers.remove(sleeper)
+                if not sleeper[1].done():
+                    sleeper[1].set_result(None)
+
+    async def until_asleep(self, sleepers: int = 1) -> float:
+        """Wait until so many sleep, and give the seconds until the first of them wakes."""
+
+        def asleep() -> bool:
+            self._sleepers = [sleeper for sleeper in self._sleepers if not sleeper[1].done()]
+            return len(self._sleepers) >= sleepers
+
+        async with asyncio.timeout(20):
+            async with self._asleep:
+                await self._asleep.wait_for(asleep)
+        return min(wake for wake, _ in self._sleepers) - self._elapsed
+
+
+def example() -> dict[str, Any]:
+    """Give the reference's own 200 answer; its ten ids are masked and all alike."""
+    content: dict[str, Any] = json.loads((DATA / "list-servers-200.json").read_text())
+    return content
+
+
+def example_servers() -> list[dict[str, Any]]:
+    """Give the ten records of the reference's answer with ids of their own."""
+    records: list[dict[str, Any]] = example()["source_servers"]
+    for number, record in enumerate(records):
+        record["id"] = f"00000000-0000-4000-8000-{number:012d}"
+    return records
+
+
+def server(server_id: str = "s1", **fields: Any) -> SourceServer:
+    """Make a record from fields as the API writes them."""
+    return msgspec.convert({"id": server_id, **fields}, SourceServer)
+
+
+def snapshot(*servers: SourceServer, account: str = "default", read_at: float = NOW) -> Snapshot:
+    """Make a snapshot of one account."""
+    return Snapshot(account, read_at, servers, len(servers))
+
+
+def settings(**groups: Mapping[str, object]) -> Settings:
+    """Make settings from groups of options; the API is at an address where nobody is."""
+    return Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}} | groups)
+
+
+def account(**groups: Mapping[str, object]) -> AccountSettings:
+    """Make the one account of such settings."""
+    return settings(**groups).accounts()[0]
+
+
+class Scrape:
+    """A text exposition, read."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.samples: dict[tuple[str, Labels], float] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                key = (sample.name, frozenset(sample.labels.items()))
+                assert key not in self.samples, f"series twice: {key}"
+                self.samples[key] = sample.value
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Give the one sample of a name that has these labels among its own; None where there is none."""
+        found = self.values(name, **labels)
+        assert len(found) <= 1, f"{name}{labels} is not one series: {found}"
+        return next(iter(found.values()), None)
+
+    def values(self, name: str, **labels: str) -> dict[Labels, float]:
+        """Give all samples of a name that have these labels among their own."""
+        full = name if name.startswith(("process_", "python_")) else f"huaweicloud_sms_{name}"
+        return {
+            own: value
+            for (sample, own), value in self.samples.items()
+            if sample == full and labels.items() <= set(own)
+        }
+
+    def total(self, name: str, **labels: str) -> float:
+        """Add up all samples of a name that have these labels among their own."""
+        return sum(self.values(name, **labels).values())
+
+    def label_values(self, name: str, label: str) -> Sequence[str]:
+        """Give the sorted values of a label over all series of a name."""
+        return sorted(dict(own)[label] for own in self.values(name))
+
+
+async def scrape(url: str) -> Scrape:
+    """Fetch and read /metrics of the exporter at `url`."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as response:
+        assert response.status == 200
+        return Scrape(await response.text())

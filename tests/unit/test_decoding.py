@@ -1,0 +1,181 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.decoding import Page, decode_page
+from exporter.errors import BadResponse
+from exporter.model import SourceServer
+from support import DATA, example, example_servers
+
+MISSING = object()
+
+
+def page_of(*records: object, count: object = MISSING) -> Page:
+    number = len(records) if count is MISSING else count
+    return decode_page(json.dumps({"count": number, "source_servers": records}).encode())
+
+
+def only(page: Page) -> SourceServer:
+    (server,) = page.servers
+    return server
+
+
+def test_the_example_of_the_reference_is_read_whole() -> None:
+    page = decode_page((DATA / "list-servers-200.json").read_bytes())
+    assert (page.count, page.rows, len(page.servers), page.invalid, page.unreadable) == (10, 10, 10, 0, {})
+    first = page.servers[0]
+    assert (first.name, first.state, first.connected, first.memory) == (
+        "sms-test",
+        "finished",
+        True,
+        2146557952,
+    )
+    assert first.current_task is not None
+    assert first.current_task.target_server is not None
+    assert first.current_task.target_server.name == "sms-test"
+
+
+def test_null_and_absent_fields_are_none() -> None:
+    server = only(page_of({"id": "a", "name": None, "state_action_time": None, "checks": None}))
+    assert (server.name, server.state_action_time, server.checks, server.memory) == (None, None, None, None)
+
+
+def test_unknown_fields_are_skipped() -> None:
+    assert only(page_of({"id": "a", "ipv6": "::1", "start_type": "MANUAL", "new": {"x": [1]}})).id == "a"
+
+
+def test_unknown_enumeration_values_are_kept_as_they_are() -> None:
+    assert only(page_of({"id": "a", "state": "premiging"})).state == "premiging"
+
+
+@pytest.mark.parametrize(("project", "text"), [(0, "0"), ("0", "0"), ("b2c1", "b2c1")])
+def test_an_enterprise_project_may_be_a_number_or_text(project: object, text: str) -> None:
+    assert str(only(page_of({"id": "a", "enterprise_project_id": project})).enterprise_project_id) == text
+
+
+def test_a_number_where_text_is_documented_is_text() -> None:
+    page = page_of({"id": 7, "name": 42, "os_version": 7.5})
+    assert (only(page).id, only(page).name, only(page).os_version) == ("7", "42", "7.5")
+    assert page.unreadable == {}
+
+
+def test_text_where_a_number_or_a_flag_is_documented_is_read() -> None:
+    server = only(
+        page_of(
+            {"id": "a", "memory": "1024", "connected": "false", "current_task": {"migrate_speed": "1.5"}}
+        ),
+    )
+    assert (server.memory, server.connected) == (1024, False)
+    assert server.current_task is not None
+    assert server.current_task.migrate_speed == 1.5
+
+
+@pytest.mark.parametrize("memory", [-1, 2**63, 1.5, "many", True, [], {}, 10**400])
+def test_a_field_that_cannot_be_read_is_lost_alone_and_counted(memory: object) -> None:
+    page = page_of({"id": "a", "name": "kept", "memory": memory, "cpu_quantity": 4})
+    assert (only(page).name, only(page).memory, only(page).cpu_quantity) == ("kept", None, 4)
+    assert page.unreadable == {"memory": 1}
+
+
+def test_an_unreadable_field_of_a_nested_record_is_named_by_its_path() -> None:
+    page = page_of({"id": "a", "current_task": {"clone_server": [], "speed_limit": "fast"}, "checks": [7]})
+    assert page.unreadable == {"current_task.clone_server": 1, "current_task.speed_limit": 1, "checks": 1}
+
+
+@pytest.mark.parametrize(
+    "record", [None, 5, "text", [], {}, {"name": "x"}, {"id": ""}, {"id": None}, {"id": True}]
+)
+def test_a_record_without_an_id_is_lost_alone_and_counted(record: object) -> None:
+    page = page_of({"id": "a"}, record, {"id": "b"})
+    assert [server.id for server in page.servers] == ["a", "b"]
+    assert (page.rows, page.invalid) == (3, 1)
+
+
+def test_broken_text_in_one_record_does_not_lose_the_page() -> None:
+    body = b'{"count": 2, "source_servers": [{"id": "a", "name": "x\\ud800"}, {"id": "b", "name": "\xff"}]}'
+    assert [server.id for server in decode_page(body).servers] == ["a", "b"]
+    for server in decode_page(body).servers:
+        assert server.name is not None
+        server.name.encode()
+
+
+def test_an_empty_list_may_be_null() -> None:
+    assert decode_page(b'{"count": 0, "source_servers": null}').rows == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null", b"[]", b"{}", b"<html></html>", b'{"count": 1}', b'{"source_servers": []}', b"\xff",
+        b'{"count": -1, "source_servers": []}', b'{"count": "x", "source_servers": []}',
+        b'{"count": 1, "source_servers": {}}', b'{"count": 1, "source_servers": [{"id": "a"}', b"[" * 100_000,
+    ],
+)  # fmt: skip
+def test_what_is_not_a_list_of_servers_is_a_bad_response(body: bytes) -> None:
+    with pytest.raises(BadResponse):
+        decode_page(body)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def decodes_or_refuses(body: bytes) -> None:
+    try:
+        page = decode_page(body)
+    except BadResponse:
+        return
+    assert len(page.servers) + page.invalid == page.rows
+    for server in page.servers:
+        assert server.id
+        (server.name or "").encode()
+
+
+@given(json_values)
+def test_any_json_is_a_page_or_a_bad_response(value: object) -> None:
+    decodes_or_refuses(json.dumps(value).encode())
+
+
+@given(json_values, json_values)
+def test_any_list_is_a_page_or_a_bad_response(count: object, record: object) -> None:
+    decodes_or_refuses(json.dumps({"count": count, "source_servers": [record]}).encode())
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_page_or_a_bad_response(body: bytes) -> None:
+    decodes_or_refuses(body)
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(inner for key, item in items for inner in paths(item, (*path, key)))]
+
+
+RECORD_PATHS = [path for path in paths(example_servers()[2]) if path]
+
+
+@given(st.sampled_from(RECORD_PATHS), json_values)
+def test_any_mutation_of_a_record_loses_at_most_that_record(path: tuple[Any, ...], value: object) -> None:
+    records = example_servers()
+    holder: Any = records[2]
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    page = page_of(*records)
+    assert {server.id for server in page.servers} >= {
+        record["id"] for number, record in enumerate(records) if number != 2
+    }
+    assert len(page.servers) == 10 or path == ("id",)
+
+
+@given(st.integers(0, len((DATA / "list-servers-200.json").read_bytes()) - 1), st.binary(max_size=3))
+def test_the_example_with_a_hole_is_a_page_or_a_bad_response(place: int, patch: bytes) -> None:
+    body = json.dumps(example()).encode()
+    decodes_or_refuses(body[:place] + patch + body[place + 1 :])
+    decodes_or_refuses(body[:place])

@@ -1,0 +1,153 @@
+import asyncio
+import gzip
+import shutil
+import subprocess
+import zlib
+from pathlib import Path
+
+import pytest
+
+from exporter.exposition import REMEMBERED, Exposition
+from exporter.families import Collector, FleetFamily, collectors
+from exporter.families.family import Sample
+from exporter.settings import CollectorSettings
+from exporter.snapshot import Snapshot
+from exporter.target import Target
+from support import NOW, Scrape, account, server, snapshot
+
+TAIL = b"# HELP up Up.\n# TYPE up gauge\nup 1.0\n"
+ALL = collectors(CollectorSettings())
+
+
+def target_of(shown: Snapshot | None, name: str = "default", **poll: object) -> Target:
+    target = Target(account(account={"name": name}, poll=poll))
+    target.snapshot = shown
+    return target
+
+
+class CountedRendering:
+    """A collector of one family that counts how often its samples were made."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        family = FleetFamily("counted", "Counted.", "none", self.samples)
+        self.collector = Collector("counted", (family,))
+
+    def samples(self, shown: Snapshot) -> list[Sample]:
+        self.count += 1
+        return [((), len(shown.servers))]
+
+
+async def text(exposition: Exposition, now: float = NOW) -> str:
+    return (await exposition.body("text", "identity", TAIL, now)).decode()
+
+
+async def test_the_tail_stands_behind_every_family_of_the_snapshots() -> None:
+    body = await text(Exposition(ALL, [target_of(snapshot(server("a", state="error")))]))
+    assert body.endswith(TAIL.decode())
+    assert Scrape(body).value("source_servers", state="error") == 1
+
+
+async def test_without_a_snapshot_there_is_the_tail_alone() -> None:
+    assert await text(Exposition(ALL, [target_of(None)])) == TAIL.decode()
+
+
+async def test_families_of_all_accounts_stand_together() -> None:
+    targets = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
+    body = await text(Exposition(ALL, targets))
+    assert body.count("# TYPE huaweicloud_sms_source_servers gauge\n") == 1
+    assert Scrape(body).label_values("source_server_info", "account") == ["one", "two"]
+
+
+@pytest.mark.parametrize("syntax", ["text", "openmetrics"])
+async def test_gzip_holds_the_same_bytes(syntax: str) -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(*(server(f"s{i}", memory=i) for i in range(500))))])
+    plain = await exposition.body(syntax, "identity", TAIL, NOW)  # type: ignore[arg-type]
+    packed = await exposition.body(syntax, "gzip", TAIL, NOW)  # type: ignore[arg-type]
+    assert gzip.decompress(packed) == plain
+    assert len(packed) < len(plain) / 5
+
+
+async def test_gzip_is_one_member_that_ends_with_the_body(tmp_path: Path) -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
+    packed = await exposition.body("text", "gzip", TAIL, NOW)
+    member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    plain = member.decompress(packed)
+    assert member.eof
+    assert member.unused_data == b""
+    program = shutil.which("gzip")
+    assert program is not None
+    (tmp_path / "body.gz").write_bytes(packed)
+    shown = subprocess.run([program, "-dc", tmp_path / "body.gz"], capture_output=True, check=True)
+    assert shown.stdout == plain
+
+
+async def test_a_tail_of_its_own_is_in_every_body() -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
+    for number in range(3):
+        tail = f"up {number}\n".encode()
+        assert gzip.decompress(await exposition.body("text", "gzip", tail, NOW)).endswith(tail)
+
+
+async def test_a_snapshot_is_rendered_once_for_any_number_of_scrapes_and_formats() -> None:
+    counted = CountedRendering()
+    target = target_of(snapshot(server("a")))
+    exposition = Exposition([counted.collector], [target])
+    await asyncio.gather(*(text(exposition) for _ in range(20)))
+    await exposition.body("openmetrics", "gzip", TAIL, NOW)
+    assert counted.count == 1
+    target.snapshot = snapshot(server("b"))
+    await text(exposition)
+    assert counted.count == 2
+
+
+async def test_a_poll_of_one_account_does_not_render_the_others_again() -> None:
+    counted = CountedRendering()
+    targets = [target_of(snapshot(account=name), name) for name in ("one", "two")]
+    exposition = Exposition([counted.collector], targets)
+    await text(exposition)
+    targets[0].snapshot = snapshot(server("a"), account="one")
+    await text(exposition)
+    assert counted.count == 3
+
+
+async def test_a_format_that_nobody_asks_for_is_not_rendered() -> None:
+    counted = CountedRendering()
+    exposition = Exposition([counted.collector], [target_of(snapshot())])
+    await exposition.refresh(NOW)
+    assert counted.count == 0
+
+
+async def test_a_format_that_was_asked_for_is_ready_before_the_next_scrape() -> None:
+    counted = CountedRendering()
+    target = target_of(snapshot())
+    exposition = Exposition([counted.collector], [target])
+    await text(exposition)
+    target.snapshot = snapshot(server("a"))
+    await exposition.refresh(NOW + REMEMBERED)
+    assert counted.count == 2
+    assert 'counted{account="default"} 1.0' in await text(exposition)
+    assert counted.count == 2
+
+
+async def test_a_format_that_nobody_asked_for_lately_is_forgotten() -> None:
+    counted = CountedRendering()
+    target = target_of(snapshot())
+    exposition = Exposition([counted.collector], [target])
+    await text(exposition)
+    target.snapshot = snapshot(server("a"))
+    await exposition.refresh(NOW + REMEMBERED + 1)
+    assert counted.count == 1
+
+
+async def test_a_snapshot_that_grows_stale_leaves_without_a_poll() -> None:
+    fresh = target_of(snapshot(server("a"), account="fresh", read_at=NOW + 400), "fresh")
+    stale = target_of(snapshot(server("b"), account="stale", read_at=NOW), "stale", stale_after="5m")
+    exposition = Exposition(ALL, [fresh, stale])
+    assert Scrape(await text(exposition, NOW + 300)).label_values("source_server_info", "account") == [
+        "fresh",
+        "stale",
+    ]
+    assert Scrape(await text(exposition, NOW + 301)).label_values("source_server_info", "account") == [
+        "fresh"
+    ]

@@ -1,0 +1,100 @@
+from exporter.model import SourceServer
+from exporter.paging import Listing
+from exporter.snapshot import Snapshot, take
+from exporter.target import Poll, Target
+from support import NOW, account, server, snapshot
+
+
+def after(previous: Snapshot | None, *servers: SourceServer, read_at: float = NOW) -> Snapshot:
+    return take(Listing(servers, len(servers)), account(), read_at, previous)
+
+
+def test_a_snapshot_has_its_servers_in_the_order_of_their_ids() -> None:
+    assert [found.id for found in after(None, server("b"), server("a")).servers] == ["a", "b"]
+
+
+def test_a_change_of_state_between_two_lists_is_a_transition() -> None:
+    first = after(None, server("a", state="waiting"), server("b", state="error"))
+    assert (first.transitions, first.transitions_total) == ((), {})
+    second = after(first, server("a", state="replicate"), server("b", state="error"))
+    (transition,) = second.transitions
+    assert (transition.server.id, transition.from_state, transition.to_state) == ("a", "waiting", "replicate")
+    assert second.transitions_total == {"replicate": 1}
+
+
+def test_transitions_add_up_over_lists() -> None:
+    current = None
+    for state in ("waiting", "replicate", "waiting", "replicate", "replicate"):
+        current = after(current, server("a", state=state))
+    assert current is not None
+    assert current.transitions == ()
+    assert current.transitions_total == {"replicate": 2, "waiting": 1}
+
+
+def test_a_transition_to_an_undocumented_state_counts_as_other() -> None:
+    current = after(after(None, server("a", state="waiting")), server("a", state="premiging"))
+    assert current.transitions_total == {"other": 1}
+
+
+def test_a_server_that_comes_or_goes_is_no_transition() -> None:
+    current = after(after(None, server("a", state="waiting")), server("b", state="error"))
+    assert current.transitions == ()
+
+
+def test_growth_is_dated_by_the_list_that_showed_it() -> None:
+    first = after(None, server("a", replicatesize=5), read_at=1.0)
+    assert first.grown_at == {}
+    second = after(first, server("a", replicatesize=6), read_at=2.0)
+    third = after(second, server("a", replicatesize=6), read_at=3.0)
+    shrunk = after(third, server("a", replicatesize=0), read_at=4.0)
+    assert second.grown_at == third.grown_at == shrunk.grown_at == {"a": 2.0}
+    assert after(shrunk, server("a", replicatesize=1), read_at=5.0).grown_at == {"a": 5.0}
+
+
+def test_growth_of_a_server_that_left_is_forgotten() -> None:
+    grown = after(after(None, server("a", replicatesize=1)), server("a", replicatesize=2))
+    assert after(grown, server("b")).grown_at == {}
+
+
+def test_undocumented_values_are_counted_by_field_and_value() -> None:
+    current = after(
+        None,
+        server("a", state="premiging", os_type="BSD", current_task={"state": "NEW", "type": "MIGRATE_FILE"}),
+        server(
+            "b", state="premiging", migration_cycle="no_ready", checks=[{"name": "CPU", "result": "MAYBE"}]
+        ),
+        server("c", state="error", migration_cycle="checking", os_type="LINUX"),
+    )
+    assert current.unknown == {
+        ("state", "premiging"): 2,
+        ("migration_cycle", "no_ready"): 1,
+        ("os_type", "BSD"): 1,
+        ("current_task.state", "NEW"): 1,
+        ("checks.result", "MAYBE"): 1,
+    }
+
+
+def test_a_stale_snapshot_is_served_for_the_grace_and_then_dropped() -> None:
+    target = Target(account(poll={"interval": "60s"}))
+    target.snapshot = snapshot(read_at=NOW)
+    assert target.visible(NOW + 300) is target.snapshot
+    assert target.visible(NOW + 300.1) is None
+
+
+def test_the_grace_is_three_intervals_and_at_least_five_minutes() -> None:
+    assert account(poll={"interval": "10s"}).poll.grace == 300
+    assert account(poll={"interval": "10m"}).poll.grace == 1800
+    assert account(poll={"stale_after": "20s"}).poll.grace == 20
+
+
+def test_a_stale_snapshot_is_kept_where_the_policy_says_so() -> None:
+    target = Target(account(poll={"stale_policy": "keep"}))
+    target.snapshot = snapshot(read_at=NOW)
+    assert target.visible(NOW + 10**9) is target.snapshot
+
+
+def test_a_target_is_up_when_its_last_poll_ended_complete() -> None:
+    target = Target(account())
+    assert not target.up
+    target.last_poll = Poll(NOW, 1.0, 1)
+    assert target.up

@@ -1,12 +1,12 @@
 """The clock of one account: when its list is read, and what becomes of each reading."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 
-from exporter.client import RetryBudget, SourcesClient
+from exporter.client import RetryBudget
 from exporter.clock import Clock
 from exporter.decoding import Page
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
@@ -24,6 +24,9 @@ SECRET_WATCH: Final = 5.0
 
 RETRIES: Final = 20
 """Retries of a whole poll, over all its pages."""
+
+ReadPage: TypeAlias = Callable[[int, int, RetryBudget], Awaitable[Page]]
+"""Gives the page at (offset, limit), with retries from a budget."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -44,13 +47,13 @@ class Poller:
     def __init__(
         self,
         target: Target,
-        client: SourcesClient,
+        read_page: ReadPage,
         clock: Clock,
         listener: PollListener,
         secret_changed: Callable[[], bool],
     ) -> None:
         self._target = target
-        self._client = client
+        self._read_page = read_page
         self._clock = clock
         self._listener = listener
         self._secret_changed = secret_changed
@@ -103,7 +106,7 @@ class Poller:
 
     async def _page(self, offset: int, limit: int) -> Page:
         self._pages += 1
-        return await self._client.page(offset, limit, self._budget)
+        return await self._read_page(offset, limit, self._budget)
 
     def _next_due(self, due: float, poll: Poll) -> float:
         """Give the next moment of the schedule that is neither past nor within what was asked to wait."""
@@ -145,9 +148,7 @@ class Poller:
             return
         account = self._target.name
         for field, value in snapshot.unknown.keys() - (previous.unknown if previous else {}).keys():
-            log.warning(
-                "value is not documented: it counts as other", account=account, field=field, value=value
-            )
+            log.warning("undocumented value counts as other", account=account, field=field, value=value)
         for transition in snapshot.transitions:
             log.info(
                 "server changed state",

@@ -1,0 +1,225 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from exporter.client import RetryBudget
+from exporter.decoding import Page
+from exporter.errors import AuthError, ServerFault, Throttled
+from exporter.model import SourceServer
+from exporter.paging import Listing
+from exporter.poller import AUTH_BACKOFF, LONGEST_AUTH_BACKOFF, SECRET_WATCH, Poller
+from exporter.target import Poll, Target
+from support import NOW, FakeClock, account, server
+
+Run = Callable[["Rig"], None]
+
+
+class Rig:
+    """A poller on a list that a test sets, with what it told its listener."""
+
+    def __init__(self, clock: FakeClock, **poll: object) -> None:
+        self.clock = clock
+        self.target = Target(account(poll=poll))
+        self.servers: tuple[SourceServer, ...] = (server("a", state="waiting"),)
+        self.error: Exception | None = None
+        self.secret_changed = False
+        self.took = 0.0
+        self.polls: list[float] = []
+        self.told: list[tuple[Poll, Listing | None]] = []
+        self.poller = Poller(self.target, self.page, clock, self, lambda: self.secret_changed)
+
+    async def page(self, offset: int, limit: int, budget: RetryBudget) -> Page:
+        del limit, budget
+        if offset == 0:
+            self.polls.append(self.clock.monotonic())
+        self.clock.advance(self.took)
+        if self.error is not None:
+            raise self.error
+        return Page(len(self.servers), len(self.servers), self.servers)
+
+    async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
+        assert target is self.target
+        assert target.last_poll is poll
+        self.told.append((poll, listing))
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[Run]:
+    tasks: list[asyncio.Task[None]] = []
+
+    def start(rig: Rig) -> None:
+        tasks.append(asyncio.create_task(rig.poller.run()))
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def logged(events: list[EventDict], event: str) -> list[EventDict]:
+    return [entry for entry in events if entry["event"] == event]
+
+
+async def test_the_first_poll_starts_at_once_and_the_next_on_the_interval(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    run(rig)
+    for _ in range(3):
+        clock.advance(await clock.until_asleep())
+    await clock.until_asleep()
+    assert rig.polls == [0, 60, 120, 180]
+
+
+async def test_a_slow_poll_does_not_move_the_schedule(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.took = 25
+    run(rig)
+    for _ in range(2):
+        clock.advance(await clock.until_asleep())
+    await clock.until_asleep()
+    assert rig.polls == [0, 60, 120]
+
+
+async def test_a_poll_longer_than_the_interval_skips_what_it_overran(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.took = 130
+    run(rig)
+    assert await clock.until_asleep() == 50
+    clock.advance(50)
+    await clock.until_asleep()
+    assert rig.polls == [0, 180]
+
+
+async def test_a_complete_list_becomes_the_snapshot_dated_by_its_start(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    rig.took = 5
+    poll = await rig.poller.poll()
+    assert rig.target.snapshot is not None
+    assert (rig.target.snapshot.read_at, rig.target.snapshot.servers) == (NOW, rig.servers)
+    assert (poll.started_at, poll.duration, poll.pages, poll.error) == (NOW, 5, 1, None)
+    assert rig.target.up
+
+
+async def test_a_failed_poll_leaves_the_snapshot_and_is_not_up(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    await rig.poller.poll()
+    kept = rig.target.snapshot
+    rig.error = ServerFault("down")
+    poll = await rig.poller.poll()
+    assert rig.target.snapshot is kept
+    assert poll.error is rig.error
+    assert not rig.target.up
+    assert rig.told[-1] == (poll, None)
+
+
+async def test_a_defect_of_ours_is_a_failed_poll_and_polling_goes_on(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock)
+    rig.error = ZeroDivisionError("secret detail")
+    run(rig)
+    clock.advance(await clock.until_asleep())
+    await clock.until_asleep()
+    assert len(rig.polls) == 2
+    assert rig.target.last_poll is not None
+    assert rig.target.last_poll.error is not None
+    assert rig.target.last_poll.error.reason == "bad_response"
+    assert "secret detail" not in rig.target.last_poll.error.message
+
+
+async def test_after_refused_credentials_polls_back_off_longer_each_time(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.error = AuthError("refused")
+    run(rig)
+    while clock.monotonic() < 4 * LONGEST_AUTH_BACKOFF:
+        clock.advance(await clock.until_asleep())
+    pauses = [after - before for before, after in zip(rig.polls, rig.polls[1:], strict=False)]
+    assert pauses[:3] == [AUTH_BACKOFF, 2 * AUTH_BACKOFF, 4 * AUTH_BACKOFF]
+    assert max(pauses) == LONGEST_AUTH_BACKOFF
+
+
+async def test_a_changed_secret_ends_the_back_off_at_once(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.error = AuthError("refused")
+    run(rig)
+    assert await clock.until_asleep() == SECRET_WATCH
+    rig.error, rig.secret_changed = None, True
+    clock.advance(SECRET_WATCH)
+    await clock.until_asleep()
+    assert rig.polls == [0, SECRET_WATCH]
+    assert rig.target.up
+
+
+async def test_after_a_success_the_back_off_starts_anew(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.error = AuthError("refused")
+    run(rig)
+    while len(rig.polls) < 3:
+        clock.advance(await clock.until_asleep())
+        rig.error = None if len(rig.polls) == 1 else AuthError("refused")
+        await clock.until_asleep()
+    assert [poll.error is None for poll, _ in rig.told] == [False, True, False]
+    due = rig.polls[-1] + AUTH_BACKOFF
+    while clock.monotonic() < due:
+        assert len(rig.polls) == 3
+        clock.advance(await clock.until_asleep())
+    await clock.until_asleep()
+    assert rig.polls[-1] == due
+
+
+async def test_the_next_poll_waits_as_long_as_the_api_asked(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.error = Throttled("slow down", retry_after=150)
+    run(rig)
+    assert await clock.until_asleep() == 180
+
+
+async def test_one_line_is_logged_for_each_change_of_condition(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    with capture_logs() as events:
+        for error in (
+            None,
+            None,
+            ServerFault("down", request_id="r1"),
+            ServerFault("down"),
+            Throttled("x"),
+            None,
+        ):
+            rig.error = error
+            await rig.poller.poll()
+    assert [entry["reason"] for entry in logged(events, "poll failed")] == ["server_error", "throttled"]
+    assert logged(events, "poll failed")[0]["request_id"] == "r1"
+    assert logged(events, "poll failed")[0]["advice"]
+    assert len(logged(events, "account is up")) == 2
+    assert len(logged(events, "poll ended")) == 6
+
+
+async def test_a_change_of_state_is_logged_with_the_servers_name_and_both_states(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    await rig.poller.poll()
+    rig.servers = (server("a", name="db-1", state="error"),)
+    with capture_logs() as events:
+        await rig.poller.poll()
+        await rig.poller.poll()
+    (entry,) = logged(events, "server changed state")
+    assert (entry["server"], entry["from_state"], entry["to_state"]) == ("db-1", "waiting", "error")
+
+
+async def test_an_undocumented_value_is_logged_once_while_it_lasts(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    known, unknown = (server("a", state="waiting"),), (server("a", state="premiging"),)
+    with capture_logs() as events:
+        for rig.servers in (unknown, unknown, known, unknown):
+            await rig.poller.poll()
+    entries = logged(events, "undocumented value counts as other")
+    assert [(entry["field"], entry["value"]) for entry in entries] == [("state", "premiging")] * 2
+
+
+async def test_a_listener_that_fails_does_not_end_the_polling(clock: FakeClock) -> None:
+    rig = Rig(clock)
+
+    async def failing(target: Target, poll: Poll, listing: Listing | None) -> None:
+        raise RuntimeError(f"{target.name} {poll} {listing}")
+
+    rig.poll_ended = failing  # type: ignore[method-assign]
+    assert (await rig.poller.poll()).error is None

@@ -77,15 +77,14 @@ class SourcesClient:
         self._filters = dict(filters or {})
         self._limiter = aiolimiter.AsyncLimiter(rate_limit, 1.0)
 
-    async def page(self, offset: int, limit: int, budget: RetryBudget) -> Page:
-        """Give the page at `offset`; passing failures are retried while attempts and `budget` last."""
+    async def page(self, offset: int, limit: int, narrowing: Mapping[str, str], budget: RetryBudget) -> Page:
+        """Give a page; passing failures are retried while attempts and `budget` last.
+
+        `narrowing` are query parameters beside the filters.
+        """
 
         def may_retry(failure: BaseException) -> bool:
-            return (
-                isinstance(failure, PASSING)
-                and (failure.retry_after or 0.0) <= LONGEST_WAIT
-                and budget.spend()
-            )
+            return isinstance(failure, PASSING) and (failure.retry_after or 0.0) <= LONGEST_WAIT and budget.spend()
 
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(may_retry),
@@ -96,12 +95,12 @@ class SourcesClient:
             reraise=True,
         ):
             with attempt:
-                return decode_page((await self._get(self._url(offset, limit))).body)
+                return decode_page((await self._get(self._url(offset, limit, narrowing))).body)
         raise AssertionError("tenacity returns or raises")
 
-    def _url(self, offset: int, limit: int) -> URL:
+    def _url(self, offset: int, limit: int, narrowing: Mapping[str, str]) -> URL:
         query = urlencode(
-            sorted({**self._filters, "limit": str(limit), "offset": str(offset)}.items()),
+            sorted({**self._filters, **narrowing, "limit": str(limit), "offset": str(offset)}.items()),
             safe="~",
             quote_via=quote,
         )
@@ -130,9 +129,7 @@ class SourcesClient:
         wait = state.upcoming_sleep
         if isinstance(failure, PollError):
             self._observer.retry_waits(wait, failure)
-            log.debug(
-                "a page is tried again", wait=round(wait, 3), reason=failure.reason, err=failure.message
-            )
+            log.debug("a page is tried again", wait=round(wait, 3), reason=failure.reason, err=failure.message)
 
 
 _backoff = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)

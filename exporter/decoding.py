@@ -81,9 +81,7 @@ def _read_server(record: object, unreadable: Counter[str]) -> SourceServer | Non
 
 
 def _is_identity(value: object) -> bool:
-    return (isinstance(value, str) and value != "") or (
-        isinstance(value, int) and not isinstance(value, bool)
-    )
+    return (isinstance(value, str) and value != "") or (isinstance(value, int) and not isinstance(value, bool))
 
 
 def _tolerant_envelope(body: bytes) -> tuple[int, list[object]]:
@@ -135,9 +133,7 @@ def _whole(value: object) -> object:
 
 def _number(value: object) -> object:
     try:
-        number = (
-            float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
-        )
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
     except (ValueError, OverflowError):
         return _UNREADABLE
     return number if math.isfinite(number) and number >= 0 else _UNREADABLE

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -10,6 +10,7 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
 )
@@ -35,6 +36,14 @@ SKIPPED: Final = ("duplicate", "invalid")
 _DURATIONS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+class Expiring(Protocol):
+    """What may expire."""
+
+    @property
+    def expires_at(self) -> float | None:
+        """When, in seconds since the epoch; None where unknown or never."""
+
+
 class AccountHealth:
     """Hears of one account's requests and waits, for the counters of `Health`."""
 
@@ -43,8 +52,8 @@ class AccountHealth:
         self._account = account
         self._clock = clock
         self.clock_skew: float | None = None
-        self.credentials_expire_at: Callable[[], float | None] = lambda: None
-        """Tells when what the account authenticates with expires; set once that is known."""
+        self.credentials: Expiring | None = None
+        """What the account authenticates with, once that is found."""
 
     def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
         """Count a request, and compare the API's clock with ours."""
@@ -113,12 +122,16 @@ class _Metrics:
 
 
 class Health:
-    """The exporter's own metrics, of `targets`, on a registry made here."""
+    """The exporter's own metrics, of `targets`, on a registry made here.
+
+    `series_dropped` tells how many series of an account were over its ceiling.
+    """
 
     def __init__(
         self,
         targets: Sequence[Target],
         clock: Clock,
+        series_dropped: Callable[[str], int],
         *,
         revision: str = "unknown",
     ) -> None:
@@ -127,7 +140,7 @@ class Health:
         self._accounts = {target.name: AccountHealth(self._metrics, target.name, clock) for target in targets}
         for target in targets:
             self._start_at_zero(target.name)
-        self.registry.register(_TargetCollector(targets, clock, self._accounts))
+        self.registry.register(_TargetCollector(targets, clock, self._accounts, series_dropped))
         build = Gauge(
             f"{PREFIX}exporter_build_info",
             "What was built, and what it runs on.",
@@ -169,11 +182,15 @@ class Health:
         for (field, _), count in (target.snapshot.unknown if target.snapshot else {}).items():
             self._metrics.unknown.labels(field).inc(count)
 
-    def render(self, syntax: Syntax) -> bytes:
-        """Give the exposition of all of it; in OpenMetrics with the line that ends a body."""
+    def render(self, syntax: Syntax, account: str | None = None) -> bytes:
+        """Give the exposition of all of it, or of what is known of one account.
+
+        In OpenMetrics it has the line that ends a body.
+        """
+        registry = self.registry if account is None else _OfAccount(self.registry, account)
         if syntax == "openmetrics":
-            return bytes(openmetrics.generate_latest(self.registry))  # type: ignore[no-untyped-call]
-        return text.generate_latest(self.registry)
+            return bytes(openmetrics.generate_latest(registry))  # type: ignore[no-untyped-call]
+        return text.generate_latest(registry)
 
     def _start_at_zero(self, account: str) -> None:
         """Expose each counter before it first counts, so that `increase()` sees the first time."""
@@ -186,6 +203,22 @@ class Health:
             self._metrics.skipped.labels(account, reason)
 
 
+class _OfAccount(Collector):
+    """The samples of a registry that have one account's label."""
+
+    def __init__(self, registry: CollectorRegistry, account: str) -> None:
+        self._registry = registry
+        self._account = account
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the families that have such samples, with those alone."""
+        for metric in self._registry.collect():
+            samples = [sample for sample in metric.samples if sample.labels.get("account") == self._account]
+            if samples:
+                metric.samples = samples
+                yield metric
+
+
 class _TargetCollector(Collector):
     """What the targets tell of themselves at the moment of a scrape."""
 
@@ -194,10 +227,12 @@ class _TargetCollector(Collector):
         targets: Sequence[Target],
         clock: Clock,
         accounts: Mapping[str, AccountHealth],
+        series_dropped: Callable[[str], int],
     ) -> None:
         self._targets = targets
         self._clock = clock
         self._accounts = accounts
+        self._series_dropped = series_dropped
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give one family after the other; what is not known has no sample."""
@@ -258,12 +293,21 @@ class _TargetCollector(Collector):
             lambda target: target.last_poll.pages if target.last_poll else None,
         )
         yield gauge(
+            "exporter_series_dropped",
+            "Series that are not exposed because the account has more than limits.series.",
+            lambda target: self._series_dropped(target.name),
+        )
+        yield gauge(
             "exporter_credentials_expiration_timestamp_seconds",
             "When the token or temporary key in use expires; absent where that is not known.",
-            lambda target: self._accounts[target.name].credentials_expire_at(),
+            lambda target: _expiry(self._accounts[target.name].credentials),
         )
         yield gauge(
             "exporter_api_clock_skew_seconds",
             "This machine's clock minus the API's, as of its last answer.",
             lambda target: self._accounts[target.name].clock_skew,
         )
+
+
+def _expiry(credentials: Expiring | None) -> float | None:
+    return credentials.expires_at if credentials else None

@@ -47,9 +47,7 @@ def configure_logs(level: Literal["debug", "info", "warn", "error"], form: Liter
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.processors.LogfmtRenderer(
-            key_order=["ts", "level", "logger", "msg"], bool_as_flag=False
-        )
+        else structlog.processors.LogfmtRenderer(key_order=["ts", "level", "logger", "msg"], bool_as_flag=False)
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -56,9 +56,7 @@ def _offered(element: _Range) -> Format | None:
     match element.value, version:
         case "application/openmetrics-text", "" | "1.0.0" | "0.0.1":
             spoken = version or "1.0.0"
-            return Format(
-                "openmetrics", f"application/openmetrics-text; version={spoken}; charset=utf-8{suffix}"
-            )
+            return Format("openmetrics", f"application/openmetrics-text; version={spoken}; charset=utf-8{suffix}")
         case "text/plain", "1.0.0":
             return Format("text", f"text/plain; version=1.0.0; charset=utf-8{suffix}")
         case ("text/plain", "" | "0.0.4") | ("text/*" | "*/*", _):

@@ -1,20 +1,22 @@
 """All pages of the list as one complete list, or an error: never part of one.
 
 The list has no version and no cursor, so that it is complete is concluded: each page tells the same
-`count`, no server is on two pages, and the rows of all pages are as many as `count`.
+`count`, no server is on two pages, and the rows of all pages are as many as `count`. A list longer than
+offsets reach is read in parts, by state and further by migration cycle, which must add up to the whole.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 import structlog
 
 from exporter.decoding import Page
 from exporter.errors import Inconsistent, PollError
-from exporter.model import SourceServer
+from exporter.model import MIGRATION_CYCLES, SOURCE_STATES, SourceServer
 
 LIMIT: Final = 200
 """Records asked for a page: the most that the API gives."""
@@ -28,8 +30,20 @@ ATTEMPTS: Final = 3
 Addressing: TypeAlias = Literal["records", "pages"]
 """What an offset counts."""
 
-FetchPage: TypeAlias = Callable[[int, int], Awaitable[Page]]
-"""Gives the page at (offset, limit)."""
+Narrowing: TypeAlias = Mapping[str, str]
+"""Query parameters that ask for a part of the list."""
+
+FetchPage: TypeAlias = Callable[[int, int, Narrowing], Awaitable[Page]]
+"""Gives the page at (offset, limit) of the part of the list that a narrowing asks for."""
+
+NARROWINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        # The last three are states of other models of the same service.
+        "state": (*SOURCE_STATES, "premiging", "init", "testing"),
+        "migration_cycle": (*MIGRATION_CYCLES, "no_ready", "ready_for_test", "testing", "tested"),
+    },
+)
+"""The parameters by which a list longer than offsets reach is read in parts, with their values."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -46,14 +60,28 @@ class Listing:
 
 
 class Moved(Exception):
-    """The list changed while it was read. The message tells how it was seen."""
+    """The list changed while it was read. The message tells how it was seen.
+
+    `short_page` tells that the second page had fewer rows than `count` promised.
+    """
+
+    short_page = False
+
+
+class _TooLong(Exception):
+    """Offsets do not reach the end of a list of `count` servers."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"the list has {count} servers, more than an offset reaches ({LAST_OFFSET})")
+        self.count = count
 
 
 class Pager:
     """Reads the whole list, at most `concurrency` pages at once.
 
     With paging "auto" an offset counts records until a list proves that it counts pages; what was
-    found holds for all later lists.
+    found holds for all later lists. `filters` are the names of the parameters that narrow the list
+    already, by which it cannot be read in parts.
     """
 
     def __init__(
@@ -62,58 +90,71 @@ class Pager:
         *,
         concurrency: int,
         paging: Literal["auto", "records", "pages"] = "auto",
+        filters: Collection[str] = (),
     ) -> None:
         self._fetch_page = fetch_page
         self._slots = asyncio.Semaphore(concurrency)
         self._may_switch = paging == "auto"
         self._addressing: Addressing = "pages" if paging == "pages" else "records"
+        self._narrowings = tuple(name for name in NARROWINGS if name not in filters)
 
     async def read(self) -> Listing:
         """Give the complete list. Raises Inconsistent where none could be had, else what a page raises."""
         moved = Moved()
         for _ in range(ATTEMPTS):
-            pages = None
             try:
-                pages = await self._pages(self._addressing)
-                return merge(pages)
+                return await self._list({}, self._narrowings)
             except Moved as error:
                 moved = error
                 log.debug("the list moved while it was read", how=str(error))
-            if (
-                pages
-                and self._may_switch
-                and counts_no_records(pages)
-                and (listing := await self._by_pages())
-            ):
+            except _TooLong as error:
+                raise Inconsistent(str(error), advice="narrow the list with filter options") from None
+            if moved.short_page and self._may_switch and (listing := await self._by_pages()):
                 return listing
         raise Inconsistent(f"no complete list in {ATTEMPTS} readings: {moved}")
 
     async def _by_pages(self) -> Listing | None:
+        """Try whether offsets count pages; if they do, they do from now on."""
+        self._addressing = "pages"
         try:
-            listing = merge(await self._pages("pages"))
-        except Moved:
+            listing = await self._list({}, self._narrowings)
+        except (Moved, _TooLong):
+            self._addressing = "records"
             return None
-        self._addressing, self._may_switch = "pages", False
+        self._may_switch = False
         log.warning("the API counts offsets in pages: so does this account from now on")
         return listing
 
-    async def _pages(self, addressing: Addressing) -> list[Page]:
+    async def _list(self, narrowing: Narrowing, narrowings: Sequence[str]) -> Listing:
+        """Give the part of the list that a narrowing asks for, itself read in parts where it is too long."""
+        try:
+            pages = await self._pages(narrowing)
+        except _TooLong as error:
+            if not narrowings:
+                raise
+            name, *further = narrowings
+            parts = [await self._list({**narrowing, name: value}, further) for value in NARROWINGS[name]]
+            return join(parts, error.count)
+        try:
+            return merge(pages)
+        except Moved as moved:
+            moved.short_page = counts_no_records(pages)
+            raise
+
+    async def _pages(self, narrowing: Narrowing) -> list[Page]:
         """Give all pages in order; the first one tells how many there are."""
-        first = await self._fetch_page(0, LIMIT)
+        first = await self._fetch_page(0, LIMIT, narrowing)
         if first.rows >= first.count:
             return [first]
         steps = range(1, -(-first.count // LIMIT))
-        offsets = [step * LIMIT if addressing == "records" else step for step in steps]
+        offsets = [step * LIMIT if self._addressing == "records" else step for step in steps]
         if offsets and offsets[-1] > LAST_OFFSET:
-            raise Inconsistent(
-                f"the list has {first.count} servers, more than an offset reaches ({LAST_OFFSET})",
-                advice="no complete list of this account can be had",
-            )
-        return [first, *await _gather([self._page(offset, first.count) for offset in offsets])]
+            raise _TooLong(first.count)
+        return [first, *await _gather([self._page(offset, first.count, narrowing) for offset in offsets])]
 
-    async def _page(self, offset: int, count: int) -> Page:
+    async def _page(self, offset: int, count: int, narrowing: Narrowing) -> Page:
         async with self._slots:
-            page = await self._fetch_page(offset, LIMIT)
+            page = await self._fetch_page(offset, LIMIT, narrowing)
         if page.count != count:
             raise Moved(f"count was {count}, then {page.count}")
         return page
@@ -174,3 +215,25 @@ def merge(pages: Sequence[Page]) -> Listing:
         invalid=sum(page.invalid for page in pages),
         unreadable=dict(unreadable),
     )
+
+
+def join(parts: Iterable[Listing], count: int) -> Listing:
+    """Join parts of a list of `count` servers.
+
+    Raises Moved where a server is in two parts, or the parts have not as many servers as the whole.
+    """
+    servers: dict[str, SourceServer] = {}
+    duplicates = invalid = counted = 0
+    unreadable: Counter[str] = Counter()
+    for part in parts:
+        here = {server.id: server for server in part.servers}
+        if twice := here.keys() & servers.keys():
+            raise Moved(f"{len(twice)} servers were in two parts of the list")
+        servers.update(here)
+        duplicates += part.duplicates
+        invalid += part.invalid
+        counted += part.count
+        unreadable.update(part.unreadable)
+    if counted != count:
+        raise Moved(f"count was {count}, but the parts of the list have {counted} servers")
+    return Listing(tuple(servers.values()), count, duplicates, invalid, dict(unreadable))

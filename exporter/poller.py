@@ -10,7 +10,7 @@ from exporter.client import RetryBudget
 from exporter.clock import Clock
 from exporter.decoding import Page
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
-from exporter.paging import Listing, Pager
+from exporter.paging import Listing, Narrowing, Pager
 from exporter.snapshot import Snapshot, take
 from exporter.target import Poll, Target
 
@@ -25,8 +25,8 @@ SECRET_WATCH: Final = 5.0
 RETRIES: Final = 20
 """Retries of a whole poll, over all its pages."""
 
-ReadPage: TypeAlias = Callable[[int, int, RetryBudget], Awaitable[Page]]
-"""Gives the page at (offset, limit), with retries from a budget."""
+ReadPage: TypeAlias = Callable[[int, int, Narrowing, RetryBudget], Awaitable[Page]]
+"""Gives the page at (offset, limit) of a part of the list, with retries from a budget."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -57,11 +57,18 @@ class Poller:
         self._clock = clock
         self._listener = listener
         self._secret_changed = secret_changed
+        self.polled = asyncio.Event()
+        """Set once the first poll has ended and its snapshot can be scraped."""
         self._pages = 0
         self._refusals = 0
         self._budget = RetryBudget(RETRIES)
         api = target.account.api
-        self._pager = Pager(self._page, concurrency=api.concurrency, paging=api.paging)
+        self._pager = Pager(
+            self._page,
+            concurrency=api.concurrency,
+            paging=api.paging,
+            filters=target.account.filter.query(),
+        )
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -89,6 +96,7 @@ class Poller:
             await self._listener.poll_ended(self._target, poll, listing)
         except Exception:  # a defect of ours must not end the polling
             log.exception("a poll could not be published", account=self._target.name)
+        self.polled.set()
         return poll
 
     async def _read(self) -> tuple[Listing | None, PollError | None]:
@@ -104,9 +112,9 @@ class Poller:
             log.exception("a poll met a defect of the exporter", account=self._target.name)
             return None, BadResponse(f"the list could not be processed: {type(error).__name__}")
 
-    async def _page(self, offset: int, limit: int) -> Page:
+    async def _page(self, offset: int, limit: int, narrowing: Narrowing) -> Page:
         self._pages += 1
-        return await self._read_page(offset, limit, self._budget)
+        return await self._read_page(offset, limit, narrowing, self._budget)
 
     def _next_due(self, due: float, poll: Poll) -> float:
         """Give the next moment of the schedule that is neither past nor within what was asked to wait."""

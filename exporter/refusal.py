@@ -12,9 +12,7 @@ from exporter.transport import Response
 
 _LONGEST_TEXT: Final = 300
 _CLOCK_ADVICE: Final = "set this machine's clock (NTP): a signature is refused when it is 15 minutes off"
-_LOCK_ADVICE: Final = (
-    "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
-)
+_LOCK_ADVICE: Final = "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
 
 
 def refusal(response: Response, *, now: float) -> PollError:
@@ -61,7 +59,7 @@ def _advice(kind: type[PollError], text: str) -> str | None:
     words = text.lower()
     if "expired" in words and "sign" in words:
         return _CLOCK_ADVICE
-    if "lock" in words:
+    if "lock" in words or "reach the limit" in words:
         return _LOCK_ADVICE
     return None
 
@@ -75,9 +73,7 @@ def _code_and_text(body: bytes) -> tuple[str, str]:
         content = content["error"]
     if not isinstance(content, dict):
         return "", ""
-    return _first(content, "error_code", "errorCode", "code"), _first(
-        content, "error_msg", "errorMsg", "message"
-    )
+    return _first(content, "error_code", "errorCode", "code"), _first(content, "error_msg", "errorMsg", "message")
 
 
 def _first(content: Mapping[str, object], *keys: str) -> str:

@@ -7,7 +7,7 @@ prometheus-client writes for the same families, which tests hold; this is the fa
 from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias
 
-from exporter.families import Family, FleetFamily, full_name, help_text
+from exporter.families import Family, SnapshotFamily, full_name, help_text
 from exporter.snapshot import Snapshot
 
 Syntax: TypeAlias = Literal["text", "openmetrics"]
@@ -34,7 +34,7 @@ def lines(family: Family, snapshot: Snapshot) -> bytes:
 
 
 def _lines(family: Family, snapshot: Snapshot) -> Iterator[str]:
-    if isinstance(family, FleetFamily):
+    if isinstance(family, SnapshotFamily):
         template = _template(family, family.labels, snapshot.account)
         for values, number in family.samples(snapshot):
             yield template % (*map(escape, values), format_value(number))
@@ -44,13 +44,15 @@ def _lines(family: Family, snapshot: Snapshot) -> Iterator[str]:
     template = _template(family, tuple(labels), snapshot.account)
     samples = family.samples
     for server in snapshot.servers:
+        seen: set[tuple[str, ...]] = set()
         for values, number in samples(server):
-            if values:
+            if not values:
+                yield template % (escape(server.id), format_value(number))
+            elif values not in seen:
+                seen.add(values)
                 texts = [escape(value) for value in values]
                 texts.insert(place, escape(server.id))
                 yield template % (*texts, format_value(number))
-            else:
-                yield template % (escape(server.id), format_value(number))
 
 
 def _template(family: Family, labels: tuple[str, ...], account: str) -> str:

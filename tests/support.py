@@ -1,8 +1,9 @@
 """What tests share: a clock that they set, the reference's examples, and readings of an exposition."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.model import SourceServer
+from exporter.service import Service, Surroundings, running
 from exporter.settings import AccountSettings, Settings
+from exporter.simulator import Simulator
 from exporter.snapshot import Snapshot
 
 DATA = Path(__file__).parent / "data"
@@ -99,7 +102,7 @@ def settings(**groups: Mapping[str, object]) -> Settings:
 
 def account(**groups: Mapping[str, object]) -> AccountSettings:
     """Make the one account of such settings."""
-    return settings(**groups).accounts()[0]
+    return settings(**groups).targets()[0]
 
 
 class Scrape:
@@ -124,9 +127,7 @@ class Scrape:
         """Give all samples of a name that have these labels among their own."""
         full = name if name.startswith(("process_", "python_")) else f"huaweicloud_sms_{name}"
         return {
-            own: value
-            for (sample, own), value in self.samples.items()
-            if sample == full and labels.items() <= set(own)
+            own: value for (sample, own), value in self.samples.items() if sample == full and labels.items() <= set(own)
         }
 
     def total(self, name: str, **labels: str) -> float:
@@ -143,3 +144,44 @@ async def scrape(url: str) -> Scrape:
     async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as response:
         assert response.status == 200
         return Scrape(await response.text())
+
+
+@contextlib.asynccontextmanager
+async def exporting(
+    simulator: Simulator,
+    clock: FakeClock,
+    *,
+    auth: Mapping[str, object] | None = None,
+    api: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    home: Path = Path("/nonexistent"),
+    polled: bool = True,
+    **groups: object,
+) -> AsyncIterator[Service]:
+    """Run an exporter of the simulator's fleet on a free port; with `polled`, its first poll has ended."""
+    tree = Settings.model_validate(
+        {
+            "api": {"endpoint": simulator.url, **(api or {})},
+            "iam": {"endpoint": simulator.url},
+            "auth": {"token": simulator.token} if auth is None else auth,
+            "web": {"listen_address": ("127.0.0.1:0",)},
+        }
+        | groups,
+    )
+    async with running(tree, Surroundings(clock, environ or {}, home)) as service:
+        if polled:
+            await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
+            await clock.until_asleep(len(service.pollers))
+        yield service
+
+
+async def next_poll(clock: FakeClock, pollers: int = 1) -> None:
+    """Move time to the next poll, and wait until it has ended."""
+    clock.advance(await clock.until_asleep(pollers))
+    await clock.until_asleep(pollers)
+
+
+async def fetch(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
+    """Give the status, text and headers of an answer."""
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        return response.status, await response.text(), response.headers

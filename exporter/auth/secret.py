@@ -30,7 +30,5 @@ class Secret:
                 advice=f"let the exporter's user read {self._file}",
             ) from error
         if not secret:
-            raise AuthError(
-                f"{self.name}-file: {self._file} is empty", advice=f"write the secret to {self._file}"
-            )
+            raise AuthError(f"{self.name}-file: {self._file} is empty", advice=f"write the secret to {self._file}")
         return secret

@@ -17,8 +17,8 @@ Kind: TypeAlias = Literal["gauge", "counter"]
 
 
 @dataclass(frozen=True, slots=True)
-class FleetFamily:
-    """A family whose number of series does not grow with the fleet.
+class SnapshotFamily:
+    """A family whose samples need the snapshot as a whole.
 
     `name` has no prefix, and no `_total` where it is a counter. `labels` are those beside `account`.
     `source` names the fields of the API that it is made from.
@@ -36,7 +36,8 @@ class FleetFamily:
 class ServerFamily:
     """A family with series for each server; `labels` are those beside `account` and `server_id`.
 
-    `samples` looks at nothing but the record, so that an unchanged record has unchanged samples.
+    `samples` looks at nothing but the record, so that an unchanged record has unchanged samples. Of samples
+    with the same label values, which bad data can lead to, the first is exposed.
     """
 
     name: str
@@ -47,7 +48,7 @@ class ServerFamily:
     kind: Kind = "gauge"
 
 
-Family: TypeAlias = FleetFamily | ServerFamily
+Family: TypeAlias = SnapshotFamily | ServerFamily
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from exporter.families.family import Collector, FleetFamily, Sample
-from exporter.model import MIGRATION_CYCLES, OS_TYPES, SOURCE_STATES, SourceServer
+from exporter.families.family import Collector, Sample, SnapshotFamily
+from exporter.model import FAILED_RESULTS, MIGRATION_CYCLES, OS_TYPES, SOURCE_STATES, SourceServer
 from exporter.snapshot import OTHER, Snapshot, documented
-
-FAILED: Final = ("WARN", "ERROR")
 
 
 def _counted(
@@ -69,7 +67,7 @@ def _failed_checks(snapshot: Snapshot) -> Iterator[Sample]:
         failed
         for server in snapshot.servers
         for failed in {(check.name or "", check.result) for check in server.checks or ()}
-        if failed[1] in FAILED
+        if failed[1] in FAILED_RESULTS
     )
     for (check, result), count in sorted(counts.items()):
         yield (check, result or ""), count
@@ -78,49 +76,49 @@ def _failed_checks(snapshot: Snapshot) -> Iterator[Sample]:
 FLEET: Final = Collector(
     "fleet",
     (
-        FleetFamily(
+        SnapshotFamily(
             "source_servers",
             "Source servers in each state; an undocumented state counts as other.",
             "state",
             _counted(lambda server: server.state, SOURCE_STATES),
             ("state",),
         ),
-        FleetFamily(
+        SnapshotFamily(
             "source_servers_by_migration_cycle",
             "Source servers in each stage of a migration; an undocumented stage counts as other.",
             "migration_cycle",
             _counted(lambda server: server.migration_cycle, MIGRATION_CYCLES),
             ("migration_cycle",),
         ),
-        FleetFamily(
+        SnapshotFamily(
             "source_servers_by_connection",
             "Source servers whose agent is connected to SMS, or is not.",
             "connected",
             _by_connection,
             ("connected",),
         ),
-        FleetFamily(
+        SnapshotFamily(
             "source_servers_by_os",
             "Source servers by operating system; an undocumented one counts as other.",
             "os_type",
             _counted(lambda server: server.os_type, OS_TYPES),
             ("os_type",),
         ),
-        FleetFamily(
+        SnapshotFamily(
             "source_servers_size_bytes",
             "Data to be migrated, summed by the state of its servers.",
             "totalsize",
             _by_state(lambda server: server.totalsize),
             ("state",),
         ),
-        FleetFamily(
+        SnapshotFamily(
             "source_servers_replicated_bytes",
             "Data migrated, summed by the state of its servers.",
             "replicatesize",
             _by_state(lambda server: server.replicatesize),
             ("state",),
         ),
-        FleetFamily(
+        SnapshotFamily(
             "source_servers_migrate_speed_bytes_per_second",
             "Migration speed as the API tells it, summed by the state of its servers; "
             "its unit on the wire is in doubt: see api.migrate-speed-unit.",
@@ -128,7 +126,7 @@ FLEET: Final = Collector(
             _speed,
             ("state",),
         ),
-        FleetFamily(
+        SnapshotFamily(
             "source_server_state_transitions",
             "Changes of state seen between two complete polls, by the state that they ended in.",
             "state",
@@ -136,7 +134,7 @@ FLEET: Final = Collector(
             ("to_state",),
             "counter",
         ),
-        FleetFamily(
+        SnapshotFamily(
             "source_servers_failed_checks",
             "Source servers with this environment check in this result.",
             "checks[].name, checks[].result",

@@ -1,11 +1,12 @@
 """The collector `servers`: each source server by its id. Only `_info` has the words."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from exporter.families.family import Collector, FleetFamily, Sample, ServerFamily, seconds, value_of
+from exporter.families.family import Collector, Sample, ServerFamily, SnapshotFamily, seconds, value_of
 from exporter.model import MIGRATION_CYCLES, SOURCE_STATES, SourceServer
-from exporter.snapshot import Snapshot, documented
+from exporter.snapshot import OTHER, Snapshot, documented
 
 
 def _info(server: SourceServer) -> Iterator[Sample]:
@@ -27,6 +28,13 @@ def _state(server: SourceServer) -> Iterator[Sample]:
         yield (documented(server.state, SOURCE_STATES),), 1
 
 
+def _all_states(server: SourceServer) -> Iterator[Sample]:
+    if server.state is not None:
+        current = documented(server.state, SOURCE_STATES)
+        for state in (*SOURCE_STATES, OTHER):
+            yield (state,), state == current
+
+
 def _migration_cycle(server: SourceServer) -> Iterator[Sample]:
     if server.migration_cycle is not None:
         yield (documented(server.migration_cycle, MIGRATION_CYCLES),), 1
@@ -38,6 +46,19 @@ def _grown_at(snapshot: Snapshot) -> Iterator[Sample]:
             yield (server.id,), grown_at
 
 
+STATE: Final = ServerFamily(
+    "source_server_state",
+    "1 for the state that the server is in; an undocumented state is other.",
+    "state",
+    _state,
+    ("state",),
+)
+STATE_SET: Final = replace(
+    STATE,
+    help="1 for the state that the server is in, 0 for all others; an undocumented state is other.",
+    samples=_all_states,
+)
+
 SERVERS: Final = Collector(
     "servers",
     (
@@ -48,13 +69,7 @@ SERVERS: Final = Collector(
             _info,
             ("enterprise_project_id", "ip", "name", "os_type", "os_version"),
         ),
-        ServerFamily(
-            "source_server_state",
-            "1 for the state that the server is in; an undocumented state is other.",
-            "state",
-            _state,
-            ("state",),
-        ),
+        STATE,
         ServerFamily(
             "source_server_migration_cycle",
             "1 for the stage of the migration that the server is in; an undocumented stage is other.",
@@ -116,7 +131,7 @@ SERVERS: Final = Collector(
             "last_visit_time",
             lambda server: seconds(server.last_visit_time),
         ),
-        FleetFamily(
+        SnapshotFamily(
             "source_server_replicated_bytes_last_increase_timestamp_seconds",
             "When a poll last saw the server's migrated data grow; absent until one did.",
             "replicatesize",

@@ -1,6 +1,6 @@
 """What the exporter serves over HTTP."""
 
 from exporter.web.app import create_app
-from exporter.web.server import serve
+from exporter.web.server import ListenError, serve
 
-__all__ = ["create_app", "serve"]
+__all__ = ["ListenError", "create_app", "serve"]

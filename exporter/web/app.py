@@ -1,17 +1,18 @@
-"""The application: /metrics, a landing page, and the probes of an orchestrator."""
+"""The application: scrapes, discovery of the accounts, a landing page, and the probes of an orchestrator."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from exporter.clock import Clock
 from exporter.exposition import Exposition
 from exporter.health import Health
-from exporter.negotiation import negotiate_encoding, negotiate_format
 from exporter.target import Target
 from exporter.web.landing import landing_page
+from exporter.web.scrape import Scraper
 
-MOST_REQUEST_BYTES = 64 * 1024
+MOST_REQUEST_BYTES: Final = 64 * 1024
 """Nothing that is served takes a body."""
 
 
@@ -25,14 +26,22 @@ def create_app(
 ) -> web.Application:
     """Make the application. It reads the targets and asks nothing of the API."""
 
-    async def metrics(request: web.Request) -> web.Response:
-        chosen = negotiate_format(_joined(request, hdrs.ACCEPT))
-        encoding = negotiate_encoding(_joined(request, hdrs.ACCEPT_ENCODING))
-        body = await exposition.body(chosen.syntax, encoding, health.render(chosen.syntax), clock.time())
-        headers = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-        if encoding == "gzip":
-            headers[hdrs.CONTENT_ENCODING] = encoding
-        return web.Response(body=body, headers=headers)
+    async def discovery(request: web.Request) -> web.Response:
+        """Answer in the form of Prometheus's http_sd: one target an account, scraped through /probe."""
+        return web.json_response(
+            [
+                {
+                    "targets": [request.host],
+                    "labels": {
+                        "__metrics_path__": "/probe",
+                        "__param_account": target.name,
+                        "__meta_sms_account": target.name,
+                        "__meta_sms_api_region": target.account.api.region or "",
+                    },
+                }
+                for target in targets
+            ],
+        )
 
     async def landing(_: web.Request) -> web.Response:
         return web.Response(text=landing_page(telemetry_path), content_type="text/html")
@@ -41,20 +50,17 @@ def create_app(
         return web.Response(text="The exporter is healthy.\n")
 
     async def ready(_: web.Request) -> web.Response:
-        waiting = [target.name for target in targets if target.last_poll is None]
-        if waiting:
-            return web.Response(status=503, text="The first poll has not ended yet.\n")
+        if any(target.last_poll is None for target in targets):
+            return web.Response(status=503, text="The first poll of an account has not ended yet.\n")
         return web.Response(text="The exporter is ready.\n")
 
+    scraper = Scraper(exposition, health, targets, clock)
     app = web.Application(client_max_size=MOST_REQUEST_BYTES)
-    app.router.add_get(telemetry_path, metrics)
+    app.router.add_get(telemetry_path, scraper.metrics)
+    app.router.add_get("/probe", scraper.probe)
+    app.router.add_get("/sd", discovery)
     if telemetry_path != "/":
         app.router.add_get("/", landing)
     app.router.add_get("/-/healthy", healthy)
     app.router.add_get("/-/ready", ready)
     return app
-
-
-def _joined(request: web.Request, header: str) -> str:
-    """Give a header that may stand in several lines as one list."""
-    return ",".join(request.headers.getall(header, ()))

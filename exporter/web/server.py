@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.quantities import ListenAddress
+from exporter.settings.quantities import ListenAddress
 
 SHUTDOWN_TIMEOUT: Final = 10.0
 """Seconds that scrapes in flight are given to finish."""

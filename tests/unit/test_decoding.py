@@ -64,9 +64,7 @@ def test_a_number_where_text_is_documented_is_text() -> None:
 
 def test_text_where_a_number_or_a_flag_is_documented_is_read() -> None:
     server = only(
-        page_of(
-            {"id": "a", "memory": "1024", "connected": "false", "current_task": {"migrate_speed": "1.5"}}
-        ),
+        page_of({"id": "a", "memory": "1024", "connected": "false", "current_task": {"migrate_speed": "1.5"}}),
     )
     assert (server.memory, server.connected) == (1024, False)
     assert server.current_task is not None
@@ -85,9 +83,7 @@ def test_an_unreadable_field_of_a_nested_record_is_named_by_its_path() -> None:
     assert page.unreadable == {"current_task.clone_server": 1, "current_task.speed_limit": 1, "checks": 1}
 
 
-@pytest.mark.parametrize(
-    "record", [None, 5, "text", [], {}, {"name": "x"}, {"id": ""}, {"id": None}, {"id": True}]
-)
+@pytest.mark.parametrize("record", [None, 5, "text", [], {}, {"name": "x"}, {"id": ""}, {"id": None}, {"id": True}])
 def test_a_record_without_an_id_is_lost_alone_and_counted(record: object) -> None:
     page = page_of({"id": "a"}, record, {"id": "b"})
     assert [server.id for server in page.servers] == ["a", "b"]

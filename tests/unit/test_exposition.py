@@ -6,10 +6,13 @@ import zlib
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from exporter.exposition import REMEMBERED, Exposition
-from exporter.families import Collector, FleetFamily, collectors
+from exporter.exposition import MOST_BODIES, Exposition, View
+from exporter.families import Collector, SnapshotFamily, collectors
 from exporter.families.family import Sample
+from exporter.negotiation import Encoding
+from exporter.rendering import Syntax
 from exporter.settings import CollectorSettings
 from exporter.snapshot import Snapshot
 from exporter.target import Target
@@ -30,7 +33,7 @@ class CountedRendering:
 
     def __init__(self) -> None:
         self.count = 0
-        family = FleetFamily("counted", "Counted.", "none", self.samples)
+        family = SnapshotFamily("counted", "Counted.", "none", self.samples)
         self.collector = Collector("counted", (family,))
 
     def samples(self, shown: Snapshot) -> list[Sample]:
@@ -38,8 +41,17 @@ class CountedRendering:
         return [((), len(shown.servers))]
 
 
+def view(
+    exposition: Exposition,
+    syntax: Syntax = "text",
+    encoding: Encoding = "identity",
+    account: str | None = None,
+) -> View:
+    return View(frozenset(exposition.collector_names), account, syntax, encoding)
+
+
 async def text(exposition: Exposition, now: float = NOW) -> str:
-    return (await exposition.body("text", "identity", TAIL, now)).decode()
+    return (await exposition.body(view(exposition), TAIL, now)).decode()
 
 
 async def test_the_tail_stands_behind_every_family_of_the_snapshots() -> None:
@@ -60,17 +72,17 @@ async def test_families_of_all_accounts_stand_together() -> None:
 
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
-async def test_gzip_holds_the_same_bytes(syntax: str) -> None:
+async def test_gzip_holds_the_same_bytes(syntax: Syntax) -> None:
     exposition = Exposition(ALL, [target_of(snapshot(*(server(f"s{i}", memory=i) for i in range(500))))])
-    plain = await exposition.body(syntax, "identity", TAIL, NOW)  # type: ignore[arg-type]
-    packed = await exposition.body(syntax, "gzip", TAIL, NOW)  # type: ignore[arg-type]
+    plain = await exposition.body(view(exposition, syntax, "identity"), TAIL, NOW)
+    packed = await exposition.body(view(exposition, syntax, "gzip"), TAIL, NOW)
     assert gzip.decompress(packed) == plain
     assert len(packed) < len(plain) / 5
 
 
 async def test_gzip_is_one_member_that_ends_with_the_body(tmp_path: Path) -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
-    packed = await exposition.body("text", "gzip", TAIL, NOW)
+    packed = await exposition.body(view(exposition, "text", "gzip"), TAIL, NOW)
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)
     plain = member.decompress(packed)
     assert member.eof
@@ -86,7 +98,7 @@ async def test_a_tail_of_its_own_is_in_every_body() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
     for number in range(3):
         tail = f"up {number}\n".encode()
-        assert gzip.decompress(await exposition.body("text", "gzip", tail, NOW)).endswith(tail)
+        assert gzip.decompress(await exposition.body(view(exposition, "text", "gzip"), tail, NOW)).endswith(tail)
 
 
 async def test_a_snapshot_is_rendered_once_for_any_number_of_scrapes_and_formats() -> None:
@@ -94,7 +106,7 @@ async def test_a_snapshot_is_rendered_once_for_any_number_of_scrapes_and_formats
     target = target_of(snapshot(server("a")))
     exposition = Exposition([counted.collector], [target])
     await asyncio.gather(*(text(exposition) for _ in range(20)))
-    await exposition.body("openmetrics", "gzip", TAIL, NOW)
+    await exposition.body(view(exposition, "openmetrics", "gzip"), TAIL, NOW)
     assert counted.count == 1
     target.snapshot = snapshot(server("b"))
     await text(exposition)
@@ -111,33 +123,71 @@ async def test_a_poll_of_one_account_does_not_render_the_others_again() -> None:
     assert counted.count == 3
 
 
-async def test_a_format_that_nobody_asks_for_is_not_rendered() -> None:
+async def test_a_new_snapshot_is_rendered_before_the_next_scrape() -> None:
     counted = CountedRendering()
-    exposition = Exposition([counted.collector], [target_of(snapshot())])
+    target = target_of(snapshot())
+    exposition = Exposition([counted.collector], [target])
     await exposition.refresh(NOW)
-    assert counted.count == 0
-
-
-async def test_a_format_that_was_asked_for_is_ready_before_the_next_scrape() -> None:
-    counted = CountedRendering()
-    target = target_of(snapshot())
-    exposition = Exposition([counted.collector], [target])
-    await text(exposition)
-    target.snapshot = snapshot(server("a"))
-    await exposition.refresh(NOW + REMEMBERED)
-    assert counted.count == 2
-    assert 'counted{account="default"} 1.0' in await text(exposition)
-    assert counted.count == 2
-
-
-async def test_a_format_that_nobody_asked_for_lately_is_forgotten() -> None:
-    counted = CountedRendering()
-    target = target_of(snapshot())
-    exposition = Exposition([counted.collector], [target])
-    await text(exposition)
-    target.snapshot = snapshot(server("a"))
-    await exposition.refresh(NOW + REMEMBERED + 1)
+    await exposition.refresh(NOW)
     assert counted.count == 1
+    assert 'counted{account="default"} 0.0' in await text(exposition)
+    assert counted.count == 1
+
+
+async def test_a_view_of_one_account_has_that_account_alone() -> None:
+    targets = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
+    exposition = Exposition(ALL, targets)
+    body = await exposition.body(view(exposition, account="two"), TAIL, NOW)
+    assert Scrape(body.decode()).label_values("source_servers", "account") == ["two"] * 20
+
+
+async def test_a_view_of_some_collectors_has_those_alone() -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(server("a", state="error")))])
+    body = await exposition.body(View(frozenset({"servers"}), None, "text", "identity"), TAIL, NOW)
+    read = Scrape(body.decode())
+    assert read.value("source_server_state", state="error") == 1
+    assert read.values("source_servers") == {}
+
+
+async def test_of_too_many_views_the_latest_are_kept() -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
+    for number in range(2 * MOST_BODIES):
+        some = View(frozenset({f"none{number}", "fleet"}), None, "text", "identity")
+        assert await exposition.body(some, TAIL, NOW + number)
+    await exposition.refresh(NOW + 2 * MOST_BODIES)
+
+
+BUSY = server(
+    "a",
+    state="replicate",
+    current_task={"id": "t", "state": "RUNNING"},
+    checks=[{"name": "CPU", "result": "OK"}],
+)
+
+
+@pytest.mark.parametrize(
+    ("spare", "dropped"),
+    [(0, []), (-1, ["checks"]), (-4, ["checks", "tasks"]), (-7, ["checks", "servers", "tasks"])],
+)
+async def test_over_the_ceiling_whole_collectors_are_dropped_in_order(spare: int, dropped: list[str]) -> None:
+    unlimited = Exposition(ALL, [target_of(snapshot(BUSY))])
+    full = Scrape(await text(unlimited))
+    series = len(full.samples) - 1
+    target = Target(account(limits={"series": series + spare}))
+    target.snapshot = snapshot(BUSY)
+    exposition = Exposition(ALL, [target])
+    with capture_logs() as events:
+        shown = Scrape(await text(exposition))
+    signs = {"checks": "source_server_checks", "servers": "source_server_info", "tasks": "task_info"}
+    assert sorted(name for name, sign in signs.items() if not shown.values(sign)) == dropped
+    assert len(shown.samples) - 1 + exposition.series_dropped("default") == series
+    assert [sorted(event["dropped"].split(",")) for event in events] == ([dropped] if dropped else [])
+
+
+async def test_the_fleet_is_never_dropped() -> None:
+    target = Target(account(limits={"series": 1}))
+    target.snapshot = snapshot(BUSY)
+    assert Scrape(await text(Exposition(ALL, [target]))).total("source_servers") == 1
 
 
 async def test_a_snapshot_that_grows_stale_leaves_without_a_poll() -> None:
@@ -148,6 +198,4 @@ async def test_a_snapshot_that_grows_stale_leaves_without_a_poll() -> None:
         "fresh",
         "stale",
     ]
-    assert Scrape(await text(exposition, NOW + 301)).label_values("source_server_info", "account") == [
-        "fresh"
-    ]
+    assert Scrape(await text(exposition, NOW + 301)).label_values("source_server_info", "account") == ["fresh"]

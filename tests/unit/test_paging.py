@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from exporter.decoding import Page
 from exporter.errors import Inconsistent, PollError, ServerFault
-from exporter.paging import ATTEMPTS, LIMIT, Moved, Pager, merge
+from exporter.model import SourceServer
+from exporter.paging import ATTEMPTS, LAST_OFFSET, LIMIT, Moved, Narrowing, Pager, merge
 from support import server
 
 
@@ -24,7 +25,8 @@ class FakeList:
         self.asked: list[int] = []
         self.under_way = self.most_under_way = 0
 
-    async def fetch(self, offset: int, limit: int) -> Page:
+    async def fetch(self, offset: int, limit: int, narrowing: Narrowing) -> Page:
+        assert not narrowing
         self.asked.append(offset)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -40,9 +42,7 @@ class FakeList:
         return Pager(self.fetch, concurrency=concurrency, paging=paging)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("size", "pages"), [(0, 1), (1, 1), (199, 1), (200, 1), (201, 2), (1000, 5), (10_000, 50)]
-)
+@pytest.mark.parametrize(("size", "pages"), [(0, 1), (1, 1), (199, 1), (200, 1), (201, 2), (1000, 5), (10_000, 50)])
 async def test_every_server_is_read_once_with_as_few_pages_as_there_are(size: int, pages: int) -> None:
     fleet = FakeList(size)
     listing = await fleet.pager().read()
@@ -60,7 +60,7 @@ async def test_no_more_pages_are_under_way_than_allowed() -> None:
 async def test_a_server_that_gives_more_than_the_limit_is_believed() -> None:
     fleet = FakeList(500)
 
-    async def everything(offset: int, limit: int) -> Page:  # noqa: ARG001 - the limit is what it ignores
+    async def everything(offset: int, limit: int, narrowing: Narrowing) -> Page:  # noqa: ARG001 - what it ignores
         fleet.asked.append(offset)
         return fleet.answer(0, 500)
 
@@ -103,7 +103,7 @@ async def test_a_list_that_moves_once_is_read_again() -> None:
     fleet = FakeList(450)
     answer = fleet.answer
 
-    async def moving(offset: int, limit: int) -> Page:
+    async def moving(offset: int, limit: int, _: Narrowing) -> Page:
         fleet.asked.append(offset)
         found = answer(offset, limit)
         if len(fleet.asked) == 1:
@@ -118,7 +118,7 @@ async def test_a_list_that_moves_once_is_read_again() -> None:
 async def test_a_list_that_never_rests_is_inconsistent_after_a_few_readings() -> None:
     fleet = FakeList(300)
 
-    async def moving(offset: int, limit: int) -> Page:
+    async def moving(offset: int, limit: int, _: Narrowing) -> Page:
         fleet.asked.append(offset)
         fleet.ids.append(f"new{len(fleet.asked)}")
         return fleet.answer(offset, limit)
@@ -165,24 +165,76 @@ async def test_a_short_page_does_not_switch_to_pages_where_offsets_count_records
 async def test_a_page_that_fails_fails_the_reading_as_itself_and_ends_the_others() -> None:
     fleet = FakeList(10_000)
 
-    async def failing(offset: int, limit: int) -> Page:
+    async def failing(offset: int, limit: int, narrowing: Narrowing) -> Page:
         if offset == 400:
             raise ServerFault("down")
-        return await fleet.fetch(offset, limit)
+        return await fleet.fetch(offset, limit, narrowing)
 
     with pytest.raises(ServerFault, match="down"):
         await Pager(failing, concurrency=2).read()
     assert len(fleet.asked) < 10
 
 
-async def test_more_servers_than_an_offset_reaches_are_no_complete_list() -> None:
+class LongList:
+    """A list of (state, cycle) for each server, that can be narrowed by both."""
+
+    def __init__(self, *kinds: tuple[str, str, int]) -> None:
+        self.servers = [
+            server(f"{state}-{cycle}-{number}", state=state, migration_cycle=cycle)
+            for state, cycle, many in kinds
+            for number in range(many)
+        ]
+        self.asked: list[tuple[int, Narrowing]] = []
+        self._parts: dict[tuple[tuple[str, str], ...], list[SourceServer]] = {}
+
+    async def fetch(self, offset: int, limit: int, narrowing: Narrowing) -> Page:
+        assert offset <= LAST_OFFSET
+        self.asked.append((offset, narrowing))
+        part = self._part(tuple(narrowing.items()))
+        rows = tuple(part[offset : offset + limit])
+        return Page(len(part), len(rows), rows)
+
+    def _part(self, narrowing: tuple[tuple[str, str], ...]) -> list[SourceServer]:
+        if narrowing not in self._parts:
+            self._parts[narrowing] = [
+                one for one in self.servers if all(getattr(one, name) == value for name, value in narrowing)
+            ]
+        return self._parts[narrowing]
+
+
+async def test_a_list_longer_than_offsets_reach_is_read_by_state() -> None:
+    fleet = LongList(("replicate", "replicating", 40_000), ("finished", "cutovered", 30_000), ("init", "checking", 1))
+    listing = await Pager(fleet.fetch, concurrency=6).read()
+    assert {one.id for one in listing.servers} == {one.id for one in fleet.servers}
+    assert listing.count == 70_001
+
+
+async def test_a_state_longer_than_offsets_reach_is_read_by_migration_cycle() -> None:
+    fleet = LongList(("error", "replicating", 40_000), ("error", "syncing", 30_000), ("finished", "cutovered", 5))
+    listing = await Pager(fleet.fetch, concurrency=6).read()
+    assert len(listing.servers) == listing.count == 70_005
+
+
+async def test_a_long_list_with_servers_that_no_part_has_is_not_complete() -> None:
+    fleet = LongList(("replicate", "replicating", 40_000), ("error", "syncing", 30_000), ("new", "checking", 1))
+    with pytest.raises(Inconsistent, match="count was 70001, but the parts of the list have 70000 servers"):
+        await Pager(fleet.fetch, concurrency=6).read()
+
+
+async def test_a_long_list_is_not_narrowed_by_what_a_person_filters_by() -> None:
+    fleet = LongList(("error", "replicating", 40_000), ("error", "syncing", 30_000))
+    listing = await Pager(fleet.fetch, concurrency=6, filters=("state",)).read()
+    assert len(listing.servers) == 70_000
+    assert not any("state" in narrowing for _, narrowing in fleet.asked)
+
+
+async def test_a_list_that_cannot_be_narrowed_enough_is_no_complete_list() -> None:
+    fleet = LongList(("error", "syncing", 65_801))
     with pytest.raises(Inconsistent, match="more than an offset reaches"):
-        await FakeList(65_801).pager("records").read()
+        await Pager(fleet.fetch, concurrency=6).read()
 
 
-@given(
-    st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=5), min_size=1, max_size=4), st.integers(0, 12)
-)
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=5), min_size=1, max_size=4), st.integers(0, 12))
 def test_a_merged_list_has_every_row_accounted_for(pages: list[list[str]], count: int) -> None:
     try:
         listing = merge([page(*ids, count=count) for ids in pages])

@@ -9,7 +9,7 @@ from exporter.client import RetryBudget
 from exporter.decoding import Page
 from exporter.errors import AuthError, ServerFault, Throttled
 from exporter.model import SourceServer
-from exporter.paging import Listing
+from exporter.paging import Listing, Narrowing
 from exporter.poller import AUTH_BACKOFF, LONGEST_AUTH_BACKOFF, SECRET_WATCH, Poller
 from exporter.target import Poll, Target
 from support import NOW, FakeClock, account, server
@@ -31,8 +31,8 @@ class Rig:
         self.told: list[tuple[Poll, Listing | None]] = []
         self.poller = Poller(self.target, self.page, clock, self, lambda: self.secret_changed)
 
-    async def page(self, offset: int, limit: int, budget: RetryBudget) -> Page:
-        del limit, budget
+    async def page(self, offset: int, limit: int, narrowing: Narrowing, budget: RetryBudget) -> Page:
+        del limit, narrowing, budget
         if offset == 0:
             self.polls.append(self.clock.monotonic())
         self.clock.advance(self.took)

@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.quantities import (
+from exporter.settings.quantities import (
     ListenAddress,
     format_duration,
     parse_duration,
@@ -45,9 +45,7 @@ def test_a_listen_address_is_read_and_written_alike(text: str, address: ListenAd
     assert str(address) == text
 
 
-@pytest.mark.parametrize(
-    "text", ["", "10058", "host", "::1:80", "host:http", "host:65536", "host:-1", "host:"]
-)
+@pytest.mark.parametrize("text", ["", "10058", "host", "::1:80", "host:http", "host:65536", "host:-1", "host:"])
 def test_what_is_no_listen_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         parse_listen_address(text)
@@ -57,9 +55,7 @@ def test_a_url_loses_its_final_slash_only() -> None:
     assert parse_url("https://sms.example.com:8443/base/") == "https://sms.example.com:8443/base"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "sms.example.com", "ftp://x", "https://", "https://x/?a=1", "https://x/#a", 5]
-)
+@pytest.mark.parametrize("text", ["", "sms.example.com", "ftp://x", "https://", "https://x/?a=1", "https://x/#a", 5])
 def test_what_is_no_base_url_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="https://HOST"):
         parse_url(text)

@@ -45,9 +45,7 @@ def test_the_403_of_the_reference_is_a_missing_permission_with_its_action() -> N
         (599, [], ServerFault, None),
     ],
 )  # fmt: skip
-def test_each_shape_of_an_error_is_named(
-    status: int, body: object, kind: type[PollError], code: str | None
-) -> None:
+def test_each_shape_of_an_error_is_named(status: int, body: object, kind: type[PollError], code: str | None) -> None:
     error = refused(status, body)
     assert (type(error), error.code, error.status) == (kind, code, status)
     assert str(status) in error.message
@@ -64,7 +62,7 @@ def test_a_refused_signature_that_is_expired_points_at_the_clock() -> None:
 def test_a_locked_key_says_how_long() -> None:
     body = {
         "error_code": "APIGW.0301",
-        "error_msg": "AK access failed to reach the limit, forbidden: locked",
+        "error_msg": "AK access failed to reach the limit,forbidden.",
     }
     assert "5 minutes" in refused(401, body).hint
 

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from exporter.decoding import decode_page
-from exporter.families import Family, FleetFamily, ServerFamily, collectors, full_name, help_text
+from exporter.families import Family, ServerFamily, SnapshotFamily, collectors, full_name, help_text
 from exporter.families.family import Sample
 from exporter.paging import Listing
 from exporter.rendering import Syntax, format_value, header, lines
@@ -29,7 +29,7 @@ class Reference(Collector):
         kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
         own = ("server_id",) if isinstance(family, ServerFamily) else ()
         self.metric = kind(full_name(family), help_text(family), labels=("account", *own, *family.labels))
-        if isinstance(family, FleetFamily):
+        if isinstance(family, SnapshotFamily):
             for values, number in family.samples(shown):
                 self.metric.add_metric((shown.account, *values), number)
             return
@@ -53,8 +53,8 @@ def ours(family: Family, shown: Snapshot, syntax: Syntax) -> bytes:
     return header(family, syntax) + lines(family, shown)
 
 
-def family_of(samples: list[Sample], *labels: str, text: str = "Help.") -> FleetFamily:
-    return FleetFamily("thing", text, "source", lambda _: samples, labels)
+def family_of(samples: list[Sample], *labels: str, text: str = "Help.") -> SnapshotFamily:
+    return SnapshotFamily("thing", text, "source", lambda _: samples, labels)
 
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])

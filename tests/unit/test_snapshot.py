@@ -60,9 +60,7 @@ def test_undocumented_values_are_counted_by_field_and_value() -> None:
     current = after(
         None,
         server("a", state="premiging", os_type="BSD", current_task={"state": "NEW", "type": "MIGRATE_FILE"}),
-        server(
-            "b", state="premiging", migration_cycle="no_ready", checks=[{"name": "CPU", "result": "MAYBE"}]
-        ),
+        server("b", state="premiging", migration_cycle="no_ready", checks=[{"name": "CPU", "result": "MAYBE"}]),
         server("c", state="error", migration_cycle="checking", os_type="LINUX"),
     )
     assert current.unknown == {

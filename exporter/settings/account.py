@@ -1,27 +1,11 @@
-"""Every option of the exporter: its name, type, default and meaning. How they are read: `configuration`.
+"""The options of one account: where its API is, how it is asked, and what is made of the answer."""
 
-A field `b` of group `a` is the flag `--a.b`, the variable `SMS_EXPORTER_A_B` and the key `a: {b: …}` of
-the configuration file; `_` of the field is `-` in the flag.
-"""
+from typing import Final, Literal, Self
 
-from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from pydantic import ByteSize, Field, FilePath, SecretStr, field_validator, model_validator
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    FilePath,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
-
-from exporter.config_file import ConfigFileSource
-from exporter.quantities import Duration, Url, parse_listen_address
+from exporter.settings.group import Group
+from exporter.settings.quantities import Duration, Url
 
 REGION_ENDPOINTS: Final = {
     "cn-north-4": "https://sms.cn-north-4.myhuaweicloud.com",
@@ -30,64 +14,6 @@ REGION_ENDPOINTS: Final = {
     "ru-moscow-1": "https://sms-api.ru-moscow-1.myhuaweicloud.com",
 }
 """Where SMS is served. The region of the API is not the region that servers migrate to."""
-
-
-class Group(BaseModel):
-    """Base of the groups: strict about names, fixed once read, silent about secrets in errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ConfigSettings(Group):
-    """The configuration itself."""
-
-    file: Path | None = Field(
-        None, description="YAML file with any of these options; flags and variables win."
-    )
-    check: bool = Field(False, description="Check the configuration, say what was found, and exit.")
-
-
-def _split(value: object) -> object:
-    return value.replace(",", " ").split() if isinstance(value, str) else value
-
-
-class WebSettings(Group):
-    """What the exporter serves."""
-
-    listen_address: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
-        (":10058",),
-        min_length=1,
-        description="Address to serve on, as HOST:PORT; repeat it for several.",
-    )
-    telemetry_path: str = Field("/metrics", pattern=r"^/[^\s?#{}]+$", description="Path of the metrics.")
-
-    @field_validator("listen_address")
-    @classmethod
-    def _readable(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
-        for address in addresses:
-            parse_listen_address(address)
-        return addresses
-
-    @field_validator("telemetry_path")
-    @classmethod
-    def _free(cls, path: str) -> str:
-        if path.startswith("/-/"):
-            msg = "paths below /-/ are the exporter's own"
-            raise ValueError(msg)
-        return path
-
-
-class LogSettings(Group):
-    """What the exporter logs, to standard error."""
-
-    level: Literal["debug", "info", "warn", "error"] = Field("info", description="Lowest severity logged.")
-    format: Literal["logfmt", "json"] = Field("logfmt", description="Format of a line.")
-
-
-class AccountNameSettings(Group):
-    """The name of the account."""
-
-    name: str = Field("default", min_length=1, max_length=255, description="Value of the label `account`.")
 
 
 class ApiSettings(Group):
@@ -134,9 +60,7 @@ class ApiSettings(Group):
 class IamSettings(Group):
     """The identity service that sells tokens."""
 
-    endpoint: Url | None = Field(
-        None, description="Base URL of IAM, instead of the region's or the global one."
-    )
+    endpoint: Url | None = Field(None, description="Base URL of IAM, instead of the region's or the global one.")
 
 
 class AuthSettings(Group):
@@ -225,20 +149,50 @@ class PollSettings(Group):
         return self.stale_after or max(3 * self.interval, 300.0)
 
 
-class CollectorSettings(Group):
-    """What is told of each server."""
+class FilterSettings(Group):
+    """Which servers are listed: the query parameters of the API, passed on as they are."""
 
-    servers: bool = Field(True, description="State, sizes, connection and dates of each server.")
+    state: str | None = Field(None, description="Only servers in this state.")
+    name: str | None = Field(None, description="Only servers of this name.")
+    id: str | None = Field(None, description="Only the server of this ID.")
+    ip: str | None = Field(None, description="Only servers of this address.")
+    ipv6: str | None = Field(None, description="Only servers of this IPv6 address.")
+    migproject: str | None = Field(None, description="Only servers of this migration project.")
+    migration_cycle: str | None = Field(None, description="Only servers in this stage of a migration.")
+    connected: bool | None = Field(None, description="Passed on as it is; what the API means is in doubt.")
+    enterprise_project_id: str | None = Field(None, description="Only servers of this enterprise project.")
+    is_consistency_result_exist: bool | None = Field(
+        None,
+        description="Only servers with, or without, a consistency result.",
+    )
+    vm_id: str | None = Field(None, description="Only servers whose clone has this ID.")
+
+    def query(self) -> dict[str, str]:
+        """Give the query parameters."""
+        given = self.model_dump(exclude_none=True)
+        return {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}
+
+
+class LimitSettings(Group):
+    """How much of an account is exposed."""
+
+    series: int = Field(
+        0,
+        ge=0,
+        description="Most series of one account, 0 for no limit; beyond it whole collectors are dropped.",
+    )
 
 
 class AccountSettings(Group):
     """One account at one endpoint: a target of the exporter, complete."""
 
-    name: str
-    api: ApiSettings
-    iam: IamSettings
-    auth: AuthSettings
-    poll: PollSettings
+    name: str = Field(min_length=1, max_length=255)
+    api: ApiSettings = ApiSettings()
+    iam: IamSettings = IamSettings()
+    auth: AuthSettings = AuthSettings()
+    poll: PollSettings = PollSettings()
+    filter: FilterSettings = FilterSettings()
+    limits: LimitSettings = LimitSettings()
 
     @property
     def iam_url(self) -> str:
@@ -252,56 +206,3 @@ class AccountSettings(Group):
             msg = f"api.region or api.endpoint is needed; the regions are {', '.join(REGION_ENDPOINTS)}"
             raise ValueError(msg)
         return self
-
-
-class Settings(BaseSettings):
-    """The whole tree of options."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        env_prefix="SMS_EXPORTER_",
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-        nested_model_default_partial_update=True,
-    )
-
-    config: ConfigSettings = ConfigSettings()
-    web: WebSettings = WebSettings()
-    log: LogSettings = LogSettings()
-    account: AccountNameSettings = AccountNameSettings()
-    api: ApiSettings = ApiSettings()
-    iam: IamSettings = IamSettings()
-    auth: AuthSettings = AuthSettings()
-    poll: PollSettings = PollSettings()
-    collector: CollectorSettings = CollectorSettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the file after flags and environment, which may name it."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, ConfigFileSource(settings_cls)
-
-    def accounts(self) -> tuple[AccountSettings, ...]:
-        """Give every account to poll, complete with its defaults."""
-        return (
-            AccountSettings(
-                name=self.account.name,
-                api=self.api,
-                iam=self.iam,
-                auth=self.auth,
-                poll=self.poll,
-            ),
-        )

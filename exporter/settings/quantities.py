@@ -60,12 +60,7 @@ def parse_listen_address(value: str) -> ListenAddress:
     """Read `host:port`, `:port` or `[v6]:port`. Raises ValueError for anything else."""
     host, colon, port = value.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if (
-        not colon
-        or (":" in host and not bracketed)
-        or not re.fullmatch(r"[0-9]{1,5}", port)
-        or int(port) > _LAST_PORT
-    ):
+    if not colon or (":" in host and not bracketed) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > _LAST_PORT:
         msg = "write an address as HOST:PORT, :PORT for every interface, or [IPV6]:PORT"
         raise ValueError(msg)
     return ListenAddress((host[1:-1] if bracketed else host) or None, int(port))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.configuration import load_settings
 from exporter.errors import ConfigurationError
-from exporter.options import options
 from exporter.settings import Settings
+from exporter.settings.loading import load_settings
+from exporter.settings.options import options
 
 SECRET = "s3cr3t-value"
 
@@ -46,9 +46,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert not settings.config.check
 
 
-def test_flags_win_over_variables_and_variables_over_the_file(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flags_win_over_variables_and_variables_over_the_file(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config.write_text("poll: {interval: 1m, timeout: 2m, stale_policy: keep}\n")
     monkeypatch.setenv("SMS_EXPORTER_POLL_INTERVAL", "3m")
     monkeypatch.setenv("SMS_EXPORTER_POLL_TIMEOUT", "4m")
@@ -95,7 +93,7 @@ def test_a_switch_has_a_flag_for_on_and_one_for_off() -> None:
         (["--api.endpoint=sms"], ["--api.endpoint", "'sms'", "https://HOST"]),
         (["--web.listen-address=x"], ["--web.listen-address", "'x'", "HOST:PORT"]),
         (["--web.telemetry-path=m"], ["--web.telemetry-path", "'m'", "^/"]),
-        (["--web.telemetry-path=/-/ready"], ["--web.telemetry-path", "'/-/ready'", "exporter's own"]),
+        (["--web.telemetry-path=/-/ready"], ["--web.telemetry-path", "'/-/ready'", "taken"]),
         (["--api.concurrency=0"], ["--api.concurrency", "'0'", "greater than or equal to 1"]),
         (["--api.max-response-size=big"], ["--api.max-response-size", "'big'"]),
         (["--auth.token-file=/nowhere"], ["--auth.token-file", "'/nowhere'"]),
@@ -171,12 +169,12 @@ def test_a_secret_is_in_no_repr() -> None:
     settings = load(f"--auth.token={SECRET}")
     assert SECRET not in repr(settings)
     assert SECRET not in settings.model_dump_json()
-    assert SECRET not in repr(load("--api.region=cn-north-4", f"--auth.token={SECRET}").accounts())
+    assert SECRET not in repr(load("--api.region=cn-north-4", f"--auth.token={SECRET}").targets())
 
 
 def test_an_account_without_an_address_is_refused() -> None:
     with pytest.raises(ValueError, match=r"api\.region or api.endpoint is needed"):
-        load().accounts()
+        load().targets()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +186,7 @@ def test_an_account_without_an_address_is_refused() -> None:
     ],
 )
 def test_iam_is_the_options_else_the_regions_else_the_global_one(argv: list[str], url: str) -> None:
-    assert load(*argv).accounts()[0].iam_url == url
+    assert load(*argv).targets()[0].iam_url == url
 
 
 def test_help_tells_what_every_option_takes(
@@ -215,3 +213,74 @@ def test_every_option_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatch
     assert not settings.collector.servers
     assert settings.auth.token is not None
     assert settings.auth.token.get_secret_value() == SECRET
+
+
+ACCOUNTS = """
+api: {region: cn-north-4, concurrency: 3}
+poll: {interval: 2m}
+auth: {token: top-token}
+accounts:
+  - name: north
+  - name: test
+    api: {endpoint: "http://127.0.0.1:1"}
+    auth: {token: own-token}
+    poll: {timeout: 10s}
+    filter: {state: error, connected: false}
+    limits: {series: 1000}
+"""
+
+
+def test_accounts_of_the_list_take_over_what_they_do_not_set_themselves(config: Path) -> None:
+    config.write_text(ACCOUNTS)
+    north, test = load(f"--config.file={config}").targets()
+    assert (north.name, north.api.url, north.poll.interval) == (
+        "north",
+        "https://sms.cn-north-4.myhuaweicloud.com",
+        120,
+    )
+    assert (test.api.url, test.api.concurrency, test.poll.interval, test.poll.timeout) == (
+        "http://127.0.0.1:1",
+        3,
+        120,
+        10,
+    )
+    assert (test.api.region, test.limits.series) == (None, 1000)
+    assert test.filter.query() == {"state": "error", "connected": "false"}
+    assert [account.auth.token and account.auth.token.get_secret_value() for account in (north, test)] == [
+        "top-token",
+        "own-token",
+    ]
+
+
+def test_a_flag_holds_for_all_accounts_that_do_not_say_otherwise(config: Path) -> None:
+    config.write_text(ACCOUNTS)
+    north, test = load(f"--config.file={config}", "--api.region=ru-moscow-1", "--poll.timeout=20s").targets()
+    assert (north.api.region, north.poll.timeout) == ("ru-moscow-1", 20)
+    assert (test.api.region, test.poll.timeout) == (None, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("api: {region: cn-north-4}\naccounts: [{name: a}, {name: a}]", ["a name of its own", "twice: a"]),
+        ("accounts: [{name: a}]", ["accounts[0]", "api.region or api.endpoint"]),
+        ("accounts: [{api: {region: cn-north-4}}]", ["accounts[0].name", "required"]),
+        ("accounts: [{name: a, api: {region: mars}}]", ["accounts[0].api.region", "'mars'", "cn-north-4"]),
+        ("accounts: [{name: a, pol: {}, api: {region: cn-north-4}}]", ["accounts[0].pol: no such option"]),
+        (
+            f"accounts: [{{name: a, api: {{region: cn-north-4}}, auth: {{token: [{SECRET}]}}}}]",
+            ["accounts[0].auth.token"],
+        ),
+        ("accounts: {name: a}", ["accounts"]),
+        ("accounts: [a]", ["accounts[0]"]),
+    ],
+)
+def test_a_bad_account_is_one_line_that_names_it(config: Path, text: str, parts: list[str]) -> None:
+    config.write_text(text)
+    line = fault(f"--config.file={config}")
+    for part in parts:
+        assert part in line
+
+
+def test_an_unknown_info_label_is_refused_with_those_there_are() -> None:
+    assert "os_version" in fault("--collector.info-labels-exclude=os_versoin")

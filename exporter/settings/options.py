@@ -11,7 +11,7 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from exporter.quantities import parse_duration, parse_url
+from exporter.settings.quantities import parse_duration, parse_url
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,7 @@ class Option:
     def takes(self) -> str:
         """What its value is, in a word; empty for a switch."""
         kinds = _types(self.field.annotation)
-        if choices := [
-            choice for kind in kinds for choice in typing.get_args(kind) if isinstance(choice, str)
-        ]:
+        if choices := [choice for kind in kinds for choice in typing.get_args(kind) if isinstance(choice, str)]:
             return "|".join(choices)
         for item in (*self.field.metadata, *_metadata(self.field.annotation)):
             if word := _BY_READER.get(getattr(item, "func", None)):
@@ -93,9 +91,12 @@ def _metadata(annotation: object) -> tuple[typing.Any, ...]:
 
 
 def options(settings: type[BaseSettings]) -> Iterator[Option]:
-    """Give all options of a tree, group after group."""
+    """Give all options of a tree, group after group, but for what only a file can hold."""
     prefix = settings.model_config.get("env_prefix", "")
+    file_only = getattr(settings, "FILE_ONLY", ())
     for name, field in settings.model_fields.items():
+        if name in file_only:
+            continue
         if not isinstance(field.default, BaseModel):
             yield Option(prefix, "", name, field, _written(field.get_default()))
             continue

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 
 from exporter.errors import ConfigurationError
-from exporter.options import Option, options
+from exporter.settings.options import Option, options
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -32,7 +32,14 @@ def load_settings(tree: type[S], argv: Sequence[str], *, prog: str, description:
     """
     known = tuple(options(tree))
     _check_environment(os.environ, known, tree.model_config.get("env_prefix", ""))
-    parser = _Parser(prog=prog, usage="%(prog)s [OPTION ...]", description=description, epilog=epilog, allow_abbrev=False, known=known)
+    parser = _Parser(
+        prog=prog,
+        usage="%(prog)s [OPTION ...]",
+        description=description,
+        epilog=epilog,
+        allow_abbrev=False,
+        known=known,
+    )
     with explained(tree):
         flags: CliSettingsSource[_Parser] = CliSettingsSource(
             tree,
@@ -72,9 +79,7 @@ class _Parser(ArgumentParser):
                 flag = argument.partition("=")[0]
                 raise ConfigurationError([f"{flag}: no such option{self._near(flag)}"])
         if unknown:
-            raise ConfigurationError(
-                ["an argument that belongs to no option was given: options begin with --"]
-            )
+            raise ConfigurationError(["an argument that belongs to no option was given: options begin with --"])
         return parsed
 
     def error(self, message: str) -> NoReturn:
@@ -112,17 +117,18 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 
 def _line(fault: Any, known: Sequence[Option]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     """Write one fault that pydantic found as: the option, what it was given, what it takes."""
-    path = [str(part) for part in fault["loc"] if not isinstance(part, int)]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])[1:]
     options_by_key = {option.key: option for option in known}
-    option = options_by_key.get(".".join(path))
+    key = re.sub(r"^accounts\[\d+\]\.|\[\d+\]$", "", path)
+    option = options_by_key.get(key)
     message = fault["msg"].removeprefix("Value error, ")
     if option is None:
         if fault["type"] == "extra_forbidden":
-            return f"{'.'.join(path)}: no such option{_nearest('.'.join(path), sorted(options_by_key))}"
-        return f"{'.'.join(path)}: {message}" if path and path[-1] not in message else message
+            return f"{path}: no such option{_nearest(key, sorted(options_by_key))}"
+        return message if path in options_by_key or not path else f"{path}: {message}"
     message = message.removeprefix("Input ")
     given = "" if option.is_secret else f"given {_shown(fault['input'])}: "
-    return f"{option.flag}: {given}{message}"
+    return f"{option.flag if path.startswith(option.key) else path}: {given}{message}"
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,201 @@
+"""The whole tree of options; those of an account are in `account`, how they are read in `loading`.
+
+A field `b` of group `a` is the flag `--a.b`, the variable `SMS_EXPORTER_A_B` and the key `a: {b: …}` of
+the configuration file; `_` of the field is `-` in the flag.
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from exporter.settings.account import (
+    AccountSettings,
+    ApiSettings,
+    AuthSettings,
+    FilterSettings,
+    IamSettings,
+    LimitSettings,
+    PollSettings,
+)
+from exporter.settings.config_file import ConfigFileSource
+from exporter.settings.group import Group, Words
+from exporter.settings.quantities import parse_listen_address
+
+INFO_LABELS: Final = (
+    "clone_id",
+    "clone_name",
+    "enterprise_project_id",
+    "ip",
+    "name",
+    "os_type",
+    "os_version",
+    "target_project",
+    "target_project_id",
+    "target_region",
+    "target_server_id",
+    "target_server_name",
+    "task_id",
+    "task_name",
+    "task_type",
+    "template_id",
+)
+"""Labels of the _info metrics that can be left out."""
+
+
+class ConfigSettings(Group):
+    """The configuration itself."""
+
+    file: Path | None = Field(None, description="YAML file with any of these options; flags and variables win.")
+    check: bool = Field(False, description="Check the configuration, say what was found, and exit.")
+
+
+class WebSettings(Group):
+    """What the exporter serves."""
+
+    listen_address: Words = Field(
+        (":10058",),
+        min_length=1,
+        description="Address to serve on, as HOST:PORT; repeat it for several.",
+    )
+    telemetry_path: str = Field("/metrics", pattern=r"^/[^\s?#{}]+$", description="Path of the metrics.")
+
+    @field_validator("listen_address")
+    @classmethod
+    def _readable(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            parse_listen_address(address)
+        return addresses
+
+    @field_validator("telemetry_path")
+    @classmethod
+    def _free(cls, path: str) -> str:
+        if path.startswith("/-/") or path in {"/probe", "/sd"}:
+            msg = "/probe, /sd and what begins with /-/ are taken"
+            raise ValueError(msg)
+        return path
+
+
+class LogSettings(Group):
+    """What the exporter logs, to standard error."""
+
+    level: Literal["debug", "info", "warn", "error"] = Field("info", description="Lowest severity logged.")
+    format: Literal["logfmt", "json"] = Field("logfmt", description="Format of a line.")
+
+
+class AccountNameSettings(Group):
+    """The name of the account."""
+
+    name: str = Field("default", min_length=1, max_length=255, description="Value of the label `account`.")
+
+
+class CollectorSettings(Group):
+    """What is told of each server."""
+
+    servers: bool = Field(True, description="State, sizes, connection and dates of each server.")
+    tasks: bool = Field(True, description="The migration task of each server.")
+    checks: bool = Field(True, description="The environment checks of each server.")
+    disks: bool = Field(False, description="Disks, volumes and volume groups: many series a server.")
+    state_set: bool = Field(False, description="Expose all states of a server as 0 or 1, not only its own.")
+    info_labels_include: Words = Field((), description="Labels that the _info metrics keep; all where none.")
+    info_labels_exclude: Words = Field((), description="Labels that the _info metrics leave out.")
+
+    @field_validator("info_labels_include", "info_labels_exclude")
+    @classmethod
+    def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(labels) - set(INFO_LABELS):
+            msg = f"no _info label: {', '.join(sorted(unknown))}; choose from {', '.join(INFO_LABELS)}"
+            raise ValueError(msg)
+        return labels
+
+
+class Settings(BaseSettings):
+    """The whole tree of options."""
+
+    FILE_ONLY: ClassVar = ("accounts",)
+    """What is too deep for a flag or a variable."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_prefix="SMS_EXPORTER_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+        nested_model_default_partial_update=True,
+    )
+
+    config: ConfigSettings = ConfigSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+    account: AccountNameSettings = AccountNameSettings()
+    api: ApiSettings = ApiSettings()
+    iam: IamSettings = IamSettings()
+    auth: AuthSettings = AuthSettings()
+    poll: PollSettings = PollSettings()
+    filter: FilterSettings = FilterSettings()
+    limits: LimitSettings = LimitSettings()
+    collector: CollectorSettings = CollectorSettings()
+    accounts: tuple[AccountSettings, ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the file after flags and environment, which may name it."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, ConfigFileSource(settings_cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, data: Any) -> Any:  # noqa: ANN401 - what the sources give, not yet validated
+        """Give each account of the list the options above it that it does not set itself."""
+        if not isinstance(data, dict) or not isinstance(data.get("accounts"), list | tuple):
+            return data
+        return {**data, "accounts": [_inherited(entry, data) for entry in data["accounts"]]}
+
+    @field_validator("accounts")
+    @classmethod
+    def _distinct(cls, accounts: tuple[AccountSettings, ...]) -> tuple[AccountSettings, ...]:
+        names = [account.name for account in accounts]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            msg = f"every account needs a name of its own; given twice: {', '.join(twice)}"
+            raise ValueError(msg)
+        return accounts
+
+    def targets(self) -> tuple[AccountSettings, ...]:
+        """Give every account to poll: those of the list, else the one that the options describe."""
+        return self.accounts or (
+            AccountSettings(
+                name=self.account.name,
+                api=self.api,
+                iam=self.iam,
+                auth=self.auth,
+                poll=self.poll,
+                filter=self.filter,
+                limits=self.limits,
+            ),
+        )
+
+
+def _inherited(entry: Any, above: dict[str, Any]) -> Any:  # noqa: ANN401 - what the sources give, not yet validated
+    if not isinstance(entry, dict):
+        return entry
+    # Credentials are one whole: half of one account's and half of another's are none.
+    merged = {"auth": above["auth"], **entry} if "auth" in above else dict(entry)
+    for group in ("api", "iam", "poll", "filter", "limits"):
+        own, general = entry.get(group, {}), above.get(group, {})
+        if isinstance(own, dict) and isinstance(general, dict):
+            places = {"region", "endpoint"} if own.keys() & {"region", "endpoint"} else set()
+            merged[group] = {key: value for key, value in general.items() if key not in places} | own
+    return merged

@@ -1,0 +1,20 @@
+"""A stand-in for the SMS and IAM APIs over real HTTP, with a living fleet and faults on demand."""
+
+from exporter.simulator.app import Received, Simulator, create_app
+from exporter.simulator.faults import KINDS, BadFault, Fault, parse_fault
+from exporter.simulator.fleet import Fleet
+from exporter.simulator.signing import AccessKey
+from exporter.simulator.tokens import User
+
+__all__ = [
+    "KINDS",
+    "AccessKey",
+    "BadFault",
+    "Fault",
+    "Fleet",
+    "Received",
+    "Simulator",
+    "User",
+    "create_app",
+    "parse_fault",
+]

@@ -1,0 +1,166 @@
+"""A stand-in for IAM: tokens for passwords, and the lists of projects and domains that the SDK asks for."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from exporter.simulator.answers import iam_error
+from exporter.simulator.gate import Gate
+from exporter.simulator.inventory import identifier
+from exporter.simulator.tokens import Tokens, User
+
+REGIONS: Final = ("cn-north-4", "ap-southeast-3", "my-kualalumpur-1", "ru-moscow-1")
+"""The regions in which every domain has its project of the same name."""
+WRONG_PASSWORDS_TO_LOCK: Final = 5
+LOCK: Final = 15 * 60.0
+"""Seconds that a user stays locked after so many wrong passwords in a row."""
+
+
+class Iam:
+    """Serves IAM for some users; `token_lifetime` is in seconds, `now` gives seconds since the epoch."""
+
+    def __init__(
+        self,
+        users: Sequence[User],
+        tokens: Tokens,
+        gate: Gate,
+        *,
+        now: Callable[[], float],
+        token_lifetime: float,
+    ) -> None:
+        self._users = {(user.domain, user.name): user for user in users}
+        self._tokens = tokens
+        self._gate = gate
+        self._now = now
+        self._token_lifetime = token_lifetime
+        self._wrong: dict[User, int] = {}
+        self._locked_until: dict[User, float] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Give the routes of IAM."""
+        return [
+            web.post("/v3/auth/tokens", self.create_token),
+            web.get("/v3/projects", self.list_projects),
+            web.get("/v3/auth/domains", self.list_domains),
+        ]
+
+    async def create_token(self, request: web.Request) -> web.Response:
+        """Give a token for a password: 201, the token in `X-Subject-Token`."""
+        content = await _read(request)
+        user = self._identify(content)
+        project = _scope(content, user)
+        now = self._now()
+        token = self._tokens.issue(user, expires_at=now + self._token_lifetime)
+        domain = {"id": domain_id(user.domain), "name": user.domain}
+        body: dict[str, Any] = {
+            "methods": ["password"],
+            "issued_at": timestamp(now),
+            "expires_at": timestamp(now + self._token_lifetime),
+            "roles": [],
+            "user": {"id": _hex("user", user.domain, user.name), "name": user.name, "domain": domain},
+        }
+        if project is not None:
+            body["project"] = {"id": project_id(project), "name": project, "domain": domain}
+        else:
+            body["domain"] = domain
+        if "nocatalog" not in request.query:
+            body["catalog"] = []
+        return web.json_response(
+            {"token": body},
+            status=HTTPStatus.CREATED,
+            headers={"X-Subject-Token": token},
+        )
+
+    async def list_projects(self, request: web.Request) -> web.Response:
+        """Give the projects, all or the one named by `name`."""
+        await self._gate.admit(request)
+        wanted = request.query.get("name")
+        projects = [
+            {"id": project_id(name), "name": name, "enabled": True, "is_domain": False, "description": ""}
+            for name in REGIONS
+            if wanted in {None, name}
+        ]
+        return web.json_response({"projects": projects, "links": {}})
+
+    async def list_domains(self, request: web.Request) -> web.Response:
+        """Give the domains."""
+        await self._gate.admit(request)
+        names = dict.fromkeys(domain for domain, _ in self._users)
+        domains = [{"id": domain_id(name), "name": name, "enabled": True} for name in names]
+        return web.json_response({"domains": domains, "links": {}})
+
+    def _identify(self, content: object) -> User:
+        methods = _at(content, "auth", "identity", "methods")
+        given = _at(content, "auth", "identity", "password", "user")
+        if methods != ["password"] or not isinstance(given, dict):
+            raise iam_error(HTTPStatus.BAD_REQUEST, "The method password and its user are expected.")
+        user = self._users.get((str(_at(given, "domain", "name")), str(given.get("name"))))
+        if user is None:
+            raise iam_error(HTTPStatus.UNAUTHORIZED, "The username or password is wrong.")
+        if self._now() < self._locked_until.get(user, 0.0):
+            raise iam_error(HTTPStatus.UNAUTHORIZED, "The user is locked. Try again later.")
+        if given.get("password") != user.password:
+            self._count_wrong(user)
+            raise iam_error(HTTPStatus.UNAUTHORIZED, "The username or password is wrong.")
+        self._wrong.pop(user, None)
+        return user
+
+    def _count_wrong(self, user: User) -> None:
+        self._wrong[user] = self._wrong.get(user, 0) + 1
+        if self._wrong[user] >= WRONG_PASSWORDS_TO_LOCK:
+            del self._wrong[user]
+            self._locked_until[user] = self._now() + LOCK
+
+
+def _scope(content: object, user: User) -> str | None:
+    """Give the project that a token is asked for, None for a domain. Raises Refusal for an unknown one."""
+    domain = _at(content, "auth", "scope", "domain")
+    if isinstance(domain, dict):
+        if domain.get("name") == user.domain or domain.get("id") == domain_id(user.domain):
+            return None
+        raise iam_error(HTTPStatus.UNAUTHORIZED, "The scoped domain is not the user's.")
+    project = _at(content, "auth", "scope", "project")
+    if not isinstance(project, dict):
+        return None
+    for name in REGIONS:
+        if project.get("name") == name or project.get("id") == project_id(name):
+            return name
+    raise iam_error(HTTPStatus.UNAUTHORIZED, "The scoped project could not be found.")
+
+
+async def _read(request: web.Request) -> object:
+    try:
+        return msgspec.json.decode(await request.read())
+    except msgspec.DecodeError as error:
+        raise iam_error(HTTPStatus.BAD_REQUEST, "The request body is not JSON.") from error
+
+
+def _at(content: object, *path: str) -> object:
+    for name in path:
+        if not isinstance(content, dict):
+            return None
+        content = content.get(name)
+    return content
+
+
+def _hex(*parts: str) -> str:
+    return identifier(*parts).replace("-", "")
+
+
+def project_id(name: str) -> str:
+    """Give the id of the project of a region: 32 hexadecimal digits."""
+    return _hex("project", name)
+
+
+def domain_id(name: str) -> str:
+    """Give the id of a domain: 32 hexadecimal digits."""
+    return _hex("domain", name)
+
+
+def timestamp(moment: float) -> str:
+    """Write seconds since the epoch as IAM does: UTC with microseconds."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,89 @@
+"""Who a simulated server is: identity, operating system, and the project it belongs to."""
+
+import hashlib
+from random import Random
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+_MEBIBYTE: Final = 1 << 20
+_LINUX: Final = (
+    "CENTOS_7_4_64BIT",
+    "CENTOS_7_9_64BIT",
+    "REDHAT_7_3_64BIT",
+    "REDHAT_8_6_64BIT",
+    "UBUNTU_18_4_64BIT",
+    "UBUNTU_20_4_64BIT",
+    "UBUNTU_22_4_64BIT",
+    "DEBIAN_11_0_64BIT",
+    "SUSE_15_3_64BIT",
+    "EULEROS_2_9_64BIT",
+)
+_WINDOWS: Final = (
+    "WINDOWS2008_R2_64BIT",
+    "WINDOWS2012_R2_64BIT",
+    "WINDOWS2016_64BIT",
+    "WINDOWS2019_64BIT",
+    "WINDOWS2022_64BIT",
+)
+_LINUX_ROLES: Final = ("web", "app", "api", "db-pg", "db-mysql", "cache", "mq", "search", "ci", "batch")
+_WINDOWS_ROLES: Final = ("win-ad", "win-sql", "win-file", "win-iis", "win-erp")
+_CORES: Final = (1, 2, 2, 4, 4, 8, 8, 16, 32)
+_HOSTS_A_SUBNET: Final = 250
+
+ENTERPRISE_PROJECTS: Final = (
+    "4f3b8f5e-7c0f-4c51-9a3d-1f2e7d6b5a01",
+    "b1a6c2d4-0e9f-4a7b-8c35-6d7e8f9a0b02",
+)
+MIGRATION_PROJECTS: Final = (
+    "6a1d2c3e-5b4f-4d6e-8f70-91a2b3c4d501",
+    "7b2e3d4f-6c50-4e7f-9081-a2b3c4d5e602",
+    "8c3f4e50-7d61-4f80-8192-b3c4d5e6f703",
+)
+
+
+class Identity(Struct, frozen=True, gc=False):
+    """What stays the same of a server. `memory` is in bytes; None is a field that the API leaves out."""
+
+    id: str
+    index: int
+    name: str
+    ip: str
+    ipv6: str | None
+    windows: bool
+    os_version: str
+    oem_system: bool
+    cpu_quantity: int
+    memory: int
+    enterprise_project_id: str | None
+    migproject: str
+
+
+def identifier(*parts: object) -> str:
+    """Derive a version 4 UUID from what names a thing: the same parts, the same id."""
+    digest = hashlib.blake2b(":".join(map(str, parts)).encode(), digest_size=16).digest()
+    return str(UUID(bytes=digest, version=4))
+
+
+def make_identity(rng: Random, *, server_id: str, index: int) -> Identity:
+    """Draw who a server is; name and addresses are unique to its index."""
+    windows = rng.random() < 0.3  # noqa: PLR2004 - a share
+    subnet, host = divmod(index, _HOSTS_A_SUBNET)
+    cores = rng.choice(_CORES)
+    role = rng.choice(_WINDOWS_ROLES if windows else _LINUX_ROLES)
+    return Identity(
+        id=server_id,
+        index=index,
+        name=f"{role}-{index + 1:03d}",
+        ip=f"10.{20 + subnet // 250}.{subnet % 250}.{host + 2}",
+        ipv6=f"fd5e:{subnet:x}::{host + 2:x}" if rng.random() < 0.25 else None,  # noqa: PLR2004 - a share
+        windows=windows,
+        os_version=rng.choice(_WINDOWS if windows else _LINUX),
+        oem_system=windows and rng.random() < 0.1,  # noqa: PLR2004 - a share
+        cpu_quantity=cores,
+        # The firmware keeps some of it, so that real figures are never round.
+        memory=(cores * rng.choice((1024, 2048, 4096)) - rng.randrange(16, 64)) * _MEBIBYTE,
+        enterprise_project_id=rng.choice(("0", None, *ENTERPRISE_PROJECTS)),
+        migproject=MIGRATION_PROJECTS[index % len(MIGRATION_PROJECTS)],
+    )

@@ -1,0 +1,88 @@
+"""What faults do to the records of a page."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from exporter.simulator.faults import Fault
+from exporter.simulator.fleet import Selection
+
+
+@dataclass(slots=True)
+class Page:
+    """A page being made: `count` and `rows` as they will be sent, and where it lies in its list."""
+
+    selection: Selection
+    start: int
+    stop: int
+    count: int
+    rows: list[dict[str, Any]]
+
+
+def make_page(selection: Selection, start: int, limit: int, faults: Iterable[Fault]) -> Page:
+    """Make the page of `limit` records from `start`, spoilt by faults."""
+    stop = start + limit
+    page = Page(selection, start, stop, len(selection), selection.rows(start, stop))
+    for fault in faults:
+        spoil = _SPOILERS.get(fault.name)
+        if spoil is not None:
+            spoil(page, fault)
+    return page
+
+
+def _wrong_types(page: Page, _: Fault) -> None:
+    if page.rows:
+        page.rows[0] |= {
+            "cpu_quantity": "two",
+            "memory": -1,
+            "connected": "sometimes",
+            "name": ["a", "list"],
+            "current_task": {"migrate_speed": "fast", "remain_seconds": {}},
+            "checks": "none",
+            "init_target_server": [],
+            "totalsize": None,
+        }
+
+
+def _short(page: Page, fault: Fault) -> None:
+    missing = 1 if fault.value is None else int(fault.value)
+    del page.rows[max(0, len(page.rows) - missing) :]
+
+
+def _count_changes(page: Page, fault: Fault) -> None:
+    page.count += fault.hits
+
+
+def _duplicates_across(page: Page, _: Fault) -> None:
+    if page.start and page.rows:
+        page.rows[0] = page.selection.rows(page.start - 1, page.start)[0]
+
+
+def _duplicates_within(page: Page, _: Fault) -> None:
+    if page.rows:
+        page.rows[-1] = page.rows[0]
+
+
+def _moved(page: Page, _: Fault) -> None:
+    if page.start and page.rows:
+        following = page.selection.rows(page.stop, page.stop + 1) or page.selection.rows(0, 1)
+        page.rows = [*page.rows[1:], *following]
+
+
+def _empty(page: Page, _: Fault) -> None:
+    page.count = 0
+    page.rows = []
+
+
+_SPOILERS: Final[Mapping[str, Callable[[Page, Fault], None]]] = MappingProxyType(
+    {
+        "wrong-types": _wrong_types,
+        "short-page": _short,
+        "count-changes": _count_changes,
+        "duplicates-across-pages": _duplicates_across,
+        "duplicates-within-page": _duplicates_within,
+        "moved": _moved,
+        "empty-list": _empty,
+    },
+)

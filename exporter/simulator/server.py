@@ -1,0 +1,149 @@
+"""One simulated source server: its record at any moment, Table 4 of the reference."""
+
+from functools import cached_property
+from random import Random
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from exporter.simulator.environment import make_checks
+from exporter.simulator.hardware import make_target
+from exporter.simulator.inventory import Identity, identifier, make_identity
+from exporter.simulator.task import TaskMaker, milliseconds
+from exporter.simulator.timeline import Plan, Position
+
+_DAY: Final = 86_400.0
+_HEARTBEAT: Final = 15.0
+_SYNCED: Final = frozenset({"syncing", "cutovering", "cutovered"})
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Server(Protocol):
+    """What a fleet is made of."""
+
+    @property
+    def id(self) -> str:
+        """The id under which the API knows it."""
+
+    @property
+    def migproject(self) -> str:
+        """The id of its migration project, which no field of its record tells; empty where unknown."""
+
+    def record(self, moment: float) -> dict[str, Any]:
+        """Give the record at a moment in seconds since the epoch; parts may be `msgspec.Raw`."""
+
+
+class FixedServer:
+    """A server whose record is given and never changes."""
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        self.id = str(record.get("id", ""))
+        self.migproject = ""
+        self._record = record
+
+    def record(self, moment: float) -> dict[str, Any]:  # noqa: ARG002 - as a living server
+        """Give the record as it was given."""
+        return dict(self._record)
+
+
+class _Facts:
+    """What of a living server is drawn once: everything but its id."""
+
+    def __init__(self, seed: int, index: int, server_id: str, acceleration: float, epoch: float) -> None:
+        rng = Random(f"{seed}:{index}")  # noqa: S311 - a simulation, not a secret
+        self.plan = Plan(rng, acceleration=acceleration, epoch=epoch)
+        self.identity = make_identity(rng, server_id=server_id, index=index)
+        self.task = TaskMaker(rng, self.identity, seed=seed, speed_limit=self.plan.speed_limit)
+        passing, failing = make_checks(rng, windows=self.identity.windows, index=index)
+        self.passing = msgspec.Raw(_encode(passing))
+        self.failing = msgspec.Raw(_encode(failing))
+        target = make_target(rng, windows=self.identity.windows, used=self.plan.size)
+        self.heartbeat = rng.uniform(0.0, _HEARTBEAT)
+        self.consistency = rng.random() < 0.3  # noqa: PLR2004 - a share
+        self.forgets_sizes = rng.random() < 0.3  # noqa: PLR2004 - a share
+        self.fixed = _fixed_fields(
+            self.identity,
+            add_date=milliseconds(epoch - self.plan.offset - rng.uniform(1.0, 40.0) * _DAY),
+            has_tc=rng.random() < 0.7,  # noqa: PLR2004 - a share
+            target=target,
+        )
+
+
+class LivingServer:
+    """A server that migrates for ever. What it is and does is drawn from `seed` and `index` when first asked.
+
+    `acceleration` shortens its plan, `epoch` is the moment (seconds since the epoch) at which the plan is
+    where the draw put it.
+    """
+
+    __slots__ = ("__dict__", "_acceleration", "_epoch", "_index", "_seed", "id")
+
+    def __init__(self, *, seed: int, index: int, acceleration: float, epoch: float) -> None:
+        self.id = identifier(seed, index)
+        self._seed = seed
+        self._index = index
+        self._acceleration = acceleration
+        self._epoch = epoch
+
+    @cached_property
+    def _facts(self) -> _Facts:
+        return _Facts(self._seed, self._index, self.id, self._acceleration, self._epoch)
+
+    @property
+    def migproject(self) -> str:
+        """The id of its migration project."""
+        return self._facts.identity.migproject
+
+    def record(self, moment: float) -> dict[str, Any]:
+        """Give the record at a moment in seconds since the epoch."""
+        facts = self._facts
+        position = facts.plan.at(moment)
+        phase = position.phase
+        leg = phase.leg
+        checks: object = facts.failing if leg.state == "unavailable" else facts.passing
+        forgotten = leg.state == "finished" and facts.forgets_sizes
+        started = phase.task_start is not None and not forgotten
+        return {
+            **facts.fixed,
+            "state": leg.state,
+            "connected": leg.connected,
+            "current_task": facts.task.at(position, moment),
+            "checks": checks if leg.checked else [],
+            "replicatesize": position.replicated if started else 0,
+            "totalsize": phase.total if started else 0,
+            "stage_action_time": milliseconds(position.origin + phase.since_cycle),
+            "state_action_time": milliseconds(position.origin + phase.since_state) if leg.checked else None,
+            "last_visit_time": milliseconds(self._last_visit(position, moment)),
+            "migration_cycle": leg.cycle,
+            "is_consistency_result_exist": facts.consistency and leg.cycle in _SYNCED,
+        }
+
+    def _last_visit(self, position: Position, moment: float) -> float:
+        if position.phase.leg.connected:
+            return moment - (moment + self._facts.heartbeat) % _HEARTBEAT
+        return position.origin + position.phase.since_connection
+
+
+def _fixed_fields(identity: Identity, *, add_date: int, has_tc: bool, target: object) -> dict[str, Any]:
+    """Give the fields that never change; the target is encoded once."""
+    fields: dict[str, Any] = {
+        "id": identity.id,
+        "ip": identity.ip,
+        "name": identity.name,
+        "add_date": add_date,
+        "os_type": "WINDOWS" if identity.windows else "LINUX",
+        "os_version": identity.os_version,
+        "oem_system": identity.oem_system,
+        "cpu_quantity": identity.cpu_quantity,
+        "memory": identity.memory,
+        "init_target_server": msgspec.Raw(_encode(target)),
+        "start_type": "MANUAL",
+    }
+    if identity.ipv6 is not None:
+        fields["ipv6"] = identity.ipv6
+    if identity.enterprise_project_id is not None:
+        fields["enterprise_project_id"] = identity.enterprise_project_id
+    if not identity.windows:
+        fields["has_tc"] = has_tc
+    return fields

@@ -1,0 +1,72 @@
+"""/metrics and /probe: what a scrape asks for in its query and headers, and the body that answers it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from exporter.clock import Clock
+from exporter.exposition import Exposition, View
+from exporter.health import Health
+from exporter.negotiation import negotiate_encoding, negotiate_format
+from exporter.target import Target
+
+COLLECT: Final = "collect[]"
+EXCLUDE: Final = "exclude[]"
+
+
+class Scraper:
+    """Answers scrapes from what is rendered; the API is never asked."""
+
+    def __init__(
+        self,
+        exposition: Exposition,
+        health: Health,
+        targets: Sequence[Target],
+        clock: Clock,
+    ) -> None:
+        self._exposition = exposition
+        self._health = health
+        self._accounts = frozenset(target.name for target in targets)
+        self._clock = clock
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Answer with all accounts."""
+        return await self._answer(request, None)
+
+    async def probe(self, request: web.Request) -> web.Response:
+        """Answer with the one account that the query names."""
+        account = request.query.get("account")
+        if not account:
+            raise web.HTTPBadRequest(text="Name an account: /probe?account=NAME.\n")
+        if account not in self._accounts:
+            raise web.HTTPNotFound(text="There is no such account; /sd lists those there are.\n")
+        return await self._answer(request, account)
+
+    async def _answer(self, request: web.Request, account: str | None) -> web.Response:
+        chosen = negotiate_format(_joined(request, hdrs.ACCEPT))
+        encoding = negotiate_encoding(_joined(request, hdrs.ACCEPT_ENCODING))
+        view = View(self._collectors(request), account, chosen.syntax, encoding)
+        tail = self._health.render(chosen.syntax, account)
+        body = await self._exposition.body(view, tail, self._clock.time())
+        headers = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        if encoding == "gzip":
+            headers[hdrs.CONTENT_ENCODING] = encoding
+        return web.Response(body=body, headers=headers)
+
+    def _collectors(self, request: web.Request) -> frozenset[str]:
+        """Read `collect[]` or `exclude[]`: names of collectors that are on."""
+        on = frozenset(self._exposition.collector_names)
+        collect = frozenset(request.query.getall(COLLECT, ()))
+        exclude = frozenset(request.query.getall(EXCLUDE, ()))
+        if collect and exclude:
+            raise web.HTTPBadRequest(text=f"Give {COLLECT} or {EXCLUDE}, not both.\n")
+        if not collect | exclude <= on:
+            names = ", ".join(self._exposition.collector_names)
+            raise web.HTTPBadRequest(text=f"No such collector, or it is switched off. Those on: {names}.\n")
+        return collect or on - exclude
+
+
+def _joined(request: web.Request, header: str) -> str:
+    """Give a header that may stand in several lines as one list."""
+    return ",".join(request.headers.getall(header, ()))

@@ -1,0 +1,157 @@
+"""The exporter as a process, and real programs that read it."""
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+import aiohttp
+
+from programs import PATIENCE, demo, exporter_command, opened, program, prometheus, run, started
+from support import Scrape, fetch, scrape
+
+
+async def test_promtool_finds_nothing_on_a_whole_scrape_of_the_demo() -> None:
+    promtool = program("promtool")
+    async with demo("--collector.disks", "--servers=60") as url:
+        _, text, _ = await fetch(f"{url}/metrics")
+    status, output, errors = await run(promtool, "check", "metrics", given=text.encode())
+    assert (status, output, errors) == (0, "", "")
+
+
+async def test_prometheus_scrapes_the_demo_and_counts_its_fleet(tmp_path: Path) -> None:
+    program("prometheus")
+    async with demo("--servers=230") as url:
+        target = url.removeprefix("http://")
+        scraping = f"  - {{job_name: sms, static_configs: [{{targets: ['{target}']}}]}}\n"
+        async with prometheus(tmp_path, scraping) as server:
+            assert await server.value("sum(huaweicloud_sms_source_servers)") == 230
+            assert await server.value("count(huaweicloud_sms_source_server_info)") == 230
+            assert await server.value("huaweicloud_sms_up") == 1
+            assert await server.value("up{job='sms'}") == 1
+
+
+async def test_prometheus_discovers_the_accounts_and_probes_each(tmp_path: Path) -> None:
+    program("prometheus")
+    async with demo("--servers=20", "--account.name=north east") as url:
+        scraping = f"  - {{job_name: sms, http_sd_configs: [{{url: '{url}/sd', refresh_interval: 1s}}]}}\n"
+        async with prometheus(tmp_path, scraping) as server:
+            assert await server.value("sum(huaweicloud_sms_source_servers{account='north east'})") == 20
+            assert await server.value("scrape_samples_scraped{job='sms'} > 100") > 100
+
+
+async def test_the_demo_prints_its_address_last_and_alone() -> None:
+    command = exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=3")
+    async with started(*command) as process:
+        url = await opened(process)
+        assert (await scrape(url)).total("source_servers") == 3
+        process.send_signal(signal.SIGTERM)
+        output, errors = await process.communicate()
+    assert (output, errors) == (b"", b"")
+
+
+async def test_sigterm_lets_scrapes_in_flight_finish() -> None:
+    command = exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=3000", "--collector.disks")
+    async with started(*command) as process:
+        url = await opened(process)
+        async with aiohttp.ClientSession() as session:
+            # The head is here, most of the body is not yet.
+            answers = [await session.get(f"{url}/metrics", headers={"Accept-Encoding": ""}) for _ in range(5)]
+            process.send_signal(signal.SIGTERM)
+            texts = [await answer.text() for answer in answers]
+        async with asyncio.timeout(PATIENCE):
+            assert await process.wait() == 0
+    assert all(Scrape(text).total("source_servers") == 3000 for text in texts[:1])
+    assert {text.splitlines()[-1].split()[0] for text in texts} == {texts[0].splitlines()[-1].split()[0]}
+
+
+async def test_ctrl_c_ends_it_cleanly() -> None:
+    async with started(*exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=1")) as process:
+        await opened(process)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+
+
+async def test_the_exporter_reads_a_simulator_that_runs_by_itself() -> None:
+    async with started(*exporter_command("simulate", "--listen=127.0.0.1:0", "--servers=12", "--seed=3")) as simulator:
+        assert simulator.stdout is not None
+        told = {}
+        async with asyncio.timeout(PATIENCE):
+            while "token" not in told:
+                words = (await simulator.stdout.readline()).decode().split()
+                told[words[0]] = words[1]
+        command = exporter_command(
+            "--config.check", f"--api.endpoint={told['endpoint']}", f"--auth.token={told['token']}"
+        )
+        status, output, _ = await run(*command)
+        assert status == 0
+        assert told["endpoint"] in output
+        assert told["token"] not in output
+
+
+async def test_the_same_seed_makes_the_same_fleet() -> None:
+    names = []
+    for _ in range(2):
+        async with demo("--servers=40", "--seed=5") as url:
+            names.append((await scrape(url)).label_values("source_server_info", "name"))
+    assert names[0] == names[1]
+
+
+async def test_a_bad_option_is_one_line_and_status_2() -> None:
+    status, output, errors = await run(*exporter_command("--poll.interval=60"))
+    assert (status, output) == (2, "")
+    assert errors.startswith("sms-exporter: error: --poll.interval: given '60'")
+    assert errors.count("\n") == 1
+
+
+async def test_an_unknown_command_names_those_there_are() -> None:
+    status, _, errors = await run(*exporter_command("rnu"))
+    assert status == 2
+    assert "rnu: no such command; there are run, demo, simulate" in errors
+
+
+async def test_a_missing_region_is_one_line_that_lists_them() -> None:
+    status, _, errors = await run(*exporter_command("--auth.token=x"))
+    assert status == 2
+    assert errors.count("\n") == 1
+    assert "api.region or api.endpoint is needed" in errors
+
+
+async def test_an_address_that_is_taken_is_one_line_and_status_1() -> None:
+    async with demo("--servers=1") as url:
+        address = url.removeprefix("http://")
+        status, _, errors = await run(*exporter_command("demo", f"--web.listen-address={address}", "--servers=1"))
+    assert status == 1
+    assert address in errors
+    assert errors.count("\n") == 1
+
+
+async def test_the_version_is_told() -> None:
+    status, output, _ = await run(*exporter_command("--version"))
+    assert status == 0
+    assert output.startswith("sms-exporter 0.")
+
+
+async def test_help_of_every_command_names_its_options() -> None:
+    for command, option in (("run", "--poll.interval"), ("demo", "--servers"), ("simulate", "--fault")):
+        status, output, _ = await run(*exporter_command(command, "--help"))
+        assert status == 0
+        assert option in output
+
+
+async def test_nothing_secret_is_logged_by_a_run_at_debug() -> None:
+    secret = "s3cr3t-token-value"
+    command = exporter_command(
+        "--api.endpoint=http://127.0.0.1:9",
+        "--web.listen-address=127.0.0.1:0",
+        "--log.level=debug",
+    )
+    async with started(*command, SMS_EXPORTER_AUTH_TOKEN=secret) as process:
+        assert process.stderr is not None
+        lines: list[bytes] = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while not lines or b"poll failed" not in lines[-1]:
+                    lines.append(await process.stderr.readline())
+    assert b"reason=connection" in lines[-1]
+    assert secret not in b"".join(lines).decode()

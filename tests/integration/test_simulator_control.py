@@ -1,0 +1,158 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from exporter.simulator import KINDS, Simulator
+from support import FakeClock
+
+Call = Callable[..., Awaitable[tuple[int, Any]]]
+
+
+@pytest.fixture
+async def sim(clock: FakeClock) -> AsyncIterator[Simulator]:
+    async with Simulator(servers=250, clock=clock) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def call(sim: Simulator) -> AsyncIterator[Call]:
+    """Call the control endpoint: method, path below it, body."""
+    async with aiohttp.ClientSession() as session:
+
+        async def calling(method: str, path: str, body: object = None) -> tuple[int, Any]:
+            async with session.request(method, f"{sim.url}/control/{path}", json=body) as response:
+                return response.status, await response.json() if response.status != 204 else None
+
+        yield calling
+
+
+async def status_of_the_list(sim: Simulator) -> int:
+    async with (
+        aiohttp.ClientSession(headers={"X-Auth-Token": sim.token}) as session,
+        session.get(f"{sim.url}/v3/sources") as response,
+    ):
+        return response.status
+
+
+async def test_the_state_tells_what_there_is(sim: Simulator, call: Call, clock: FakeClock) -> None:
+    sim.faults.add("throttled=5,times=2")
+    await status_of_the_list(sim)
+    status, state = await call("GET", "state")
+
+    assert status == 200
+    assert state["time"] == clock.time()
+    assert state["servers"] == sum(state["states"].values()) == 250
+    assert state["requests"] == 1
+    assert [(fault["name"], fault["value"], fault["hits"]) for fault in state["faults"]] == [("throttled", 5, 1)]
+
+
+async def test_servers_are_found_by_the_query_of_the_api(sim: Simulator, call: Call) -> None:
+    _, found = await call("GET", "servers?state=replicate")
+    status, refusal = await call("GET", "servers?state=nonsense")
+
+    expected = [record["id"] for record in sim.fleet.records() if record["state"] == "replicate"]
+    assert [server["id"] for server in found] == expected
+    assert status == 400
+    assert "state must be one of" in refusal["error_msg"]
+
+
+async def test_servers_are_added_and_removed(sim: Simulator, call: Call) -> None:
+    status, added = await call("POST", "servers")
+    assert status == 201
+    assert sim.fleet.ids[-1] == added["id"]
+    assert (await call("DELETE", f"servers/{added['id']}"))[0] == 204
+    assert added["id"] not in sim.fleet.ids
+    assert await call("POST", "servers", {"count": 7}) == (200, {"servers": 7})
+    assert len(sim.fleet) == 7
+
+
+async def test_servers_fail_fall_silent_and_stall(call: Call, clock: FakeClock) -> None:
+    _, (one, two, three, *_) = await call("GET", "servers?state=replicate&connected=true")
+    await call("POST", f"servers/{one['id']}/fail")
+    await call("POST", f"servers/{two['id']}/disconnect")
+    await call("POST", f"servers/{three['id']}/stall")
+    clock.advance(7200)
+    shown = [(await call("GET", f"servers/{server['id']}"))[1] for server in (one, two, three)]
+
+    assert [server["state"] for server in shown] == ["error", "replicate", "replicate"]
+    assert [server["connected"] for server in shown] == [True, False, True]
+    assert shown[2]["replicatesize"] == three["replicatesize"]
+
+
+async def test_a_server_lives_on_when_its_overrides_are_cleared(sim: Simulator, call: Call) -> None:
+    server_id = sim.fleet.ids[0]
+    before = sim.fleet.record(server_id)
+    _, changed = await call("PATCH", f"servers/{server_id}", {"name": "x", "current_task": None})
+    _, restored = await call("DELETE", f"servers/{server_id}/overrides")
+
+    assert (changed["name"], changed["current_task"]) == ("x", None)
+    assert restored == before
+
+
+async def test_a_server_that_moves_no_byte_cannot_stall(call: Call) -> None:
+    _, (waiting, *_) = await call("GET", "servers?state=waiting")
+    status, refusal = await call("POST", f"servers/{waiting['id']}/stall")
+
+    assert status == 409
+    assert "waiting" in refusal["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "servers/none"),
+        ("PATCH", "servers/none"),
+        ("DELETE", "servers/none"),
+        ("DELETE", "servers/none/overrides"),
+        ("POST", "servers/none/fail"),
+    ],
+)
+async def test_an_unknown_server_is_not_found(call: Call, method: str, path: str) -> None:
+    assert (await call(method, path, {}))[0] == 404
+
+
+async def test_faults_come_and_go(sim: Simulator, call: Call) -> None:
+    status, fault = await call("POST", "faults", {"fault": "server-error"})
+    assert (status, fault["name"]) == (201, "server-error")
+    assert await status_of_the_list(sim) == 500
+    await call("POST", "faults", {"fault": "throttled=3"})
+    _, listed = await call("GET", "faults")
+    assert [fault["name"] for fault in listed["faults"]] == ["server-error", "throttled"]
+    assert listed["kinds"].keys() == KINDS.keys()
+    await call("DELETE", "faults/server-error")
+    assert await status_of_the_list(sim) == 429
+    await call("DELETE", "faults")
+    assert await status_of_the_list(sim) == 200
+
+
+@pytest.mark.parametrize("body", [{"fault": "gremlins"}, {"fault": 5}, {}, [], "text"])
+async def test_an_unknown_fault_is_refused_with_a_reason(call: Call, body: object) -> None:
+    status, refusal = await call("POST", "faults", body)
+
+    assert status == 400
+    assert refusal["error"]
+
+
+async def test_tokens_expire_and_are_restored(sim: Simulator, call: Call) -> None:
+    await call("POST", "tokens/expire")
+    assert await status_of_the_list(sim) == 401
+    await call("POST", "tokens/restore")
+    assert await status_of_the_list(sim) == 200
+
+
+async def test_the_fleet_stands_still_and_lives_on(sim: Simulator, call: Call, clock: FakeClock) -> None:
+    await call("POST", "freeze")
+    before = sim.fleet.records()
+    clock.advance(60)
+    assert sim.fleet.records() == before
+    await call("DELETE", "freeze")
+    assert sim.fleet.records() != before
+
+
+async def test_control_is_neither_struck_by_faults_nor_logged(sim: Simulator, call: Call) -> None:
+    sim.faults.add("server-error")
+
+    assert (await call("GET", "state"))[0] == 200
+    assert sim.requests == []

@@ -1,0 +1,174 @@
+"""What is served over HTTP, asked as scrapers and orchestrators ask."""
+
+import asyncio
+import gzip
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+
+from exporter.service import Service
+from exporter.simulator import Simulator
+from support import FakeClock, Scrape, exporting, fetch, next_poll, scrape
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+
+
+@pytest.fixture
+async def service(clock: FakeClock) -> AsyncIterator[Service]:
+    async with Simulator(servers=50, clock=clock) as simulator, exporting(simulator, clock) as running:
+        yield running
+
+
+async def test_openmetrics_is_given_to_who_asks_for_it(service: Service) -> None:
+    status, text, headers = await fetch(f"{service.urls[0]}/metrics", Accept=OPENMETRICS)
+    assert status == 200
+    assert headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert text.endswith("# EOF\n")
+    families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
+    assert families["huaweicloud_sms_source_server_state_transitions"].type == "counter"
+    assert sum(sample.value for sample in families["huaweicloud_sms_source_servers"].samples) == 50
+
+
+async def test_text_is_given_to_all_others(service: Service) -> None:
+    _, _, headers = await fetch(f"{service.urls[0]}/metrics")
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert headers["Vary"] == "Accept, Accept-Encoding"
+
+
+async def test_gzip_is_given_to_who_accepts_it_and_read_by_other_clients(service: Service) -> None:
+    url = f"{service.urls[0]}/metrics"
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        async with session.get(url, headers={"Accept-Encoding": "gzip"}) as response:
+            assert response.headers["Content-Encoding"] == "gzip"
+            packed = await response.read()
+        async with session.get(url, headers={"Accept-Encoding": "identity"}) as response:
+            assert "Content-Encoding" not in response.headers
+            plain = await response.read()
+    # The health part is fresh in each, so only what comes from the snapshot is the same.
+    assert _polled(gzip.decompress(packed).decode()) == _polled(plain.decode())
+
+
+def _polled(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("huaweicloud_sms_source_server")]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_curl_reads_gzip(service: Service) -> None:
+    command = ["curl", "--silent", "--fail", "--compressed", f"{service.urls[0]}/metrics"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert Scrape(output.decode()).total("source_servers") == 50
+
+
+async def test_a_head_request_is_answered_without_a_body(service: Service) -> None:
+    async with aiohttp.ClientSession() as session, session.head(f"{service.urls[0]}/metrics") as response:
+        assert (response.status, await response.read()) == (200, b"")
+
+
+async def test_the_health_of_a_scrape_is_fresh_between_polls(service: Service) -> None:
+    first, second = [await scrape(service.urls[0]) for _ in range(2)]
+    cpu = [seen.value("process_cpu_seconds_total") for seen in (first, second)]
+    assert None not in cpu
+    assert cpu[0] <= cpu[1]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("query", "shown", "hidden"),
+    [
+        ("collect[]=fleet", ["source_servers"], ["source_server_info", "task_info"]),
+        ("collect[]=tasks&collect[]=checks", ["task_info", "source_server_checks"], ["source_servers"]),
+        ("exclude[]=tasks", ["source_servers", "source_server_info"], ["task_info"]),
+    ],
+)
+async def test_a_scrape_may_choose_among_collectors(
+    service: Service, query: str, shown: list[str], hidden: list[str]
+) -> None:
+    status, text, _ = await fetch(f"{service.urls[0]}/metrics?{query}")
+    seen = Scrape(text)
+    assert status == 200
+    assert all(seen.values(name) for name in shown)
+    assert not any(seen.values(name) for name in hidden)
+    assert seen.value("up") == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "collect[]=nonsense",
+        "exclude[]=nonsense",
+        "collect[]=disks",
+        "collect[]=fleet&exclude[]=tasks",
+        "collect[]=",
+    ],
+)
+async def test_a_choice_that_cannot_be_met_is_a_bad_request(service: Service, query: str) -> None:
+    status, text, _ = await fetch(f"{service.urls[0]}/metrics?{query}")
+    assert status == 400
+    assert "nonsense" not in text
+
+
+async def test_discovery_lists_the_accounts_in_the_form_of_http_sd(service: Service) -> None:
+    status, text, headers = await fetch(f"{service.urls[0]}/sd")
+    assert status == 200
+    assert headers["Content-Type"].startswith("application/json")
+    (group,) = json.loads(text)
+    assert group["targets"] == [service.urls[0].removeprefix("http://")]
+    assert group["labels"]["__metrics_path__"] == "/probe"
+    assert group["labels"]["__param_account"] == "default"
+
+
+@pytest.mark.parametrize(("query", "status"), [("", 400), ("?account=", 400), ("?account=<b>x</b>", 404)])
+async def test_a_probe_of_no_account_is_refused_without_an_echo(service: Service, query: str, status: int) -> None:
+    given, text, _ = await fetch(f"{service.urls[0]}/probe{query}")
+    assert given == status
+    assert "<b>" not in text
+
+
+async def test_the_landing_page_leads_to_the_metrics(service: Service) -> None:
+    status, text, headers = await fetch(service.urls[0])
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/html")
+    assert 'href="/metrics"' in text
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/-/reload"])
+async def test_what_is_not_there_is_not_found(service: Service, path: str) -> None:
+    status, _, _ = await fetch(f"{service.urls[0]}{path}")
+    assert status == 404
+
+
+async def test_metrics_may_be_served_elsewhere(clock: FakeClock) -> None:
+    web = {"listen_address": ("127.0.0.1:0",), "telemetry_path": "/sms"}
+    async with (
+        Simulator(servers=1, clock=clock) as simulator,
+        exporting(simulator, clock, web=web) as running,
+    ):
+        assert (await fetch(f"{running.urls[0]}/sms"))[0] == 200
+        assert (await fetch(f"{running.urls[0]}/metrics"))[0] == 404
+        assert 'href="/sms"' in (await fetch(running.urls[0]))[1]
+
+
+async def test_the_exporter_listens_on_every_address_it_is_given(clock: FakeClock) -> None:
+    web = {"listen_address": ("127.0.0.1:0", "127.0.0.1:0")}
+    async with (
+        Simulator(servers=1, clock=clock) as simulator,
+        exporting(simulator, clock, web=web) as running,
+    ):
+        assert len(running.urls) == 2
+        assert [(await scrape(url)).value("up") for url in running.urls] == [1, 1]
+
+
+async def test_scrapes_do_not_ask_the_api(clock: FakeClock) -> None:
+    async with Simulator(servers=450, clock=clock) as simulator, exporting(simulator, clock) as running:
+        asked = len(simulator.requests)
+        for path in ("/metrics", "/probe?account=default", "/sd", "/", "/-/ready", "/-/healthy"):
+            assert (await fetch(f"{running.urls[0]}{path}"))[0] == 200
+        assert len(simulator.requests) == asked
+        await next_poll(clock)
+        assert len(simulator.requests) == 2 * asked

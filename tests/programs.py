@@ -1,0 +1,151 @@
+"""Real programs as tests run them: each on loopback, ended with the test."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+
+PATIENCE: Final = 60.0
+"""Seconds in which a program must do what it is waited for; a generous bound, not a measurement."""
+
+
+def program(name: str) -> str:
+    """Give the path of a program; without it the test is skipped, in CI it fails."""
+    path = shutil.which(name)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+def free_port() -> int:
+    """Give a port that was free a moment ago."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def started(*command: str, ends_with: int = 0, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program while the context lasts; it must then end by itself on SIGTERM, with this status."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **variables},
+        limit=2**24,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                _, errors = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.communicate()
+            raise
+    assert process.returncode == ends_with, errors.decode()
+
+
+def exporter_command(*arguments: str) -> tuple[str, ...]:
+    """Give the command line of the exporter."""
+    return (sys.executable, "-m", "exporter", *arguments)
+
+
+@contextlib.asynccontextmanager
+async def demo(*arguments: str) -> AsyncIterator[str]:
+    """Run the demo on a free port, and give its URL once it says that it can be opened."""
+    command = exporter_command("demo", "--web.listen-address=127.0.0.1:0", *arguments)
+    async with started(*command) as process:
+        yield await opened(process)
+
+
+async def opened(process: asyncio.subprocess.Process) -> str:
+    """Give the URL in the line by which a demo says that it can be opened."""
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        line = (await process.stdout.readline()).decode()
+    assert line.startswith("Open http://127.0.0.1:"), line
+    return line.split()[1]
+
+
+async def run(*command: str, given: bytes | None = None) -> tuple[int, str, str]:
+    """Run a program to its end, and give its status, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE):
+        output, errors = await process.communicate(given)
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def until(attempt: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask a running program again and again until the answer is true, and give it."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                if answer := await attempt():
+                    return answer
+            # Another program's progress has no event to wait for.
+            await asyncio.sleep(0.05)
+
+
+class Prometheus:
+    """A running Prometheus."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def query(self, promql: str) -> list[dict[str, Any]]:
+        """Give the result of an instant query."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}/api/v1/query", params={"query": promql}) as response,
+        ):
+            content = await response.json()
+            assert content["status"] == "success", content
+            result: list[dict[str, Any]] = content["data"]["result"]
+            return result
+
+    async def value(self, promql: str) -> float:
+        """Give the one value of a query, once there is one."""
+        (found,) = await until(lambda: self.query(promql))
+        return float(found["value"][1])
+
+
+@contextlib.asynccontextmanager
+async def prometheus(folder: Path, scrape_config: str) -> AsyncIterator[Prometheus]:
+    """Run Prometheus with one scrape configuration (YAML, one list item)."""
+    config = folder / "prometheus.yml"
+    config.write_text(
+        f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{scrape_config}",
+    )
+    address = f"127.0.0.1:{free_port()}"
+    command = (
+        program("prometheus"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}",
+        "--log.level=error",
+    )
+    async with started(*command):
+        yield Prometheus(f"http://{address}")

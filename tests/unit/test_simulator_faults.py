@@ -1,0 +1,106 @@
+import pytest
+
+from exporter.simulator import KINDS, BadFault, Fault, parse_fault
+from exporter.simulator.faults import Faults
+
+
+def names(struck: list[Fault]) -> list[str]:
+    return [fault.name for fault in struck]
+
+
+def test_a_fault_is_read_as_it_is_written() -> None:
+    fault = parse_fault("throttled=5,times=3,after=1,api=iam")
+
+    assert (fault.name, fault.value, fault.times, fault.after, fault.api) == ("throttled", 5, 3, 1, "iam")
+
+
+def test_a_url_is_a_value() -> None:
+    assert parse_fault("redirect=http://127.0.0.1:1/a=b,times=1").value == "http://127.0.0.1:1/a=b"
+
+
+def test_an_unknown_fault_is_answered_with_all_that_there_are() -> None:
+    with pytest.raises(BadFault, match="gremlins: no such fault") as raised:
+        parse_fault("gremlins")
+
+    assert all(name in str(raised.value) for name in KINDS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "latency",
+        "latency=soon",
+        "latency=-1",
+        "latency=nan",
+        "server-error=5",
+        "redirect=elsewhere",
+        "short-page=few",
+        "hang,times=0",
+        "hang,times=x",
+        "hang,after=-1",
+        "hang,for=5",
+        "hang,api=ecs",
+        "moved,api=iam",
+        "throttled=-5",
+        "clock-skew",
+        "",
+    ],
+)
+def test_what_is_written_wrongly_is_refused(text: str) -> None:
+    with pytest.raises(BadFault):
+        parse_fault(text)
+
+
+def test_every_fault_can_be_written() -> None:
+    samples = {"latency": "1", "throttled-until": "5", "redirect": "http://h", "clock-skew": "-60"}
+
+    for name in KINDS:
+        text = f"{name}={samples[name]}" if name in samples else name
+        assert parse_fault(text).name == name
+
+
+def test_a_fault_strikes_so_many_times_after_so_many_requests() -> None:
+    faults = Faults(["server-error,times=2,after=1"])
+
+    assert [names(faults.strike("sms")) for _ in range(4)] == [[], ["server-error"], ["server-error"], []]
+    assert list(faults) == []
+
+
+def test_a_fault_strikes_its_own_api_only() -> None:
+    faults = Faults(["server-error,api=iam"])
+
+    assert names(faults.strike("sms")) == []
+    assert names(faults.strike("iam")) == ["server-error"]
+
+
+def test_faults_add_up_until_one_answers() -> None:
+    faults = Faults(["latency=1", "short-page", "forbidden,times=1", "bad-gateway,times=1"])
+
+    assert names(faults.strike("sms")) == ["latency", "short-page", "forbidden"]
+    assert names(faults.strike("sms")) == ["latency", "short-page", "bad-gateway"]
+    assert names(faults.strike("sms")) == ["latency", "short-page"]
+
+
+def test_a_cleared_fault_has_ended() -> None:
+    faults = Faults(["hang", "latency=1"])
+    hang, latency = faults
+    faults.clear("hang")
+
+    assert hang.ended.is_set()
+    assert not latency.ended.is_set()
+    assert names(list(faults)) == ["latency"]
+    faults.clear()
+    assert latency.ended.is_set()
+
+
+def test_tokens_expire_once_unless_told_otherwise() -> None:
+    assert parse_fault("token-expiry").times == 1
+    assert parse_fault("token-expiry,times=3").times == 3
+
+
+def test_skews_of_the_clock_add_up_and_go_with_their_fault() -> None:
+    faults = Faults(["clock-skew=60", "clock-skew=-20"])
+
+    assert faults.skew() == 40
+    faults.clear("clock-skew")
+    assert faults.skew() == 0

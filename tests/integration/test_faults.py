@@ -1,0 +1,262 @@
+"""Everything that an API can do wrong, at the first poll and in steady state, over real sockets.
+
+Whatever happens: each scrape is answered with 200, the whole list is shown or none, the failure has its
+name, nothing secret gets out, and the exporter is up again at the first poll after the end of it.
+"""
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import aiohttp
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.poller import AUTH_BACKOFF
+from exporter.service import Service
+from exporter.simulator import Simulator
+from support import FakeClock, Scrape, exporting, scrape
+
+SERVERS = 450
+INTERVAL = 60.0
+ELSEWHERE = "http://127.0.0.2:9"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault and what becomes of a poll: the reason of its failure, or None where it succeeds."""
+
+    fault: str
+    reason: str | None
+    servers: int = SERVERS
+
+    def __str__(self) -> str:
+        return self.fault.partition("://")[0]
+
+
+CASES = (
+    Case("latency=2", None),
+    Case("throttled", "throttled"),
+    Case("throttled=3", "throttled"),
+    Case("throttled=50", "throttled"),
+    Case("throttled-until=5", "throttled"),
+    Case("throttled,times=2", None),
+    Case("server-error", "server_error"),
+    Case("server-error,times=2", None),
+    Case("bad-gateway", "server_error"),
+    Case("forbidden", "permission"),
+    Case("forbidden,after=1", "permission"),
+    Case("unauthorized", "auth"),
+    Case("unauthorized,after=1", "auth"),
+    Case("html", "bad_response"),
+    Case(f"redirect={ELSEWHERE}", "bad_response"),
+    Case("reset", "connection"),
+    Case("hang", "timeout"),
+    Case("hang,times=1", None),
+    Case("endless-body", "bad_response"),
+    Case("hang-before-body", "timeout"),
+    Case("hang-mid-body", "timeout"),
+    Case("reset-mid-body", "connection"),
+    Case("truncated", "bad_response"),
+    Case("truncated,after=2", "bad_response"),
+    Case("wrong-types", None),
+    Case("short-page", "inconsistent"),
+    Case("count-changes", "inconsistent"),
+    Case("duplicates-across-pages", "inconsistent"),
+    # Of each of the three pages the last record is lost to a second one of the first.
+    Case("duplicates-within-page", None, servers=SERVERS - 3),
+    Case("moved", "inconsistent"),
+    Case("empty-list", None, servers=0),
+    Case("clock-skew=5000", None),
+)
+
+
+class Scraper:
+    """Scrapes again and again while it is entered, and keeps what it got."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.statuses: list[int] = []
+        self.texts: set[str] = set()
+
+    async def _scrape(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                for path in ("/metrics?collect[]=fleet", "/", "/-/healthy"):
+                    async with session.get(f"{self._url}{path}") as response:
+                        self.statuses.append(response.status)
+                        self.texts.add(await response.text())
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._scrape())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    def fleets(self) -> set[float]:
+        """Give the sizes of fleets that were seen; of a scrape without a list there is none."""
+        scrapes = [Scrape(text) for text in self.texts if text.startswith("# HELP")]
+        return {seen.total("source_servers") for seen in scrapes if seen.values("source_servers")}
+
+
+@contextlib.asynccontextmanager
+async def exposed(simulator: Simulator, clock: FakeClock) -> AsyncIterator[Service]:
+    api = {"read_timeout": "200ms", "connect_timeout": "2s", "max_response_size": "2MiB"}
+    async with exporting(simulator, clock, api=api, poll={"interval": "60s"}, polled=False) as service:
+        yield service
+
+
+async def poll_ended(service: Service, clock: FakeClock, before: object) -> None:
+    """Let time pass, back-offs and latencies included, until a poll other than `before` has ended."""
+    (target,) = service.targets
+    while True:
+        await clock.until_asleep()
+        if target.last_poll is not before:
+            return
+        clock.advance(await clock.until_asleep())
+
+
+async def fail_and_recover(case: Case, clock: FakeClock, *, steady: bool) -> None:
+    async with Simulator(servers=SERVERS, clock=clock) as simulator:
+        simulator.fleet.freeze()
+        if not steady:
+            simulator.faults.add(case.fault)
+        with capture_logs() as logs:
+            async with exposed(simulator, clock) as service, Scraper(service.urls[0]) as scraper:
+                (target,) = service.targets
+                await poll_ended(service, clock, None)
+                if steady:
+                    assert target.up
+                    simulator.faults.add(case.fault)
+                    await poll_ended(service, clock, target.last_poll)
+                during = await scrape(service.urls[0])
+                simulator.faults.clear()
+                ended = clock.time()
+                error = target.last_poll.error if target.last_poll else None
+                await poll_ended(service, clock, target.last_poll)
+                after = await scrape(service.urls[0])
+                backed_off = AUTH_BACKOFF if case.reason == "auth" else 0.0
+                assert target.last_poll is not None
+                assert target.last_poll.started_at - ended <= INTERVAL + backed_off
+
+    assert during.value("up") == (case.reason is None)
+    failures = {dict(labels)["reason"]: n for labels, n in during.values("exporter_poll_failures_total").items()}
+    assert {reason for reason, count in failures.items() if count} == ({case.reason} if case.reason else set())
+    shown = case.servers if case.reason is None else SERVERS if steady else 0
+    assert during.total("source_servers") == shown
+    assert (after.value("up"), after.total("source_servers")) == (1, SERVERS)
+    assert set(scraper.statuses) == {200}
+    assert scraper.fleets() <= {SERVERS, case.servers}
+    told = [repr(logs), during.text, after.text, *scraper.texts]
+    if error is not None:
+        told += traceback.format_exception(error)
+    assert_no_secret(simulator, told)
+    if case.reason is not None:
+        (line,) = [entry for entry in logs if entry["event"] == "poll failed"]
+        assert (line["reason"], line["log_level"]) == (case.reason, "warning")
+        assert line["advice"]
+
+
+def assert_no_secret(simulator: Simulator, texts: Sequence[str]) -> None:
+    secrets = (simulator.token, simulator.user.password, simulator.access_key.sk)
+    assert not any(secret in text for secret in secrets for text in texts)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_a_fault_at_the_first_poll(case: Case, clock: FakeClock) -> None:
+    await fail_and_recover(case, clock, steady=False)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_a_fault_in_steady_state(case: Case, clock: FakeClock) -> None:
+    await fail_and_recover(case, clock, steady=True)
+
+
+async def test_a_refused_redirect_sends_nothing_to_the_other_host(clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as other, Simulator(servers=1, clock=clock) as simulator:
+        simulator.faults.add(f"redirect={other.url}")
+        async with exposed(simulator, clock) as service:
+            await poll_ended(service, clock, None)
+            seen = await scrape(service.urls[0])
+        assert other.requests == []
+    assert seen.value("exporter_poll_failures_total", reason="bad_response") == 1
+
+
+async def test_wrong_types_in_one_record_leave_that_record_with_what_can_be_read(clock: FakeClock) -> None:
+    async with Simulator(servers=30, clock=clock) as simulator:
+        simulator.faults.add("wrong-types")
+        async with exposed(simulator, clock) as service:
+            await poll_ended(service, clock, None)
+            seen = await scrape(service.urls[0])
+    assert len(seen.values("source_server_info")) == 30
+    assert seen.total("exporter_unreadable_values_total") > 0
+
+
+async def test_the_clocks_difference_is_exposed(clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        simulator.faults.add("clock-skew=90")
+        async with exposed(simulator, clock) as service:
+            await poll_ended(service, clock, None)
+            seen = await scrape(service.urls[0])
+    assert seen.value("exporter_api_clock_skew_seconds") == -90
+
+
+async def test_retries_and_waits_are_counted(clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        simulator.faults.add("throttled=4,times=2")
+        async with exposed(simulator, clock) as service:
+            await poll_ended(service, clock, None)
+            seen = await scrape(service.urls[0])
+        assert [request.status for request in simulator.requests] == [429, 429, 200]
+    assert seen.value("up") == 1
+    assert seen.value("exporter_api_retries_total") == 2
+    assert 8 <= (seen.value("exporter_api_throttle_wait_seconds_total") or 0) <= 12
+    assert seen.value("exporter_api_requests_total", api="sms", code="429") == 2
+    assert seen.value("exporter_api_request_duration_seconds_count", api="sms") == 3
+
+
+async def test_a_failing_api_is_not_asked_over_and_over_for_one_poll(clock: FakeClock) -> None:
+    async with Simulator(servers=10_000, clock=clock) as simulator:
+        simulator.faults.add("server-error,after=1")
+        async with exposed(simulator, clock) as service:
+            await poll_ended(service, clock, None)
+        assert len(simulator.requests) <= 1 + 6 * 4
+
+
+async def test_what_cannot_succeed_is_asked_once(clock: FakeClock) -> None:
+    for fault in ("forbidden", "unauthorized", "html"):
+        async with Simulator(servers=1, clock=clock) as simulator:
+            simulator.faults.add(fault)
+            async with exposed(simulator, clock) as service:
+                await poll_ended(service, clock, None)
+            assert len(simulator.requests) == 1
+
+
+async def test_a_slow_account_does_not_delay_another(clock: FakeClock) -> None:
+    async with Simulator(servers=5, clock=clock) as hanging, Simulator(servers=5, clock=clock) as healthy:
+        hanging.faults.add("hang")
+        accounts = [
+            {"name": name, "api": {"endpoint": simulator.url}, "auth": {"token": simulator.token}}
+            for name, simulator in (("hanging", hanging), ("healthy", healthy))
+        ]
+        async with exporting(healthy, clock, accounts=accounts, polled=False) as service:
+            slow, quick = service.targets
+            starts = []
+            for _ in range(4):
+                await clock.until_asleep()
+                while quick.last_poll is None or quick.last_poll.started_at in starts:
+                    clock.advance(await clock.until_asleep())
+                    await clock.until_asleep()
+                starts.append(quick.last_poll.started_at)
+            seen = await scrape(service.urls[0])
+    assert [after - before for before, after in pairwise(starts)] == [INTERVAL] * 3
+    assert slow.last_poll is None
+    assert seen.value("up", account="healthy") == 1
+    assert seen.value("up", account="hanging") == 0

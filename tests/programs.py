@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 PATIENCE: Final = 60.0
 """Seconds in which a program must do what it is waited for; a generous bound, not a measurement."""
@@ -149,3 +150,17 @@ async def prometheus(folder: Path, scrape_config: str) -> AsyncIterator[Promethe
     )
     async with started(*command):
         yield Prometheus(f"http://{address}")
+
+
+@contextlib.asynccontextmanager
+async def serving(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """Serve every path by one handler on a free port, and give the base URL."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()

@@ -20,6 +20,7 @@ from exporter.snapshot import Snapshot
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(__file__).parent / "golden"
 NOW = 1_800_000_000.0
+NOWHERE = Path("/nonexistent")
 
 Labels = frozenset[tuple[str, str]]
 
@@ -154,7 +155,7 @@ async def exporting(
     auth: Mapping[str, object] | None = None,
     api: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
-    home: Path = Path("/nonexistent"),
+    home: Path = NOWHERE,
     polled: bool = True,
     **groups: object,
 ) -> AsyncIterator[Service]:

@@ -1,0 +1,105 @@
+"""Requests signed with an access key, wherever the key comes from."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from exporter.auth.secret import Secret
+from exporter.auth.signing import Keys, sign
+from exporter.clock import Clock
+from exporter.errors import AuthError
+from exporter.transport import Request
+
+
+class KeySource(Protocol):
+    """Where an access key comes from."""
+
+    @property
+    def source(self) -> str:
+        """Tell it in words; never a value."""
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the key in use expires, in seconds since the epoch; None where unknown or never."""
+
+    async def keys(self) -> Keys:
+        """Give the key as it is now. Raises AuthError where there is none."""
+
+    def drop(self, keys: Keys) -> bool:
+        """Forget a key that was refused; tell whether another can be had at once."""
+
+    def differs(self, keys: Keys | None) -> bool:
+        """Tell whether somebody has put another key in the place of this, or of none; cheap."""
+
+
+class SignedCredentials:
+    """Signs each request; `project_id` and `domain_id` are told to the API where they are known."""
+
+    def __init__(
+        self,
+        origin: KeySource,
+        clock: Clock,
+        *,
+        project_id: str | None = None,
+        domain_id: str | None = None,
+    ) -> None:
+        self._origin = origin
+        self._clock = clock
+        told = {"X-Project-Id": project_id, "X-Domain-Id": domain_id}
+        self._extra = {name: value for name, value in told.items() if value}
+        self._used: Keys | None = None
+        self._refused: Keys | None = None
+
+    @property
+    def source(self) -> str:
+        """Where the key comes from."""
+        return self._origin.source
+
+    @property
+    def expires_at(self) -> float | None:
+        """When a temporary key expires."""
+        return self._origin.expires_at
+
+    async def headers(self, request: Request) -> Mapping[str, str]:
+        """Give the signature of the request."""
+        self._used = await self._origin.keys()
+        return sign(request, self._used, self._clock.time(), self._extra)
+
+    async def refused(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether there is another key by now."""
+        if self._used is None or f"Access={self._used.access_key}," not in headers["Authorization"]:
+            return True  # a page that was refused together with this one has brought a new key already
+        self._refused = self._used
+        return self._origin.drop(self._used)
+
+    def changed(self) -> bool:
+        """Tell whether the key is another than the refused one."""
+        return self._origin.differs(self._refused)
+
+
+class SecretKeys:
+    """A key whose parts are secrets of their own, values or files."""
+
+    def __init__(self, access_key: Secret, secret_key: Secret, security_token: Secret | None, source: str) -> None:
+        self.source = source
+        self.expires_at: float | None = None
+        self._parts = (access_key, secret_key)
+        self._security_token = security_token
+
+    async def keys(self) -> Keys:
+        """Read the parts anew."""
+        return self._read()
+
+    def drop(self, keys: Keys) -> bool:
+        """Tell whether the files hold another key by now."""
+        return self.differs(keys)
+
+    def differs(self, keys: Keys | None) -> bool:
+        """Tell whether the files hold another key."""
+        try:
+            return self._read() != keys
+        except AuthError:
+            return False
+
+    def _read(self) -> Keys:
+        access_key, secret_key = (part.read() for part in self._parts)
+        return Keys(access_key, secret_key, self._security_token.read() if self._security_token else None)

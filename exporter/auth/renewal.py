@@ -1,0 +1,70 @@
+"""What expires and is renewed in time: one piece of logic for tokens and temporary keys."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from exporter.clock import Clock
+from exporter.errors import PollError
+
+T = TypeVar("T")
+
+LONGEST_MARGIN: Final = 3600.0
+"""Seconds before its end that a value is renewed; a fifth of its life where that is less."""
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease(Generic[T]):
+    """A value and its end, in seconds since the epoch."""
+
+    value: T
+    expires_at: float
+
+
+class Renewed(Generic[T]):
+    """A value that `obtain` gives for a time; whoever asks together waits for one renewal."""
+
+    def __init__(self, obtain: Callable[[], Awaitable[Lease[T]]], clock: Clock) -> None:
+        self._obtain = obtain
+        self._clock = clock
+        self._lease: Lease[T] | None = None
+        self._renew_at = 0.0
+        self._renewing = asyncio.Lock()
+
+    @property
+    def expires_at(self) -> float | None:
+        """The end of the value in use; None before the first."""
+        return self._lease.expires_at if self._lease else None
+
+    async def get(self) -> T:
+        """Give the value, renewed where its end is near; while it is valid a failed renewal is no failure."""
+        if (value := self._fresh()) is not None:
+            return value
+        async with self._renewing:
+            if (value := self._fresh()) is not None:
+                return value
+            now = self._clock.time()
+            try:
+                self._lease = await self._obtain()
+            except PollError as error:
+                if self._lease is None or now >= self._lease.expires_at:
+                    raise
+                log.warning("credentials could not be renewed yet", err=error.message, **error.facts())
+                self._renew_at = (now + self._lease.expires_at) / 2
+            else:
+                life = self._lease.expires_at - now
+                self._renew_at = self._lease.expires_at - min(LONGEST_MARGIN, life / 5)
+            return self._lease.value
+
+    def _fresh(self) -> T | None:
+        return self._lease.value if self._lease and self._clock.time() < self._renew_at else None
+
+    def drop(self, value: T) -> None:
+        """Forget `value` because it was refused; a newer one stays."""
+        if self._lease is not None and self._lease.value == value:
+            self._lease = None

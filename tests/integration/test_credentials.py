@@ -1,0 +1,367 @@
+"""Every way in, against the simulator, which checks tokens and signatures for real."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from huaweicloudsdkcore.auth.credentials import BasicCredentials  # type: ignore[import-untyped]
+from huaweicloudsdksms.v3 import ListServersRequest, SmsClient  # type: ignore[import-untyped]
+
+from exporter.errors import ConfigurationError
+from exporter.poller import AUTH_BACKOFF, SECRET_WATCH
+from exporter.service import Surroundings, check
+from exporter.settings import Settings
+from exporter.simulator import AccessKey, Simulator
+from support import NOWHERE, FakeClock, Scrape, exporting, next_poll, scrape
+
+HOUR = 3600.0
+
+
+def options_of(simulator: Simulator, way: str, folder: Path) -> dict[str, object]:
+    """Give the options for one way in, with its secrets in files where the way says so."""
+    user, key = simulator.user, simulator.access_key
+    password = {"user_name": user.name, "domain_name": user.domain}
+    secrets = {"token": simulator.token, "password": user.password, "access_key": key.ak, "secret_key": key.sk}
+    files = {}
+    for name, value in secrets.items():
+        files[name] = folder / name
+        files[name].write_text(f"{value}\n")
+    ways: dict[str, dict[str, object]] = {
+        "token": {"token": simulator.token},
+        "token file": {"token_file": files["token"]},
+        "password, project": {**password, "password": user.password, "project_name": user.project},
+        "password, account": {**password, "password": user.password},
+        "password file": {**password, "password_file": files["password"], "project_name": user.project},
+        "access key": {"access_key": key.ak, "secret_key": key.sk},
+        "access key with ids": {"access_key": key.ak, "secret_key": key.sk, "project_id": "p1", "domain_id": "d1"},
+        "access key files": {"access_key_file": files["access_key"], "secret_key_file": files["secret_key"]},
+    }
+    return ways[way]
+
+
+async def seen_with(
+    simulator: Simulator,
+    clock: FakeClock,
+    auth: Mapping[str, object],
+    environ: Mapping[str, str] | None = None,
+    home: Path = NOWHERE,
+) -> Scrape:
+    async with exporting(simulator, clock, auth=auth, environ=environ, home=home) as service:
+        return await scrape(service.urls[0])
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "token", "token file", "password, project", "password, account", "password file", "access key",
+        "access key with ids", "access key files",
+    ],
+)  # fmt: skip
+async def test_every_way_of_the_options_leads_in(way: str, clock: FakeClock, tmp_path: Path) -> None:
+    async with Simulator(servers=450, clock=clock) as simulator:
+        seen = await seen_with(simulator, clock, options_of(simulator, way, tmp_path))
+    assert (seen.value("up"), seen.total("source_servers")) == (1, 450)
+
+
+async def test_filters_with_any_character_are_signed_as_they_are_sent(clock: FakeClock, tmp_path: Path) -> None:
+    async with Simulator(servers=5, clock=clock) as simulator:
+        name = "db/1 & co=ä~漢?#+%"
+        simulator.fleet.override(simulator.fleet.ids[2], name=name)
+        auth = options_of(simulator, "access key", tmp_path)
+        async with exporting(simulator, clock, auth=auth, filter={"name": name}) as service:
+            seen = await scrape(service.urls[0])
+    assert seen.label_values("source_server_info", "name") == [name]
+
+
+async def test_the_official_client_lists_the_whole_fleet_of_the_simulator() -> None:
+    async with Simulator(servers=450) as simulator:
+
+        def listed() -> set[str]:
+            credentials = BasicCredentials(simulator.access_key.ak, simulator.access_key.sk, "project")
+            client = SmsClient.new_builder().with_credentials(credentials).with_endpoint(simulator.url).build()
+            ids: set[str] = set()
+            while page := client.list_servers(ListServersRequest(limit=200, offset=len(ids))).source_servers:
+                ids |= {server.id for server in page}
+            return ids
+
+        assert await asyncio.to_thread(listed) == set(simulator.fleet.ids)
+
+
+ENVIRONMENTS = (
+    ("HUAWEICLOUD_SDK_AK", {"HUAWEICLOUD_SDK_AK": "{ak}", "HUAWEICLOUD_SDK_SK": "{sk}"}),
+    ("CLOUD_SDK_AK", {"CLOUD_SDK_AK": "{ak}", "CLOUD_SDK_SK": "{sk}"}),
+    ("HW_ACCESS_KEY", {"HW_ACCESS_KEY": "{ak}", "HW_SECRET_KEY": "{sk}"}),
+    ("HW_AUTH_TOKEN", {"HW_AUTH_TOKEN": "{token}"}),
+    (
+        "HW_USER_NAME",
+        {
+            "HW_USER_NAME": "{user}",
+            "HW_USER_PASSWORD": "{password}",
+            "HW_DOMAIN_NAME": "{domain}",
+            "HW_PROJECT_NAME": "{project}",
+            "HW_AUTH_URL": "{url}/v3",
+        },
+    ),
+    ("OS_ACCESS_KEY", {"OS_ACCESS_KEY": "{ak}", "OS_SECRET_KEY": "{sk}"}),
+    (
+        "OS_USERNAME",
+        {
+            "OS_USERNAME": "{user}",
+            "OS_PASSWORD": "{password}",
+            "OS_USER_DOMAIN_NAME": "{domain}",
+            "OS_AUTH_URL": "{url}",
+        },
+    ),
+)
+
+
+def filled(variables: Mapping[str, str], simulator: Simulator) -> dict[str, str]:
+    user, key = simulator.user, simulator.access_key
+    values = {
+        "ak": key.ak, "sk": key.sk, "token": simulator.token, "user": user.name, "password": user.password,
+        "domain": user.domain, "project": user.project, "url": simulator.url,
+    }  # fmt: skip
+    return {name: value.format(**values) for name, value in variables.items()}
+
+
+def tree(simulator: Simulator, **auth: object) -> Settings:
+    return Settings.model_validate(
+        {"api": {"endpoint": simulator.url}, "auth": {"metadata_endpoint": "http://127.0.0.1:9", **auth}},
+    )
+
+
+@pytest.mark.parametrize(("shown", "variables"), ENVIRONMENTS, ids=[shown for shown, _ in ENVIRONMENTS])
+async def test_what_other_tools_have_set_leads_in(shown: str, variables: dict[str, str], clock: FakeClock) -> None:
+    async with Simulator(servers=3, clock=clock) as simulator:
+        environ = filled(variables, simulator)
+        assert (await seen_with(simulator, clock, {}, environ)).value("up") == 1
+        (line,) = await check(tree(simulator), Surroundings(clock, environ, NOWHERE))
+    assert shown in line
+    assert not any(secret in line for secret in (simulator.token, simulator.access_key.sk, simulator.user.password))
+
+
+PROFILE = "[global]\nak = {ak}\nsk = wrong\n[basic]\nak = {ak}\nsk = {sk}\nproject_id = p1\n"
+
+
+async def test_the_sdks_credentials_file_leads_in_with_its_basic_section(clock: FakeClock, tmp_path: Path) -> None:
+    async with Simulator(servers=3, clock=clock) as simulator:
+        (tmp_path / ".huaweicloud").mkdir()
+        file = tmp_path / ".huaweicloud" / "credentials"
+        file.write_text(PROFILE.format(ak=simulator.access_key.ak, sk=simulator.access_key.sk))
+        assert (await seen_with(simulator, clock, {}, home=tmp_path)).value("up") == 1
+        elsewhere = tmp_path / "elsewhere"
+        file.rename(elsewhere)
+        environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(elsewhere)}
+        assert (await seen_with(simulator, clock, {}, environ)).value("up") == 1
+        (line,) = await check(tree(simulator), Surroundings(clock, environ, NOWHERE))
+    assert f"section [basic] of {elsewhere}" in line
+
+
+@pytest.mark.parametrize("tokens", [True, False])
+async def test_keys_of_the_metadata_service_lead_in_and_are_renewed_without_a_failed_poll(
+    clock: FakeClock, *, tokens: bool
+) -> None:
+    async with Simulator(servers=3, clock=clock, key_lifetime=HOUR, metadata_tokens=tokens) as simulator:
+        auth = {"metadata_endpoint": simulator.url}
+        async with exporting(simulator, clock, auth=auth) as service:
+            for _ in range(150):
+                await next_poll(clock)
+            seen = await scrape(service.urls[0])
+        asked = [request for request in simulator.requests if request.path.endswith("securitykey")]
+    assert (seen.value("up"), seen.total("exporter_poll_failures_total")) == (1, 0)
+    assert 3 <= len(asked) <= 6
+    expiry = seen.value("exporter_credentials_expiration_timestamp_seconds")
+    assert expiry is not None
+    assert expiry > clock.time()
+
+
+async def test_keys_of_a_pods_identity_lead_in(clock: FakeClock, tmp_path: Path) -> None:
+    from aiohttp import web
+
+    from programs import serving
+
+    async with Simulator(servers=3, clock=clock) as simulator:
+        key = simulator.keys.issue_temporary(expires_at=clock.time() + HOUR)
+
+        async def identity(request: web.Request) -> web.Response:
+            assert request.headers["Authorization"] == "pod-token"
+            return web.json_response(
+                {
+                    "credential": {
+                        "access_key_id": key.ak,
+                        "secret_access_key": key.sk,
+                        "security_token": key.security_token,
+                        "expiration": "2027-01-15T09:00:00.000000Z",
+                    },
+                },
+            )
+
+        token_file = tmp_path / "token"
+        token_file.write_text("pod-token")
+        async with serving(identity) as url:
+            environ = {
+                "HC_CONTAINER_CREDENTIALS_FULL_URI": url,
+                "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token_file),
+            }
+            auth = {"metadata_endpoint": "http://127.0.0.1:9"}
+            assert (await seen_with(simulator, clock, auth, environ)).value("up") == 1
+
+
+async def test_a_token_is_renewed_before_it_expires(clock: FakeClock, tmp_path: Path) -> None:
+    async with Simulator(servers=3, clock=clock, token_lifetime=HOUR) as simulator:
+        auth = options_of(simulator, "password, project", tmp_path)
+        async with exporting(simulator, clock, auth=auth) as service:
+            for _ in range(100):
+                await next_poll(clock)
+            seen = await scrape(service.urls[0])
+        bought = [request for request in simulator.requests if request.api == "iam"]
+        assert not any(request.status == 401 for request in simulator.requests)
+    assert seen.total("exporter_poll_failures_total") == 0
+    assert len(bought) == 3
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4])
+async def test_a_token_that_expires_mid_poll_is_renewed_once_without_a_failed_poll(
+    after: int, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with Simulator(servers=1000, clock=clock) as simulator:
+        simulator.fleet.freeze()
+        auth = options_of(simulator, "password, project", tmp_path)
+        async with exporting(simulator, clock, auth=auth) as service:
+            simulator.faults.add(f"token-expiry,after={after}")
+            await next_poll(clock)
+            seen = await scrape(service.urls[0])
+        bought = [request for request in simulator.requests if request.api == "iam"]
+    assert (seen.value("up"), seen.value("exporter_polls_total")) == (1, 2)
+    assert seen.total("exporter_poll_failures_total") == 0
+    assert len(bought) == 2
+
+
+@pytest.mark.parametrize("way", ["token file", "access key files"])
+async def test_a_rotated_secret_file_needs_no_restart_and_fails_no_poll(
+    way: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with (
+        Simulator(servers=3, clock=clock) as simulator,
+        exporting(simulator, clock, auth=options_of(simulator, way, tmp_path)) as service,
+    ):
+        if way == "token file":
+            simulator.tokens.expire_all()
+            new = simulator.tokens.issue(simulator.user, expires_at=clock.time() + HOUR)
+            (tmp_path / "token").write_text(new)
+        else:
+            simulator.keys.add(AccessKey(simulator.access_key.ak, "rotated"))
+            (tmp_path / "secret_key").write_text("rotated")
+        await next_poll(clock)
+        seen = await scrape(service.urls[0])
+    assert (seen.value("exporter_polls_total"), seen.total("exporter_poll_failures_total")) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("way", "file"), [("token file", "token"), ("password file", "password"), ("access key files", "secret_key")]
+)
+async def test_a_refused_secret_backs_off_and_a_changed_file_ends_that_at_once(
+    way: str, file: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with Simulator(servers=3, clock=clock) as simulator:
+        auth = options_of(simulator, way, tmp_path)
+        right = (tmp_path / file).read_text()
+        expired = simulator.tokens.issue(simulator.user, expires_at=clock.time() - 1)
+        (tmp_path / file).write_text(expired if file == "token" else "wrong")
+        async with exporting(simulator, clock, auth=auth) as service:
+            first = await scrape(service.urls[0])
+            attempts = len(simulator.requests)
+            for _ in range(int(AUTH_BACKOFF / SECRET_WATCH) - 1):
+                clock.advance(await clock.until_asleep())
+            await clock.until_asleep()
+            assert len(simulator.requests) == attempts
+            (tmp_path / file).write_text(right)
+            await next_poll(clock)
+            assert service.targets[0].up
+    reason = {dict(labels)["reason"] for labels, n in first.values("exporter_poll_failures_total").items() if n}
+    assert reason == {"auth"}
+    assert attempts == 1
+
+
+async def test_wrong_passwords_are_not_sent_in_a_row(clock: FakeClock, tmp_path: Path) -> None:
+    async with Simulator(servers=1000, clock=clock) as simulator:
+        simulator.fleet.freeze()
+        auth = options_of(simulator, "password file", tmp_path)
+        async with exporting(simulator, clock, auth=auth) as service:
+            (tmp_path / "password").write_text("wrong")
+            # All pages but the first are refused together, and IAM refuses the password that should help.
+            simulator.faults.add("token-expiry,after=1")
+            await next_poll(clock)
+            seen = await scrape(service.urls[0])
+        refused = [request for request in simulator.requests if request.api == "iam" and request.status == 401]
+    assert seen.value("exporter_poll_failures_total", reason="auth") == 1
+    assert len(refused) == 1
+
+
+async def test_a_renewal_that_fails_is_no_failure_while_the_old_token_lives(clock: FakeClock, tmp_path: Path) -> None:
+    async with Simulator(servers=3, clock=clock, token_lifetime=HOUR) as simulator:
+        auth = options_of(simulator, "password, account", tmp_path)
+        async with exporting(simulator, clock, auth=auth) as service:
+            simulator.faults.add("server-error,api=iam")
+            for _ in range(55):
+                await next_poll(clock)
+            seen = await scrape(service.urls[0])
+    assert (seen.value("up"), seen.total("exporter_poll_failures_total")) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("environ", "parts"),
+    [
+        ({"HUAWEICLOUD_SDK_AK": "x"}, ["HUAWEICLOUD_SDK_AK is set, but HUAWEICLOUD_SDK_SK is not"]),
+        ({"HW_SECRET_KEY": "x"}, ["HW_SECRET_KEY is set, but HW_ACCESS_KEY is not"]),
+        ({"OS_USERNAME": "x", "OS_PASSWORD": "y"}, ["OS_USERNAME is set, but", "OS_USER_DOMAIN_NAME"]),
+        ({}, ["there are no credentials", "metadata service", "--auth.access-key-file", "--auth.token-file"]),
+    ],
+)
+async def test_missing_credentials_are_one_line_that_says_where_was_looked(
+    environ: dict[str, str], parts: list[str], clock: FakeClock
+) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        with pytest.raises(ConfigurationError) as caught:
+            await check(tree(simulator), Surroundings(clock, environ, NOWHERE))
+    (line,) = caught.value.lines
+    for part in parts:
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("[basic]\nak = only-half", "no ak and sk"),
+        ("[other]\nak = a\nsk = b", "no ak and sk"),
+        ("ak = s3cret without a section", "cannot be read"),
+        ("\xff\xfe", "no ak and sk"),
+    ],
+)
+async def test_an_unusable_credentials_file_is_named_without_its_content(
+    text: str, part: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    file = tmp_path / "credentials"
+    file.write_text(text)
+    async with Simulator(servers=1, clock=clock) as simulator:
+        environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(file)}
+        with pytest.raises(ConfigurationError) as caught:
+            await check(tree(simulator), Surroundings(clock, environ, NOWHERE))
+    assert str(file) in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert part in str(caught.value) or "cannot be read" in str(caught.value)
+
+
+async def test_a_clock_that_is_off_is_named_where_a_signature_is_refused(clock: FakeClock, tmp_path: Path) -> None:
+    async with Simulator(servers=3, clock=clock) as simulator:
+        simulator.faults.add("clock-skew=3600")
+        auth = options_of(simulator, "access key", tmp_path)
+        async with exporting(simulator, clock, auth=auth) as service:
+            seen = await scrape(service.urls[0])
+            (target,) = service.targets
+    assert seen.value("exporter_poll_failures_total", reason="auth") == 1
+    assert seen.value("exporter_api_clock_skew_seconds") == -3600
+    assert target.last_poll is not None
+    assert target.last_poll.error is not None
+    assert "clock" in target.last_poll.error.hint

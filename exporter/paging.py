@@ -37,11 +37,8 @@ FetchPage: TypeAlias = Callable[[int, int, Narrowing], Awaitable[Page]]
 """Gives the page at (offset, limit) of the part of the list that a narrowing asks for."""
 
 NARROWINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        # The last three are states of other models of the same service.
-        "state": (*SOURCE_STATES, "premiging", "init", "testing"),
-        "migration_cycle": (*MIGRATION_CYCLES, "no_ready", "ready_for_test", "testing", "tested"),
-    },
+    # No values but the documented ones: the API refuses others.
+    {"state": SOURCE_STATES, "migration_cycle": MIGRATION_CYCLES},
 )
 """The parameters by which a list longer than offsets reach is read in parts, with their values."""
 

@@ -37,7 +37,7 @@ class Snapshot:
     `read_at` is when its reading began, in seconds since the epoch. `count` is the API's own number.
     `transitions` are the changes since the list before; `transitions_total` counts them by the state
     they ended in since the exporter started. `grown_at` tells, by server, when a list last showed more
-    replicated bytes than the list before; a server that was never seen to grow has none.
+    replicated bytes than the list before, or first showed the server: nothing is known of the time before.
     `unknown` counts the values outside the documented enumerations, by (field of the API, value).
     `speed_unit_bytes` is what one unit of the API's speeds is, in bytes a second.
     """
@@ -66,13 +66,11 @@ def take(listing: Listing, account: AccountSettings, read_at: float, previous: S
     grown_at = {}
     for server in servers:
         last = before.get(server.id)
-        if last is None:
-            continue
-        if last.state != server.state:
+        if last is not None and last.state != server.state:
             transitions.append(Transition(server, last.state, server.state))
-        if (server.replicatesize or 0) > (last.replicatesize or 0):
+        if last is None or previous is None or (server.replicatesize or 0) > (last.replicatesize or 0):
             grown_at[server.id] = read_at
-        elif previous and server.id in previous.grown_at:
+        else:
             grown_at[server.id] = previous.grown_at[server.id]
     totals = Counter(previous.transitions_total if previous else {})
     totals.update(documented(transition.to_state, model.SOURCE_STATES) for transition in transitions)

@@ -20,6 +20,7 @@ def collectors(settings: CollectorSettings) -> tuple[Collector, ...]:
 
 
 __all__ = [
+    "FLEET",
     "SWITCHED",
     "Collector",
     "Family",

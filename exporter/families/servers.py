@@ -41,9 +41,8 @@ def _migration_cycle(server: SourceServer) -> Iterator[Sample]:
 
 
 def _grown_at(snapshot: Snapshot) -> Iterator[Sample]:
-    for server in snapshot.servers:
-        if (grown_at := snapshot.grown_at.get(server.id)) is not None:
-            yield (server.id,), grown_at
+    for server_id, grown_at in snapshot.grown_at.items():
+        yield (server_id,), grown_at
 
 
 STATE: Final = ServerFamily(
@@ -133,7 +132,7 @@ SERVERS: Final = Collector(
         ),
         SnapshotFamily(
             "source_server_replicated_bytes_last_increase_timestamp_seconds",
-            "When a poll last saw the server's migrated data grow; absent until one did.",
+            "When a poll last saw the server's migrated data grow, or first saw the server.",
             "replicatesize",
             _grown_at,
             ("server_id",),

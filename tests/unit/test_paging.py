@@ -203,7 +203,7 @@ class LongList:
 
 
 async def test_a_list_longer_than_offsets_reach_is_read_by_state() -> None:
-    fleet = LongList(("replicate", "replicating", 40_000), ("finished", "cutovered", 30_000), ("init", "checking", 1))
+    fleet = LongList(("replicate", "replicating", 40_000), ("finished", "cutovered", 30_000), ("error", "checking", 1))
     listing = await Pager(fleet.fetch, concurrency=6).read()
     assert {one.id for one in listing.servers} == {one.id for one in fleet.servers}
     assert listing.count == 70_001

@@ -43,7 +43,7 @@ def test_a_server_that_comes_or_goes_is_no_transition() -> None:
 
 def test_growth_is_dated_by_the_list_that_showed_it() -> None:
     first = after(None, server("a", replicatesize=5), read_at=1.0)
-    assert first.grown_at == {}
+    assert first.grown_at == {"a": 1.0}
     second = after(first, server("a", replicatesize=6), read_at=2.0)
     third = after(second, server("a", replicatesize=6), read_at=3.0)
     shrunk = after(third, server("a", replicatesize=0), read_at=4.0)
@@ -51,9 +51,14 @@ def test_growth_is_dated_by_the_list_that_showed_it() -> None:
     assert after(shrunk, server("a", replicatesize=1), read_at=5.0).grown_at == {"a": 5.0}
 
 
+def test_of_a_new_server_growth_is_dated_by_the_list_that_first_showed_it() -> None:
+    current = after(after(None, server("a"), read_at=1.0), server("a"), server("b"), read_at=2.0)
+    assert current.grown_at == {"a": 1.0, "b": 2.0}
+
+
 def test_growth_of_a_server_that_left_is_forgotten() -> None:
     grown = after(after(None, server("a", replicatesize=1)), server("a", replicatesize=2))
-    assert after(grown, server("b")).grown_at == {}
+    assert after(grown, server("b")).grown_at.keys() == {"b"}
 
 
 def test_undocumented_values_are_counted_by_field_and_value() -> None:

@@ -1,0 +1,227 @@
+"""Several accounts in one exporter, and how old numbers may be."""
+
+import contextlib
+import gzip
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from exporter.service import Service
+from exporter.simulator import Fleet, Simulator
+from programs import program, run
+from support import FakeClock, Scrape, exporting, fetch, next_poll, scrape
+
+INTERVAL = 60
+
+
+@contextlib.asynccontextmanager
+async def simulators(clock: FakeClock, *sizes: int) -> AsyncIterator[Sequence[Simulator]]:
+    async with contextlib.AsyncExitStack() as stack:
+        running = [
+            await stack.enter_async_context(Simulator(servers=size, seed=number, clock=clock))
+            for number, size in enumerate(sizes, start=1)
+        ]
+        for simulator in running:
+            simulator.fleet.freeze()
+        yield running
+
+
+def accounts_of(running: Sequence[Simulator], **options: object) -> list[dict[str, object]]:
+    return [
+        {
+            "name": f"account-{number}",
+            "api": {"endpoint": simulator.url},
+            "auth": {"token": simulator.token},
+            **options,
+        }
+        for number, simulator in enumerate(running, start=1)
+    ]
+
+
+def of_account(seen: Scrape, account: str) -> dict[object, float]:
+    """Give all samples of an account; durations differ between any two scrapes of nothing else."""
+    return {key: value for key, value in seen.samples.items() if ("account", account) in key[1]}
+
+
+async def test_a_probe_of_each_account_is_that_accounts_part_of_the_metrics(clock: FakeClock) -> None:
+    async with simulators(clock, 1000, 1000, 1000) as running:
+        async with exporting(running[0], clock, accounts=accounts_of(running)) as service:
+            asked = [len(simulator.requests) for simulator in running]
+            whole = await scrape(service.urls[0])
+            for target in service.targets:
+                _, text, _ = await fetch(f"{service.urls[0]}/probe?account={target.name}")
+                probed = Scrape(text)
+                assert probed.samples == of_account(whole, target.name)
+                assert probed.total("source_servers") == 1000
+            assert asked == [5, 5, 5] == [len(simulator.requests) for simulator in running]
+
+
+async def test_discovery_lists_every_account(clock: FakeClock) -> None:
+    async with simulators(clock, 1, 1) as running:
+        async with exporting(running[0], clock, accounts=accounts_of(running)) as service:
+            _, text, _ = await fetch(f"{service.urls[0]}/sd")
+    assert [group["labels"]["__param_account"] for group in json.loads(text)] == ["account-1", "account-2"]
+
+
+async def test_accounts_have_intervals_filters_and_limits_of_their_own(clock: FakeClock) -> None:
+    async with simulators(clock, 300, 300) as running:
+        accounts = accounts_of(running)
+        accounts[0] |= {"poll": {"interval": "20s"}, "filter": {"state": "finished"}}
+        accounts[1] |= {"limits": {"series": 500}}
+        async with exporting(running[0], clock, accounts=accounts) as service:
+            for _ in range(6):
+                await next_poll(clock, 2)
+            seen = await scrape(service.urls[0])
+        assert clock.monotonic() == 120
+        assert [sum(request.query["offset"] == "0" for request in one.requests) for one in running] == [7, 3]
+    assert seen.value("poll_interval_seconds", account="account-1") == 20
+    assert seen.total("source_servers", account="account-1") == seen.value(
+        "source_servers", account="account-1", state="finished"
+    )
+    assert seen.value("exporter_series_dropped", account="account-1") == 0
+    assert (seen.value("exporter_series_dropped", account="account-2") or 0) > 500
+    assert not seen.values("source_server_info", account="account-2")
+    assert seen.total("source_servers", account="account-2") == 300
+
+
+async def test_an_account_that_is_down_at_the_start_is_no_error(clock: FakeClock) -> None:
+    async with simulators(clock, 5, 5) as running:
+        running[0].faults.add("server-error")
+        async with exporting(running[0], clock, accounts=accounts_of(running), polled=False) as service:
+            while any(target.last_poll is None for target in service.targets):
+                clock.advance(await clock.until_asleep())
+                await clock.until_asleep()
+            seen = await scrape(service.urls[0])
+    assert seen.value("up", account="account-1") == 0
+    assert seen.value("up", account="account-2") == 1
+
+
+async def minutes(service: Service, clock: FakeClock, count: int) -> None:
+    """Let minutes pass, each with a poll of every account; back-offs within a poll are slept through."""
+    for _ in range(count):
+        ended = [target.last_poll for target in service.targets]
+        while any(target.last_poll in ended for target in service.targets):
+            clock.advance(await clock.until_asleep(len(service.targets)))
+            await clock.until_asleep(len(service.targets))
+
+
+@pytest.mark.parametrize("policy", ["drop", "keep"])
+async def test_an_account_that_stops_answering_keeps_its_series_for_the_grace(policy: str, clock: FakeClock) -> None:
+    async with simulators(clock, 30, 40) as running:
+        accounts = accounts_of(running, poll={"interval": "60s", "stale_policy": policy, "stale_after": "5m"})
+        async with exporting(running[0], clock, accounts=accounts) as service:
+            running[0].faults.add("forbidden")
+            shown = []
+            for minute in range(1, 8):
+                await minutes(service, clock, 1)
+                seen = await scrape(service.urls[0])
+                shown.append(seen.total("source_servers", account="account-1"))
+                assert seen.value("up", account="account-1") == 0
+                assert seen.value("exporter_poll_failures_total", account="account-1", reason="permission") == minute
+                assert (
+                    clock.time() - (seen.value("last_success_timestamp_seconds", account="account-1") or 0)
+                    == minute * 60
+                )
+                assert seen.value("up", account="account-2") == 1
+                assert seen.total("source_servers", account="account-2") == 40
+                assert seen.values("account_info", account="account-1")
+            assert shown == [30] * 5 + [30 if policy == "keep" else 0] * 2
+            running[0].faults.clear()
+            await minutes(service, clock, 1)
+            seen = await scrape(service.urls[0])
+    assert (seen.value("up", account="account-1"), seen.total("source_servers", account="account-1")) == (1, 30)
+
+
+async def test_series_that_are_dropped_are_gone_from_every_format(clock: FakeClock) -> None:
+    async with simulators(clock, 30) as running:
+        async with exporting(running[0], clock, poll={"stale_after": "1m"}) as service:
+            running[0].faults.add("forbidden")
+            await minutes(service, clock, 2)
+            _, text, _ = await fetch(f"{service.urls[0]}/metrics", Accept="application/openmetrics-text")
+    assert "source_server" not in text.replace("snapshot_source_servers", "").replace("api_source_servers", "")
+    assert "huaweicloud_sms_up" in text
+
+
+RULES = """
+rule_files: [rules.yml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - series: huaweicloud_sms_up{account="a"}
+        values: '{up}'
+      - series: huaweicloud_sms_last_success_timestamp_seconds{account="a"}
+        values: '{success}'
+      - series: huaweicloud_sms_poll_interval_seconds{account="a"}
+        values: '60x12'
+    alert_rule_test:
+{tests}
+"""
+
+
+async def test_a_rule_on_up_and_age_tells_the_outage_at_every_step(clock: FakeClock, tmp_path: Path) -> None:
+    """What the exporter exposed minute by minute is given to promtool as the series of a rule's test."""
+    promtool = program("promtool")
+    up, success = [], []
+    async with simulators(clock, 30) as running, exporting(running[0], clock) as service:
+        for minute in range(12):
+            if minute == 3:
+                running[0].faults.add("forbidden")
+            if minute == 9:
+                running[0].faults.clear()
+            if minute:
+                await minutes(service, clock, 1)
+            seen = await scrape(service.urls[0])
+            up.append(seen.value("up"))
+            success.append((seen.value("last_success_timestamp_seconds") or 0) - 1_800_000_000)
+    (tmp_path / "rules.yml").write_text(
+        "groups: [{name: sms, rules: [{alert: Stale, expr: 'huaweicloud_sms_up == 0 and time() - "
+        "huaweicloud_sms_last_success_timestamp_seconds > 3 * huaweicloud_sms_poll_interval_seconds'}]}]",
+    )
+    firing = [minute for minute in range(12) if up[minute] == 0 and minute * 60 - success[minute] > 180]
+    tests = "".join(
+        f"      - {{eval_time: {minute}m, alertname: Stale, exp_alerts: "
+        f"[{'{exp_labels: {account: a}}' if minute in firing else ''}]}}\n"
+        for minute in range(12)
+    )
+    values = {"{up}": " ".join(map(str, up)), "{success}": " ".join(map(str, success)), "{tests}": tests}
+    text = RULES
+    for place, value in values.items():
+        text = text.replace(place, value)
+    (tmp_path / "test.yml").write_text(text)
+    status, output, errors = await run(promtool, "test", "rules", str(tmp_path / "test.yml"))
+    assert status == 0, output + errors
+    assert up == [1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1]
+    assert firing == [6, 7, 8]
+
+
+async def test_gzip_of_one_account_is_whole(clock: FakeClock) -> None:
+    async with simulators(clock, 10, 10) as running:
+        async with exporting(running[0], clock, accounts=accounts_of(running)) as service:
+            status, text, headers = await fetch(
+                f"{service.urls[0]}/probe?account=account-2", **{"Accept-Encoding": "gzip"}
+            )
+    assert (status, headers["Content-Encoding"]) == (200, "gzip")
+    assert Scrape(text).label_values("source_server_info", "account") == ["account-2"] * 10
+    assert gzip.decompress(gzip.compress(text.encode())).decode() == text
+
+
+async def test_seventy_thousand_servers_are_read_in_parts(clock: FakeClock) -> None:
+    kinds = (("replicate", "replicating", 40_000), ("error", "syncing", 25_000), ("finished", "cutovered", 5000))
+    records = [
+        {"id": f"{state}-{number}", "state": state, "migration_cycle": cycle}
+        for state, cycle, many in kinds
+        for number in range(many)
+    ]
+    fleet = Fleet.from_records(records, clock=clock)
+    async with Simulator(fleet=fleet, clock=clock) as simulator:
+        collector = {"servers": False, "tasks": False, "checks": False}
+        poll = {"timeout": "10m"}
+        async with exporting(simulator, clock, collector=collector, poll=poll) as service:
+            seen = await scrape(service.urls[0])
+        offsets = [int(request.query["offset"]) for request in simulator.requests]
+    assert (seen.value("up"), seen.total("source_servers")) == (1, 70_000)
+    assert seen.value("snapshot_source_servers") == seen.value("api_source_servers") == 70_000
+    assert max(offsets) <= 65_535

@@ -16,8 +16,8 @@ help: ## Show this list
 demo: $(VENV)/run ## Run the exporter on an embedded simulator of the API: http://127.0.0.1:10058
 	@$(BIN)/python -m exporter demo $(ARGS)
 
-test: $(VENV)/dev ## Run all tests (ARGS=… is passed to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev ## Run all tests on two cores (ARGS=… is passed to pytest)
+	@$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
 
 lint: $(VENV)/dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs golden requirements clean
+.PHONY: help demo test lint format docs dashboards golden requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ format: $(VENV)/dev ## Mend what the style checks can mend
 
 docs: $(VENV)/dev ## Build the reference pages of docs/ from the code
 	$(BIN)/python -m docs.generate
+
+dashboards: $(VENV)/dev ## Build the Grafana dashboards from code
+	$(BIN)/python -m grafana.build
 
 golden: $(VENV)/dev ## Write the golden expositions anew, to be looked at in the difference
 	WRITE_GOLDEN=1 $(BIN)/python -m pytest --quiet tests/integration/test_golden.py

@@ -13,6 +13,7 @@ from prometheus_client import (
     Metric,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 from prometheus_client import exposition as text
 from prometheus_client.core import GaugeMetricFamily
@@ -135,6 +136,8 @@ class Health:
         *,
         revision: str = "unknown",
     ) -> None:
+        # The time of creation of each counter would be a series of its own beside it.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._metrics = _Metrics(self.registry)
         self._accounts = {target.name: AccountHealth(self._metrics, target.name, clock) for target in targets}

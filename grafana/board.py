@@ -1,0 +1,175 @@
+"""What makes panels a board: its address, variables, rows, and links to the other boards."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from grafana_foundation_sdk.builders.dashboard import (
+    CustomVariable,
+    Dashboard,
+    DashboardLink,
+    DatasourceVariable,
+    IntervalVariable,
+    QueryVariable,
+    Row,
+)
+from grafana_foundation_sdk.models import dashboard
+
+from exporter.families.family import PREFIX
+from grafana.panels import DATASOURCE, Panel
+from grafana.promql import MOVING_STATES, among, server, servers_in
+
+OVERVIEW: Final = "huaweicloud-sms-overview"
+SERVER: Final = "huaweicloud-sms-server"
+CUTOVER: Final = "huaweicloud-sms-cutover"
+EXPORTER: Final = "huaweicloud-sms-exporter"
+TITLES: Final[Mapping[str, str]] = {
+    OVERVIEW: "Huawei Cloud SMS / Migration overview",
+    CUTOVER: "Huawei Cloud SMS / Cut-over",
+    SERVER: "Huawei Cloud SMS / Source server",
+    EXPORTER: "Huawei Cloud SMS / Exporter",
+}
+
+_TO_SERVER: Final = f"/d/{SERVER}?${{datasource:queryparam}}&${{__url_time_range}}"
+LINK_OF_ROW: Final = f"{_TO_SERVER}&var-account=${{__data.fields.account}}&var-server=${{__data.fields.server_id}}"
+"""From a row of a table, with the fields account and server_id, to its server's board."""
+LINK_OF_SERIES: Final = f"{_TO_SERVER}&var-account=${{__field.labels.account}}&var-server=${{__field.labels.server_id}}"
+"""From a series with these labels to its server's board."""
+
+_ALL: Final = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
+
+Variable: TypeAlias = CustomVariable | DatasourceVariable | IntervalVariable | QueryVariable
+Section: TypeAlias = tuple[str, Sequence[Panel]]
+
+
+def board(uid: str, description: str, variables: Sequence[Variable], sections: Sequence[Section]) -> Dashboard:
+    """Make a board of titled rows of panels, laid out from left to right."""
+    built = (
+        Dashboard(TITLES[uid])
+        .uid(uid)
+        .description(description)
+        .tags(["huaweicloud-sms"])
+        .time("now-6h", "now")
+        .refresh("1m")
+        .timezone("browser")
+        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        .editable()
+        .links([_link(other) for other in TITLES if other != uid])
+        .annotations([])
+        .variables([datasource(), *variables])
+    )
+    number = 0
+    for title, panels in sections:
+        number += 1
+        built.with_row(Row(title).id(number))
+        for panel in panels:
+            number += 1
+            built.with_panel(panel.id(number))
+    return built
+
+
+def datasource() -> DatasourceVariable:
+    """Choose the Prometheus that scrapes the exporter."""
+    return (
+        DatasourceVariable("datasource")
+        .label("Data source")
+        .description("The Prometheus that scrapes the exporter.")
+        .type("prometheus")
+    )
+
+
+def account() -> QueryVariable:
+    """Choose accounts of the exporter's configuration."""
+    query = f"label_values({PREFIX}up, account)"
+    return _many("account", "Account", "Accounts as the exporter's configuration names them.", query)
+
+
+def system() -> QueryVariable:
+    """Choose operating systems."""
+    query = f'label_values({PREFIX}source_server_info{{account=~"$account"}}, os_type)'
+    return _many("os", "OS", "Operating systems of the source servers.", query)
+
+
+def state() -> QueryVariable:
+    """Choose among all states."""
+    query = f'label_values({PREFIX}source_servers{{account=~"$account"}}, state)'
+    return _many("state", "State", "States of the source servers.", query)
+
+
+def moving_state() -> CustomVariable:
+    """Choose among the states in which bytes move."""
+    return (
+        CustomVariable("state")
+        .label("State")
+        .description("States in which data moves.")
+        .values(MOVING_STATES.replace("|", ","))
+        .include_all(include_all=True)
+        .all_value(MOVING_STATES)
+        .multi(multi=True)
+        .current(_ALL)
+    )
+
+
+def chosen_server() -> QueryVariable:
+    """Choose one server by its name, among those of the account, system and state."""
+    words = server("source_server_info", "ip", "name", where='os_type=~"$os"')
+    return (
+        QueryVariable("server")
+        .label("Server")
+        .description("One source server, by name.")
+        .datasource(DATASOURCE)
+        .query(f"query_result({among(words, servers_in('$state'))})")
+        .regex('/name="(?<text>[^"]*)".*server_id="(?<value>[^"]*)"/')
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(dashboard.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+    )
+
+
+def window() -> IntervalVariable:
+    """Choose the time over which our own slope is taken."""
+    return (
+        IntervalVariable("window")
+        .label("Slope over")
+        .description("The time over which the growth of the replicated bytes is taken as the pace.")
+        .values("5m,10m,30m,1h,6h")
+        .current(dashboard.VariableOption(selected=True, text="10m", value="10m"))
+    )
+
+
+def hours() -> CustomVariable:
+    """Choose the hours until the cut-over."""
+    return (
+        CustomVariable("hours")
+        .label("Hours until cut-over")
+        .description("In how many hours everything must be across.")
+        .values("1,2,4,8,12,24,48,72")
+        .current(dashboard.VariableOption(selected=True, text="8", value="8"))
+    )
+
+
+def _many(name: str, label: str, description: str, query: str) -> QueryVariable:
+    return (
+        QueryVariable(name)
+        .label(label)
+        .description(description)
+        .datasource(DATASOURCE)
+        .query(query)
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(dashboard.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+        .include_all(include_all=True)
+        .all_value(".*")
+        .multi(multi=True)
+        .current(_ALL)
+    )
+
+
+def _link(uid: str) -> DashboardLink:
+    return (
+        DashboardLink(TITLES[uid].rpartition("/ ")[2])
+        .type(dashboard.DashboardLinkType.LINK)
+        .url(f"/d/{uid}")
+        .icon("dashboard")
+        .tooltip(TITLES[uid])
+        .tags([])
+        .include_vars(include_vars=True)
+        .keep_time(keep_time=True)
+    )

@@ -1,0 +1,35 @@
+"""Writes every board as JSON that Grafana imports or provisions: `python -m grafana.build [folder]`."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from grafana.cutover import cutover
+from grafana.exporter_health import exporter
+from grafana.overview import overview
+from grafana.server import source_server
+
+FOLDER: Final = Path(__file__).parent / "dashboards"
+_BOARDS: Final = {"overview": overview, "cutover": cutover, "server": source_server, "exporter": exporter}
+
+
+def built() -> Mapping[str, str]:
+    """Give the JSON of each board by the name of its file; the same code gives the same bytes."""
+    encoder = JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False)
+    return {f"{name}.json": f"{encoder.encode(make().build())}\n" for name, make in _BOARDS.items()}
+
+
+def main(folder: Path = FOLDER) -> None:
+    """Write the files, and remove those of boards that are gone."""
+    files = built()
+    for stray in {path.name for path in folder.glob("*.json")} - files.keys():
+        (folder / stray).unlink()
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:2]))

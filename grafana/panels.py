@@ -1,0 +1,248 @@
+"""Makers of panels: each takes what the panel says and asks, and gives a builder in the boards' style."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Final, TypeAlias, TypeVar
+
+from grafana_foundation_sdk.builders import bargauge, common, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders.dashboard import FieldColor
+from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.models import dashboard
+from grafana_foundation_sdk.models.common import (
+    BigValueColorMode,
+    BigValueGraphMode,
+    GraphTresholdsStyleMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    StackingMode,
+    TooltipDisplayMode,
+    VisibilityMode,
+    VizOrientation,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from grafana.style import NEUTRAL, Steps, thresholds
+
+DATASOURCE: Final = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+Panel: TypeAlias = stat.Panel | timeseries.Panel | table.Panel | statetimeline.Panel | bargauge.Panel
+Mappings: TypeAlias = Sequence[dashboard.ValueMapping]
+_P = TypeVar("_P", stat.Panel, timeseries.Panel, table.Panel, statetimeline.Panel, bargauge.Panel)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What every panel has. `width` is of 24 columns; `empty` is shown where there is nothing."""
+
+    title: str
+    description: str
+    unit: str = "short"
+    width: int = 12
+    height: int = 8
+    steps: Steps = NEUTRAL
+    mappings: Mappings = ()
+    empty: str = "-"
+    decimals: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tile(Frame):
+    """The frame of a small panel; six stand side by side."""
+
+    width: int = 4
+    height: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: the field that it shows, its title, and how it shows it."""
+
+    name: str
+    title: str
+    unit: str = "string"
+    steps: Steps | None = None
+    mappings: Mappings = ()
+    link: str = ""
+    gauge: bool = False
+    coloured: bool = False
+    decimals: int | None = None
+
+
+Query: TypeAlias = tuple[str, str]
+"""An expression and the legend of its series."""
+
+
+def stats(frame: Frame, *queries: Query) -> stat.Panel:
+    """Make a panel of single values, as they are now."""
+    panel = _framed(stat.Panel(), frame, [_query(*query).instant() for query in queries])
+    return (
+        panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .color_scheme(FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
+        .color_mode(BigValueColorMode.VALUE)
+        .graph_mode(BigValueGraphMode.NONE)
+    )
+
+
+def bars(frame: Frame, *queries: Query) -> bargauge.Panel:
+    """Make a panel of bars, as they are now."""
+    panel = _framed(bargauge.Panel(), frame, [_query(*query).instant() for query in queries])
+    return (
+        panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .color_scheme(FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
+        .orientation(VizOrientation.HORIZONTAL)
+        .min(0)
+    )
+
+
+def graph(frame: Frame, *queries: Query, wide_legend: bool = False) -> timeseries.Panel:
+    """Make a graph over time; its thresholds are dashed lines where there are any but the neutral one."""
+    shown = GraphTresholdsStyleMode.OFF if len(frame.steps) == 1 else GraphTresholdsStyleMode.DASHED
+    legend = common.VizLegendOptions().show_legend(show_legend=True)
+    if wide_legend:
+        legend = (
+            legend.display_mode(LegendDisplayMode.TABLE)
+            .placement(LegendPlacement.RIGHT)
+            .calcs(["lastNotNull"])
+            .sort_by("Last *")
+            .sort_desc(sort_desc=True)
+        )
+    else:
+        legend = legend.display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM).calcs([])
+    panel = _framed(timeseries.Panel(), frame, [_query(*query).range() for query in queries])
+    return (
+        panel.color_scheme(FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
+        .thresholds_style(common.GraphThresholdsStyleConfig().mode(shown))
+        .legend(legend)
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+        .show_points(VisibilityMode.NEVER)
+        .line_width(1)
+        .fill_opacity(10)
+        .axis_soft_min(0)
+    )
+
+
+def stacked(panel: timeseries.Panel) -> timeseries.Panel:
+    """Stack the series of a graph, for parts of a whole."""
+    return panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(70).line_width(0)
+
+
+def painted(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.Panel:
+    """Give series their colours by name."""
+    for name, colour in colours.items():
+        panel.override_by_name(name, [_property("color", {"mode": "fixed", "fixedColor": colour})])
+    return panel
+
+
+def dashed(panel: timeseries.Panel, name: str, colour: str) -> timeseries.Panel:
+    """Draw a series that is a limit or an aim: a dashed line without an area."""
+    return panel.override_by_name(
+        name,
+        [
+            _property("color", {"mode": "fixed", "fixedColor": colour}),
+            _property("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
+            _property("custom.fillOpacity", 0),
+        ],
+    )
+
+
+def in_unit(panel: timeseries.Panel, name: str, unit: str) -> timeseries.Panel:
+    """Draw a series in another unit, on an axis of its own to the right."""
+    return panel.override_by_name(name, [_property("unit", unit), _property("custom.axisPlacement", "right")])
+
+
+def linked(panel: timeseries.Panel, url: str) -> timeseries.Panel:
+    """Let each series lead to a page about its server."""
+    return panel.override_by_regexp(".*", [_links(url)])
+
+
+def timeline(frame: Frame, rows: Mapping[str, tuple[str, Mappings]]) -> statetimeline.Panel:
+    """Make a timeline; each row has a title, an expression of one number, and the words for its numbers."""
+    queries = [_query(expression, title).range() for title, (expression, _) in rows.items()]
+    panel = _framed(statetimeline.Panel(), frame, queries)
+    for title, (_, mappings) in rows.items():
+        panel.override_by_name(title, [_property("mappings", list(mappings))])
+    return (
+        panel.color_scheme(FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
+        .legend(common.VizLegendOptions().show_legend(show_legend=False).display_mode(LegendDisplayMode.LIST))
+        .show_value(VisibilityMode.AUTO)
+        .merge_values(merge_values=True)
+        .fill_opacity(90)
+        .line_width(0)
+    )
+
+
+def rows(
+    frame: Frame,
+    columns: Sequence[Column],
+    *expressions: str,
+    key: str = "server_id",
+    sort_by: str = "",
+    descending: bool = True,
+) -> table.Panel:
+    """Make a table of the columns in this order.
+
+    The values of one expression are the field `Value`; those of several are `Value #A`, `Value #B` and so
+    on, and their rows are joined by the label `key`, the only label that they may share.
+    """
+    queries = [_query(expression).instant().format(PromQueryFormat.TABLE) for expression in expressions]
+    panel = _framed(table.Panel(), frame, queries)
+    panel.color_scheme(FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
+    if len(expressions) > 1:
+        panel.with_transformation(_transformation("joinByField", byField=key, mode="outer"))
+    names = [column.name for column in columns]
+    panel.with_transformation(_transformation("filterFieldsByName", include={"names": names}))
+    panel.with_transformation(
+        _transformation("organize", indexByName={name: place for place, name in enumerate(names)}),
+    )
+    for column in columns:
+        panel.override_by_name(column.name, _column_properties(column))
+    if sort_by:
+        panel.sort_by([common.TableSortByFieldState().display_name(sort_by).desc(descending)])
+    return panel
+
+
+def _framed(panel: _P, frame: Frame, queries: Sequence[Dataquery]) -> _P:
+    panel.title(frame.title).description(frame.description).datasource(DATASOURCE)
+    panel.unit(frame.unit).span(frame.width).height(frame.height).no_value(frame.empty)
+    panel.thresholds(thresholds(frame.steps)).mappings(list(frame.mappings))
+    if frame.decimals is not None:
+        panel.decimals(frame.decimals)
+    for letter, query in zip(ascii_uppercase, queries, strict=False):
+        panel.with_target(query.ref_id(letter).datasource(DATASOURCE))
+    return panel
+
+
+def _query(expression: str, legend: str = "") -> Dataquery:
+    return Dataquery().expr(expression).legend_format(legend)
+
+
+def _column_properties(column: Column) -> list[dashboard.DynamicConfigValue]:
+    properties = [_property("displayName", column.title), _property("unit", column.unit)]
+    if column.steps:
+        properties.append(_property("thresholds", thresholds(column.steps).build()))
+    if column.mappings:
+        properties.append(_property("mappings", list(column.mappings)))
+    if column.decimals is not None:
+        properties.append(_property("decimals", column.decimals))
+    if column.gauge:
+        properties += [_property("min", 0), _property("max", 1)]
+        properties.append(_property("custom.cellOptions", {"type": "gauge", "mode": "basic"}))
+    elif column.coloured:
+        properties.append(_property("custom.cellOptions", {"type": "color-text"}))
+    if column.link:
+        properties.append(_links(column.link))
+    return properties
+
+
+def _links(url: str) -> dashboard.DynamicConfigValue:
+    return _property("links", [{"title": "Show this server", "url": url}])
+
+
+def _property(name: str, value: object) -> dashboard.DynamicConfigValue:
+    return dashboard.DynamicConfigValue(id_val=name, value=value)
+
+
+def _transformation(name: str, **options: object) -> dashboard.DataTransformerConfig:
+    return dashboard.DataTransformerConfig(id_val=name, options=options)

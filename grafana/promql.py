@@ -1,0 +1,137 @@
+"""PromQL that the boards share: whom to count, what moves, what stands still, what needs attention.
+
+Every expression takes the greatest of like series by `one`, so that two exporters of one account count once
+and joins stay one to one. States may be exposed as one series or as a set of 0 and 1: hence `== 1`.
+"""
+
+from typing import Final
+
+from exporter.families.family import PREFIX
+
+FAILED_STATES: Final = "error|premigfailed|clearfailed"
+MOVING_STATES: Final = "replicate|syncing"
+MIGRATING_STATES: Final = "initialize|replicate|syncing|stopping|cloning|cutovering"
+CHOSEN_SERVER: Final = 'server_id="$server"'
+STALLED_AFTER: Final = 30 * 60
+"""Seconds without a byte after which a server is stalled."""
+
+_CHOSEN_ACCOUNTS: Final = 'account=~"$account"'
+_ON: Final = "on (account, server_id)"
+_REPLICATED: Final = "source_server_replicated_bytes"
+
+
+def selector(metric: str, *matchers: str) -> str:
+    """Select a metric, named without its prefix, of the accounts that are chosen."""
+    return f"{PREFIX}{metric}{{{','.join((_CHOSEN_ACCOUNTS, *matchers))}}}"
+
+
+def matching(label: str, pattern: str) -> str:
+    """Match a label by a regular expression."""
+    return f'{label}=~"{pattern}"'
+
+
+def one(expression: str, *labels: str) -> str:
+    """Give one series for each account and values of `labels`, whoever scraped it."""
+    return f"max by ({', '.join(('account', *labels))}) ({expression})"
+
+
+def fleet(metric: str, *labels: str, where: str = "") -> str:
+    """Give a family of whole accounts."""
+    return one(selector(metric, *([where] if where else [])), *labels)
+
+
+def server(metric: str, *labels: str, where: str = "") -> str:
+    """Give a family with series for each server."""
+    return fleet(metric, "server_id", *labels, where=where)
+
+
+def own(metric: str, *labels: str) -> str:
+    """Give a family of the one server that is chosen."""
+    return server(metric, *labels, where=CHOSEN_SERVER)
+
+
+def servers_in(states: str) -> str:
+    """Give 1 for each server in one of the states, a regular expression."""
+    return f"({server('source_server_state', 'state', where=matching('state', states))} == 1)"
+
+
+def among(expression: str, chosen: str) -> str:
+    """Keep what belongs to servers that are in `chosen`."""
+    return f"({expression} and {_ON} {chosen})"
+
+
+def named(expression: str, *labels: str) -> str:
+    """Add words of the server to series that have one value a server and any other labels."""
+    words = labels or ("name", "ip")
+    return f"{expression} * {_ON} group_left ({', '.join(words)}) {server('source_server_info', *words)}"
+
+
+def left(chosen: str) -> str:
+    """Give the bytes that each chosen server has still to send."""
+    return among(f"clamp_min({server('source_server_size_bytes')} - {server(_REPLICATED)}, 0)", chosen)
+
+
+def pace(chosen: str) -> str:
+    """Give the bytes a second at which each chosen server's replicated bytes grew in `$window`, at least 0."""
+    return among(f"clamp_min({one(f'deriv({selector(_REPLICATED)}[$window])', 'server_id')}, 0)", chosen)
+
+
+def disconnected(states: str = MIGRATING_STATES) -> str:
+    """Give 1 for each server in these states whose agent is not connected."""
+    return among(servers_in(states), f"({server('source_server_connected')} == 0)")
+
+
+def stalled() -> str:
+    """Give 1 for each connected server that should send bytes, and has sent none for STALLED_AFTER.
+
+    It must have been known, and in its state, for as long.
+    """
+    window = f"{STALLED_AFTER}s"
+    connected = among(servers_in(MOVING_STATES), f"({server('source_server_connected')} == 1)")
+    unchanged = among(connected, f"({one(f'changes({selector(_REPLICATED)}[{window}])', 'server_id')} == 0)")
+    known = among(unchanged, one(f"{selector(_REPLICATED)} offset {window}", "server_id"))
+    changed = server("source_server_state_changed_timestamp_seconds")
+    return f"({known} unless {_ON} (time() - {changed} < {STALLED_AFTER}))"
+
+
+def attention() -> str:
+    """Give one series for each server and problem: the seconds since the server's state changed.
+
+    Where the API does not tell that, since the stage changed; where it tells neither, NaN.
+    """
+    failed = server("source_server_check_failed", "check", where='result="ERROR"')
+    problems = " or ".join(
+        (
+            _problem(servers_in(FAILED_STATES), "in state $1", "state"),
+            _problem(disconnected(), "disconnected in $1", "state"),
+            _problem(stalled(), "stalled in $1", "state"),
+            _problem(failed, "check $1 failed", "check"),
+        ),
+    )
+    since = " or ".join(
+        (
+            server("source_server_state_changed_timestamp_seconds"),
+            server("source_server_migration_cycle_changed_timestamp_seconds"),
+            f"{server('source_server_info')} * NaN",
+        ),
+    )
+    return named(f"(time() - ({since})) * {_ON} group_right () {one(problems, 'server_id', 'problem')}")
+
+
+def total(expression: str, *labels: str) -> str:
+    """Add up, by labels or all."""
+    return f"sum by ({', '.join(labels)}) ({expression})" if labels else f"sum({expression})"
+
+
+def count(expression: str) -> str:
+    """Count servers, 0 where there is none; nothing where no account has data."""
+    return f"count({expression}) or {total(fleet('source_servers', 'state'))} * 0"
+
+
+def age_in_intervals() -> str:
+    """Give the age of each account's data in poll intervals."""
+    return f"(time() - {fleet('last_success_timestamp_seconds')}) / {fleet('poll_interval_seconds')}"
+
+
+def _problem(expression: str, text: str, label: str) -> str:
+    return f'label_replace({expression}, "problem", "{text}", "{label}", "(.*)")'

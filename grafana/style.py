@@ -1,0 +1,114 @@
+"""How things look on every board: the colour of a state, thresholds, and words for values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.models import dashboard
+
+from exporter.model import MIGRATION_CYCLES, SOURCE_STATES
+from exporter.snapshot import OTHER
+
+GREEN: Final = "#56A64B"
+ORANGE: Final = "#FF9830"
+RED: Final = "#E02F44"
+BLUE: Final = "#3274D9"
+GREY: Final = "#8E8E8E"
+
+STATE_COLOURS: Final[Mapping[str, str]] = {
+    "unavailable": "#7A5195",
+    "waiting": GREY,
+    "initialize": "#C0A8F0",
+    "replicate": BLUE,
+    "syncing": "#20C5D6",
+    "stopping": "#E0B400",
+    "stopped": ORANGE,
+    "skipping": "#B8A965",
+    "deleting": "#8F6B4A",
+    "clearing": "#A5C882",
+    "cleared": "#46785A",
+    "clearfailed": "#D9518B",
+    "premigready": "#9BD3F5",
+    "premiged": "#1F60C4",
+    "premigfailed": "#FA6400",
+    "cloning": "#6C5CE7",
+    "cutovering": "#FADE2A",
+    "finished": GREEN,
+    "error": RED,
+    OTHER: "#5A5A5A",
+}
+CYCLE_COLOURS: Final[Mapping[str, str]] = {
+    "checking": STATE_COLOURS["waiting"],
+    "setting": STATE_COLOURS["initialize"],
+    "replicating": STATE_COLOURS["replicate"],
+    "syncing": STATE_COLOURS["syncing"],
+    "cutovering": STATE_COLOURS["cutovering"],
+    "cutovered": STATE_COLOURS["finished"],
+    OTHER: STATE_COLOURS[OTHER],
+}
+RESULT_COLOURS: Final[Mapping[str, str]] = {"OK": GREEN, "WARN": ORANGE, "ERROR": RED}
+
+STATES: Final = (*SOURCE_STATES, OTHER)
+CYCLES: Final = (*MIGRATION_CYCLES, OTHER)
+
+Steps: TypeAlias = Sequence[tuple[float | None, str]]
+"""Values from which on a colour holds; the first is None, which is the lowest."""
+
+NEUTRAL: Final[Steps] = ((None, BLUE),)
+WARN_ABOVE_ZERO: Final[Steps] = ((None, GREEN), (1, ORANGE))
+BAD_ABOVE_ZERO: Final[Steps] = ((None, GREEN), (1, RED))
+INTERVALS: Final[Steps] = ((None, GREEN), (2, ORANGE), (3, RED))
+"""Of the age of data in poll intervals."""
+SHARE: Final[Steps] = ((None, ORANGE), (0.5, BLUE), (1, GREEN))
+
+Text: TypeAlias = tuple[str, str]
+"""A word and its colour."""
+
+ENDLESS: Final = 1e10
+"""Seconds that stand for no end in sight; over three hundred years, so that no estimate comes near."""
+
+
+def thresholds(steps: Steps) -> ThresholdsConfig:
+    """Make thresholds of values."""
+    return (
+        ThresholdsConfig()
+        .mode(dashboard.ThresholdsMode.ABSOLUTE)
+        .steps([dashboard.Threshold(value=value, color=colour) for value, colour in steps])
+    )
+
+
+def words(texts: Mapping[str, Text]) -> list[dashboard.ValueMapping]:
+    """Map values, written as text, to words and colours."""
+    results = {
+        value: dashboard.ValueMappingResult(text=text, color=colour, index=index)
+        for index, (value, (text, colour)) in enumerate(texts.items())
+    }
+    return [dashboard.ValueMap(options=results)]
+
+
+def numbered(values: Sequence[str], colours: Mapping[str, str]) -> list[dashboard.ValueMapping]:
+    """Map the numbers from 1 on to the values that they stand for."""
+    return words({str(number): (value, colours[value]) for number, value in enumerate(values, start=1)})
+
+
+def coloured(colours: Mapping[str, str]) -> list[dashboard.ValueMapping]:
+    """Map words to themselves in their colours."""
+    return words({word: (word, colour) for word, colour in colours.items()})
+
+
+def unknown(text: str) -> list[dashboard.ValueMapping]:
+    """Map what is not known, NaN or nothing, to words."""
+    result = dashboard.ValueMappingResult(text=text, color=GREY)
+    options = dashboard.DashboardSpecialValueMapOptions(match=dashboard.SpecialValueMatch.NULL_AND_NAN, result=result)
+    return [dashboard.SpecialValueMap(options=options)]
+
+
+def endless(text: str) -> list[dashboard.ValueMapping]:
+    """Map what has no end in sight to words."""
+    result = dashboard.ValueMappingResult(text=text, color=RED)
+    options = dashboard.DashboardRangeMapOptions(from_val=ENDLESS / 2, to=ENDLESS * 2, result=result)
+    return [dashboard.RangeMap(options=options)]
+
+
+YES_NO: Final = words({"1": ("yes", GREEN), "0": ("no", GREY)})
+CONNECTED: Final = words({"1": ("connected", GREEN), "0": ("disconnected", RED)})

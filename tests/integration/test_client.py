@@ -1,11 +1,12 @@
-"""How often the API is asked."""
+"""How often the API is asked, and for how long."""
 
 import asyncio
 
 from aiohttp import web
 
+from exporter.simulator import Simulator
 from programs import serving
-from support import FakeClock, Scrape, exporting, fetch
+from support import FakeClock, Scrape, exporting, fetch, scrape
 
 RATE = 8
 
@@ -35,3 +36,15 @@ async def test_no_more_requests_a_second_are_sent_than_allowed(clock: FakeClock)
     # A full bucket and what flows into it in the second.
     assert max(sum(start <= other < start + 1 for other in sent) for start in sent) <= 2 * RATE
     assert sent[-1] - sent[0] > 1
+
+
+async def test_a_poll_that_takes_too_long_as_a_whole_is_a_timeout(clock: FakeClock) -> None:
+    async with Simulator(servers=450, clock=clock) as simulator:
+        simulator.faults.add("hang,after=1")
+        async with exporting(simulator, clock, poll={"timeout": "300ms"}) as service:
+            seen = await scrape(service.urls[0])
+            (target,) = service.targets
+    assert seen.value("exporter_poll_failures_total", reason="timeout") == 1
+    assert target.last_poll is not None
+    assert "not complete after 0.3 seconds" in str(target.last_poll.error)
+    assert seen.values("source_servers") == {}

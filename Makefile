@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs dashboards golden requirements clean
+.PHONY: help demo test lint format docs dashboards screenshots golden requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ docs: $(VENV)/dev ## Build the reference pages of docs/ from the code
 
 dashboards: $(VENV)/dev ## Build the Grafana dashboards from code
 	$(BIN)/python -m grafana.build
+
+screenshots: $(VENV)/dev ## Take the pictures of the pages (needs chromium and chromium-driver)
+	@PYTHONPATH=tests $(BIN)/python -m docs.screenshots.make
 
 golden: $(VENV)/dev ## Write the golden expositions anew, to be looked at in the difference
 	WRITE_GOLDEN=1 $(BIN)/python -m pytest --quiet tests/integration/test_golden.py

@@ -12,7 +12,7 @@ from exporter.decoding import Page
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
 from exporter.paging import Listing, Narrowing, Pager
 from exporter.snapshot import Snapshot, take
-from exporter.target import Poll, Target
+from exporter.target import PageRead, Poll, Target
 
 AUTH_BACKOFF: Final = 300.0
 LONGEST_AUTH_BACKOFF: Final = 3600.0
@@ -60,6 +60,7 @@ class Poller:
         self.polled = asyncio.Event()
         """Set once the first poll has ended and its snapshot can be scraped."""
         self._pages = 0
+        self._reads: list[PageRead] = []
         self._refusals = 0
         self._budget = RetryBudget(RETRIES)
         api = target.account.api
@@ -81,11 +82,11 @@ class Poller:
     async def poll(self) -> Poll:
         """Read the list once; the target has the result before the listener hears of it."""
         started_at, started = self._clock.time(), self._clock.monotonic()
-        self._pages, self._budget = 0, RetryBudget(RETRIES)
+        self._pages, self._reads, self._budget = 0, [], RetryBudget(RETRIES)
         listing, error = await self._read()
         before = self._target.last_poll
-        poll = Poll(started_at, self._clock.monotonic() - started, self._pages, error)
-        self._target.last_poll = poll
+        poll = Poll(started_at, self._clock.monotonic() - started, self._pages, error, tuple(self._reads))
+        self._target.remember(poll)
         previous = self._target.snapshot
         if listing is not None:
             self._target.snapshot = take(listing, self._target.account, started_at, previous)
@@ -114,7 +115,18 @@ class Poller:
 
     async def _page(self, offset: int, limit: int, narrowing: Narrowing) -> Page:
         self._pages += 1
-        return await self._read_page(offset, limit, narrowing, self._budget)
+        started = self._clock.monotonic()
+        rows = failure = None
+        try:
+            page = await self._read_page(offset, limit, narrowing, self._budget)
+            rows = page.rows
+        except PollError as error:
+            failure = error.reason
+            raise
+        finally:
+            asked = "&".join(f"{name}={value}" for name, value in narrowing.items())
+            self._reads.append(PageRead(offset, limit, asked, self._clock.monotonic() - started, rows, failure))
+        return page
 
     def _next_due(self, due: float, poll: Poll) -> float:
         """Give the next moment of the schedule that is neither past nor within what was asked to wait."""

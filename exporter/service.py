@@ -89,7 +89,7 @@ async def running(settings: Settings, around: Surroundings) -> AsyncIterator[Ser
                 filters=target.account.filter.query(),
             )
             pollers.append(Poller(target, client.page, clock, publisher, found.changed))
-        app = create_app(exposition, health, targets, clock, telemetry_path=settings.web.telemetry_path)
+        app = create_app(exposition, health, targets, clock, lambda: settings)
         addresses = [parse_listen_address(address) for address in settings.web.listen_address]
         urls = await stack.enter_async_context(serve(app, addresses))
         for poller in pollers:

@@ -1,10 +1,32 @@
-"""One account as it stands now: its last poll, its snapshot, and how long that is believed."""
+"""One account as it stands now: its last polls, its snapshot, and how long that is believed."""
 
+from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 from exporter.errors import PollError
 from exporter.settings import AccountSettings
 from exporter.snapshot import Snapshot
+
+KEPT_POLLS: Final = 50
+"""Polls of an account that are remembered, to be looked at by a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """One page as it was asked for, retries and waits included.
+
+    `offset` and `limit` are those of the query, `narrowing` its filters beside the account's own.
+    `duration` is seconds. `rows` is None where no page came; `failure` is then the reason, or None
+    where the poll ended before the page came.
+    """
+
+    offset: int
+    limit: int
+    narrowing: str
+    duration: float
+    rows: int | None = None
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +34,15 @@ class Poll:
     """One attempt to read the list.
 
     `started_at` is seconds since the epoch, `duration` seconds; `pages` counts the page requests that
-    were asked for, retries not included. `error` is None where the list came complete.
+    were asked for, retries not included. `error` is None where the list came complete. `reads` are the
+    pages in the order in which they ended.
     """
 
     started_at: float
     duration: float
     pages: int
     error: PollError | None = None
+    reads: tuple[PageRead, ...] = ()
 
 
 class Target:
@@ -27,6 +51,8 @@ class Target:
     def __init__(self, account: AccountSettings) -> None:
         self.account = account
         self.last_poll: Poll | None = None
+        self.history: deque[Poll] = deque(maxlen=KEPT_POLLS)
+        """The last polls, the newest last."""
         self.snapshot: Snapshot | None = None
 
     @property
@@ -38,6 +64,14 @@ class Target:
     def up(self) -> bool:
         """Whether the last poll ended complete."""
         return self.last_poll is not None and self.last_poll.error is None
+
+    def remember(self, poll: Poll) -> None:
+        """Take over the poll that ended last."""
+        if poll.error is not None:
+            # What a failure passed through holds whole pages, which must not be kept with it.
+            poll.error.__cause__ = poll.error.__context__ = poll.error.__traceback__ = None
+        self.last_poll = poll
+        self.history.append(poll)
 
     def visible(self, now: float) -> Snapshot | None:
         """Give the snapshot to serve at `now`, in seconds since the epoch.

@@ -5,7 +5,7 @@ from typing import Final, Literal, Self
 from pydantic import ByteSize, Field, FilePath, SecretStr, field_validator, model_validator
 
 from exporter.settings.group import Group
-from exporter.settings.quantities import Duration, Url
+from exporter.settings.quantities import Duration, ProxyUrl, Url
 
 REGION_ENDPOINTS: Final = {
     "cn-north-4": "https://sms.cn-north-4.myhuaweicloud.com",
@@ -39,7 +39,7 @@ class ApiSettings(Group):
     )
 
     rate_limit: float = Field(50.0, gt=0, description="Most requests a second.")
-    proxy: Url | None = Field(None, description="Outbound proxy; else HTTPS_PROXY and NO_PROXY are obeyed.")
+    proxy: ProxyUrl | None = Field(None, description="Outbound proxy; else HTTPS_PROXY and NO_PROXY are obeyed.")
     ca_file: FilePath | None = Field(None, description="CA bundle (PEM) to trust instead of the system's.")
     insecure_skip_verify: bool = Field(False, description="Trust any certificate: for experiments only.")
 

@@ -132,5 +132,5 @@ def _line(fault: Any, known: Sequence[Option]) -> str:  # noqa: ANN401 - pydanti
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = re.sub(r"//[^/@]*@", "//<secret>@", repr(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

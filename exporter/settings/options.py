@@ -11,7 +11,7 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from exporter.settings.quantities import parse_duration, parse_url
+from exporter.settings.quantities import parse_duration, parse_proxy, parse_url
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Option:
         return next((word for word in words if word is not None), "TEXT")
 
 
-_BY_READER: Final[Mapping[object, str]] = {parse_duration: "DURATION", parse_url: "URL"}
+_BY_READER: Final[Mapping[object, str]] = {parse_duration: "DURATION", parse_url: "URL", parse_proxy: "URL"}
 _BY_TYPE: Final[Mapping[object, str]] = {
     bool: "",
     int: "NUMBER",

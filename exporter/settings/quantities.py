@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer
 
@@ -67,13 +67,32 @@ def parse_listen_address(value: str) -> ListenAddress:
 
 
 def parse_url(value: object) -> str:
-    """Read an http or https base URL; a final slash is dropped. Raises ValueError for anything else."""
-    url = urlsplit(value) if isinstance(value, str) else None
-    if url is None or url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
-        msg = "write a URL as https://HOST[:PORT][/PATH]"
+    """Read an http or https base URL; a final slash is dropped. Raises ValueError for anything else.
+
+    A user or password in it is refused: addresses are shown.
+    """
+    url = _base_url(value)
+    if url.username is not None or url.password is not None:
+        msg = "write a URL without user and password, as https://HOST[:PORT][/PATH]"
         raise ValueError(msg)
     return url.geturl().rstrip("/")
 
 
+def parse_proxy(value: object) -> str:
+    """Read the URL of a proxy, which may have a user and a password. Raises ValueError for anything else."""
+    return _base_url(value).geturl().rstrip("/")
+
+
+def _base_url(value: object) -> SplitResult:
+    url = urlsplit(value) if isinstance(value, str) else None
+    if url is None or url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+        msg = "write a URL as https://HOST[:PORT][/PATH]"
+        raise ValueError(msg)
+    return url
+
+
 Url = Annotated[str, BeforeValidator(parse_url)]
 """An http or https base URL without a final slash."""
+
+ProxyUrl = Annotated[str, BeforeValidator(parse_proxy)]
+"""The URL of a proxy; a secret where it has a password."""

@@ -1,6 +1,6 @@
-"""The application: scrapes, discovery of the accounts, a landing page, and the probes of an orchestrator."""
+"""The application: scrapes, discovery of the accounts, pages, and the probes of an orchestrator."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -8,8 +8,9 @@ from aiohttp import web
 from exporter.clock import Clock
 from exporter.exposition import Exposition
 from exporter.health import Health
+from exporter.settings import Settings
 from exporter.target import Target
-from exporter.web.landing import landing_page
+from exporter.web.pages import Pages
 from exporter.web.scrape import Scraper
 
 MOST_REQUEST_BYTES: Final = 64 * 1024
@@ -21,10 +22,12 @@ def create_app(
     health: Health,
     targets: Sequence[Target],
     clock: Clock,
-    *,
-    telemetry_path: str = "/metrics",
+    settings: Callable[[], Settings],
 ) -> web.Application:
-    """Make the application. It reads the targets and asks nothing of the API."""
+    """Make the application. It reads the targets and asks nothing of the API.
+
+    `settings` gives the configuration in force; where the metrics are served stays as it is at first.
+    """
 
     async def discovery(request: web.Request) -> web.Response:
         """Answer in the form of Prometheus's http_sd: one target an account, scraped through /probe."""
@@ -43,9 +46,6 @@ def create_app(
             ],
         )
 
-    async def landing(_: web.Request) -> web.Response:
-        return web.Response(text=landing_page(telemetry_path), content_type="text/html")
-
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="The exporter is healthy.\n")
 
@@ -54,13 +54,13 @@ def create_app(
             return web.Response(status=503, text="The first poll of an account has not ended yet.\n")
         return web.Response(text="The exporter is ready.\n")
 
+    telemetry_path = settings().web.telemetry_path
     scraper = Scraper(exposition, health, targets, clock)
     app = web.Application(client_max_size=MOST_REQUEST_BYTES)
     app.router.add_get(telemetry_path, scraper.metrics)
     app.router.add_get("/probe", scraper.probe)
     app.router.add_get("/sd", discovery)
-    if telemetry_path != "/":
-        app.router.add_get("/", landing)
+    Pages(targets, settings, clock, telemetry_path).add_to(app)
     app.router.add_get("/-/healthy", healthy)
     app.router.add_get("/-/ready", ready)
     return app

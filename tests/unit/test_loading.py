@@ -110,6 +110,8 @@ def test_a_switch_has_a_flag_for_on_and_one_for_off() -> None:
         (["--auth.user-name=u", "--auth.domain-name=d"], ["auth.user-name needs auth.password-file"]),
         ([f"--auth.secret-key={SECRET}"], ["auth.secret-key needs auth.access-key"]),
         ([f"--auth.access-key={SECRET}"], ["auth.access-key needs auth.secret-key-file"]),
+        ([f"--api.endpoint=https://user:{SECRET}@host"], ["--api.endpoint", "without user and password"]),
+        ([f"--api.proxy=ftp://user:{SECRET}@host"], ["--api.proxy", "'ftp://<secret>@host'"]),
         (["--config.file=/nowhere"], ["--config.file", "/nowhere", "No such file"]),
     ],
 )  # fmt: skip

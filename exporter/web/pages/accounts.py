@@ -1,0 +1,68 @@
+"""Each account as its polls left it: how it stands, and what to do where they fail."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from exporter.target import Target
+
+Condition = Literal["waiting", "up", "failing"]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """One account. `age` is the seconds since the last poll began, `data_age` since the list was read.
+
+    `servers` is None where no list is served. `failed_in_a_row` counts the polls remembered.
+    """
+
+    name: str
+    region: str
+    host: str
+    condition: Condition
+    interval: float
+    age: float | None
+    duration: float | None
+    pages: int
+    servers: int | None
+    data_age: float | None
+    failed_in_a_row: int
+    reason: str = ""
+    message: str = ""
+    advice: str = ""
+
+
+def account_views(targets: Sequence[Target], now: float) -> tuple[AccountView, ...]:
+    """Give all accounts in the order of the configuration, at `now` in seconds since the epoch."""
+    return tuple(_account_view(target, now) for target in targets)
+
+
+def _account_view(target: Target, now: float) -> AccountView:
+    poll, snapshot = target.last_poll, target.visible(now)
+    error = poll.error if poll else None
+    return AccountView(
+        name=target.name,
+        region=target.account.api.region or "",
+        host=urlsplit(target.account.api.url).hostname or "",
+        condition="waiting" if poll is None else "failing" if error else "up",
+        interval=target.account.poll.interval,
+        age=max(0.0, now - poll.started_at) if poll else None,
+        duration=poll.duration if poll else None,
+        pages=poll.pages if poll else 0,
+        servers=len(snapshot.servers) if snapshot else None,
+        data_age=max(0.0, now - snapshot.read_at) if snapshot else None,
+        failed_in_a_row=_failed_in_a_row(target),
+        reason=error.reason if error else "",
+        message=error.message if error else "",
+        advice=error.hint if error else "",
+    )
+
+
+def _failed_in_a_row(target: Target) -> int:
+    failed = 0
+    for poll in reversed(target.history):
+        if poll.error is None:
+            break
+        failed += 1
+    return failed

@@ -1,0 +1,93 @@
+"""The pages as handlers: what a query may ask for, and the view models that answer it."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from exporter.clock import Clock
+from exporter.settings import Settings
+from exporter.target import Target
+from exporter.web.pages.accounts import account_views
+from exporter.web.pages.attention import MOST_SERVERS, attention_view
+from exporter.web.pages.configuration import configuration_view
+from exporter.web.pages.fleet import fleet_view
+from exporter.web.pages.migrations import MOST_MIGRATIONS, running_migrations
+from exporter.web.pages.polls import polls_view
+from exporter.web.pages.rendering import Renderer
+
+SHORTEST_REFRESH: Final = 5
+LONGEST_REFRESH: Final = 60
+"""Seconds after which a page loads itself anew: as often as there is news, within these bounds."""
+MOST_ASKED: Final = 3600
+"""Longest refresh that a person can ask for."""
+
+_REFRESH: Final = re.compile("[1-9][0-9]{0,3}")
+
+
+class Pages:
+    """Answers with the pages; `settings` gives the configuration in force. The API is never asked."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        settings: Callable[[], Settings],
+        clock: Clock,
+        telemetry_path: str,
+    ) -> None:
+        self._targets = targets
+        self._settings = settings
+        self._clock = clock
+        self._telemetry_path = telemetry_path
+        self._renderer = Renderer(telemetry_path=telemetry_path)
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes; where the metrics have such a path, there is no page."""
+        for path, handler in (("/", self.status), ("/config", self.configuration), ("/polls", self.polls)):
+            if path != self._telemetry_path:
+                app.router.add_get(path, handler)
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Answer with how the migration stands."""
+        refresh = self._refresh(request)
+        now = self._clock.time()
+        snapshots = [snapshot for target in self._targets if (snapshot := target.visible(now))]
+        migrations = running_migrations(snapshots)
+        attention = attention_view(snapshots)
+        return self._renderer.page(
+            "status.html",
+            now=now,
+            refresh=refresh,
+            accounts=account_views(self._targets, now),
+            fleet=fleet_view(snapshots),
+            migrations=migrations[:MOST_MIGRATIONS],
+            more_migrations=max(0, len(migrations) - MOST_MIGRATIONS),
+            attention=attention,
+            troubles=attention.troubles[:MOST_SERVERS],
+            more_troubles=max(0, len(attention.troubles) - MOST_SERVERS),
+        )
+
+    async def configuration(self, _: web.Request) -> web.Response:
+        """Answer with the configuration in force."""
+        return self._renderer.page("config.html", sections=configuration_view(self._settings()))
+
+    async def polls(self, request: web.Request) -> web.Response:
+        """Answer with the last polls, of all accounts or of the one that the query names."""
+        account = request.query.get("account")
+        found = polls_view(self._targets, account)
+        if not found:
+            raise web.HTTPNotFound(text="There is no such account; /sd lists those there are.\n")
+        return self._renderer.page("polls.html", now=self._clock.time(), accounts=found, chosen=account)
+
+    def _refresh(self, request: web.Request) -> int | None:
+        """Give the seconds until the page loads itself anew; None where a person switched that off."""
+        asked = request.query.get("refresh")
+        if asked is None:
+            shortest = min(target.account.poll.interval for target in self._targets)
+            return round(min(max(shortest, SHORTEST_REFRESH), LONGEST_REFRESH))
+        if asked == "off":
+            return None
+        if _REFRESH.fullmatch(asked) and int(asked) <= MOST_ASKED:
+            return int(asked)
+        raise web.HTTPBadRequest(text=f"refresh: write off, or seconds from 1 to {MOST_ASKED}.\n")

@@ -1,0 +1,102 @@
+"""A real browser, driven over WebDriver: what a page shows, and how it looks at a width."""
+
+import base64
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import aiohttp
+
+from programs import free_port, program, started, until
+
+FLAGS: Final = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+class Browser:
+    """One window of the browser."""
+
+    def __init__(self, http: aiohttp.ClientSession, session: str) -> None:
+        self._http = http
+        self._session = session
+
+    async def view(self, *, width: int = 1440, height: int = 900, dark: bool = False) -> None:
+        """Set the size of the window in CSS pixels, and which colours its user prefers."""
+        await self._devtools(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self._devtools("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def open(self, url: str) -> None:
+        """Open a page, and wait until it is loaded."""
+        await _command(self._http, f"{self._session}/url", url=url)
+
+    async def run(self, script: str) -> Any:
+        """Run the body of a function in the page, and give what it returns."""
+        return await _command(self._http, f"{self._session}/execute/sync", script=script, args=[])
+
+    async def text(self, selector: str) -> list[str]:
+        """Give the text of all elements that a CSS selector finds, in their order."""
+        texts: list[str] = await self.run(
+            f"return [...document.querySelectorAll({selector!r})].map(found => found.textContent.trim())"
+        )
+        return texts
+
+    async def console(self) -> list[str]:
+        """Give what the console heard since it was last asked."""
+        return [entry["message"] for entry in await _command(self._http, f"{self._session}/se/log", type="browser")]
+
+    async def screenshot(self, height: int | None = None) -> bytes:
+        """Give the page from its top as PNG, whole or so many pixels of it."""
+        width, whole = await self.run("return [innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height or whole, whole), "scale": 1}
+        shot = await self._devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
+        return base64.b64decode(shot["data"])
+
+    async def _devtools(self, method: str, **params: Any) -> Any:
+        return await _command(self._http, f"{self._session}/goog/cdp/execute", cmd=method, params=params)
+
+
+@contextlib.asynccontextmanager
+async def browsing() -> AsyncIterator[Browser]:
+    """Run a browser without a screen while the context lasts; its user is new."""
+    chromium, driver, port = program("chromium"), program("chromedriver"), free_port()
+    base = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as user:
+        capabilities = {
+            "goog:chromeOptions": {"binary": chromium, "args": [*FLAGS, f"--user-data-dir={user}"]},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
+        # It knows no ending by itself but the signal's own.
+        async with started(driver, f"--port={port}", ends_with=-15), aiohttp.ClientSession() as http:
+            await until(lambda: _ready(http, base))
+            made = await _command(http, f"{base}/session", capabilities={"alwaysMatch": capabilities})
+            session = f"{base}/session/{made['sessionId']}"
+            try:
+                yield Browser(http, session)
+            finally:
+                async with http.delete(session) as response:
+                    await response.read()
+
+
+async def _ready(http: aiohttp.ClientSession, base: str) -> bool:
+    async with http.get(f"{base}/status") as response:
+        return bool((await response.json())["value"]["ready"])
+
+
+async def _command(http: aiohttp.ClientSession, address: str, **body: Any) -> Any:
+    async with http.post(address, json=body) as response:
+        content = await response.json()
+    assert response.status == 200, content
+    return content["value"]

@@ -1,0 +1,134 @@
+"""The pages in a real browser."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from browser import Browser, browsing
+from exporter.simulator import Simulator
+from programs import demo, until
+from support import FakeClock, exporting, next_poll, scrape
+
+PAGES = ("/", "/config", "/polls")
+LONG = "a-name-without-any-break-" * 10
+NASTY = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with browsing() as window:
+        yield window
+
+
+async def counts(browser: Browser) -> dict[str, float]:
+    """Give the numbers of the bars by state."""
+    found: dict[str, float] = await browser.run(
+        "return Object.fromEntries([...document.querySelectorAll('[data-count^=s-]')]"
+        ".map(found => [found.dataset.count.slice(2), Number(found.textContent)]))"
+    )
+    return found
+
+
+async def test_the_demo_shows_the_numbers_of_its_metrics(browser: Browser) -> None:
+    # Polled once: page and metrics tell of the same list.
+    async with demo("--poll.interval=1h") as url:
+        seen = await scrape(url)
+        await browser.open(url)
+        by_state = {dict(labels)["state"]: count for labels, count in seen.values("source_servers").items()}
+        assert await counts(browser) == {state: count for state, count in by_state.items() if count}
+        assert await browser.text("#servers") == ["250"] == [str(round(seen.value("snapshot_source_servers") or 0))]
+        assert (await browser.text("tbody th bdi"))[0] == "demo"
+        for path in PAGES:
+            await browser.open(f"{url}{path}")
+            assert await browser.console() == []
+
+
+async def test_the_status_keeps_itself_fresh(browser: Browser, clock: FakeClock) -> None:
+    async with Simulator(servers=5, clock=clock) as simulator, exporting(simulator, clock) as service:
+        await browser.open(f"{service.urls[0]}/?refresh=1")
+        assert await browser.text("#servers") == ["5"]
+        simulator.fleet.resize(8)
+        await next_poll(clock)
+
+        async def fresh() -> bool:
+            return await browser.text("#servers") == ["8"]
+
+        assert await until(fresh)
+        assert await browser.console() == []
+
+
+async def test_the_style_is_in_force_though_all_else_is_forbidden(browser: Browser, clock: FakeClock) -> None:
+    async with Simulator(servers=5, clock=clock) as simulator, exporting(simulator, clock) as service:
+        await browser.open(service.urls[0])
+        colour = "return getComputedStyle(document.body).backgroundColor"
+        await browser.view(dark=False)
+        light = await browser.run(colour)
+        await browser.view(dark=True)
+        dark = await browser.run(colour)
+    brightness = [sum(map(int, re.findall(r"\d+", found))) for found in (light, dark)]
+    assert brightness[0] > 600
+    assert brightness[1] < 150
+
+
+@pytest.mark.parametrize("width", [360, 720, 1440])
+async def test_a_page_fits_its_window_and_names_that_are_html_do_nothing(
+    browser: Browser, clock: FakeClock, width: int
+) -> None:
+    async with Simulator(servers=60, clock=clock) as simulator:
+        for name in (NASTY, LONG):
+            for state in ("error", "replicate"):
+                simulator.fleet.add({"id": name + state, "name": name, "ip": name, "state": state, "connected": False})
+        account = f"{NASTY}{'account-' * 10}"
+        async with exporting(simulator, clock, account={"name": account}) as service:
+            simulator.faults.add("forbidden")
+            await next_poll(clock)
+            await browser.view(width=width)
+            for path in PAGES:
+                await browser.open(f"{service.urls[0]}{path}")
+                await browser.run("document.querySelectorAll('details').forEach(found => { found.open = true })")
+                wide = await browser.run("return [innerWidth, document.scrollingElement.scrollWidth]")
+                room = await browser.run("return document.documentElement.clientWidth")
+                assert wide == [width, room]
+                assert await browser.run(SMALLEST) >= 12
+                assert "taken" not in await browser.run("return document.title")
+                assert account in " ".join(await browser.text("main"))
+                assert await browser.console() == []
+            await browser.open(service.urls[0])
+            assert {NASTY, LONG} <= set(await browser.text("bdi"))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_every_word_stands_out_from_its_ground(browser: Browser, clock: FakeClock, dark: bool) -> None:
+    async with Simulator(servers=250, clock=clock) as simulator, exporting(simulator, clock) as service:
+        simulator.faults.add("forbidden")
+        await next_poll(clock)
+        await browser.view(dark=dark)
+        for path in PAGES:
+            await browser.open(f"{service.urls[0]}{path}")
+            # The ratio that the accessibility guidelines (WCAG 2.2, AA) ask for.
+            assert await browser.run(CONTRASTS) >= 4.5
+
+
+SMALLEST = """
+return Math.min(...[...document.querySelectorAll('main *')].map(found => parseFloat(getComputedStyle(found).fontSize)));
+"""
+CONTRASTS = """
+const channel = value => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+const rgba = colour => colour.match(/[\\d.]+/g).map(Number);
+const light = ([red, green, blue]) => 0.2126 * channel(red) + 0.7152 * channel(green) + 0.0722 * channel(blue);
+const ground = element => {
+  for (; element; element = element.parentElement) {
+    const colour = rgba(getComputedStyle(element).backgroundColor);
+    if (colour.length === 3 || colour[3] > 0) return colour;
+  }
+};
+let least = 21;
+for (const element of document.querySelectorAll('body *')) {
+  const words = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+  if (!words || element.tagName === 'PROGRESS') continue;
+  const pair = [light(rgba(getComputedStyle(element).color)), light(ground(element))].sort((one, other) => other - one);
+  least = Math.min(least, (pair[0] + 0.05) / (pair[1] + 0.05));
+}
+return least;
+"""

@@ -1,0 +1,214 @@
+"""The pages as a client without scripts gets them."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from html.parser import HTMLParser
+
+import pytest
+
+from exporter.service import Service
+from exporter.simulator import Simulator
+from support import FakeClock, exporting, fetch, next_poll
+
+PAGES = ("/", "/config", "/polls")
+NASTY = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>'\"&{{7*7}}"
+
+# Elements that have no end.
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """A page, read: its elements, and that each that begins also ends."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, Mapping[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def all(self, tag: str) -> list[Mapping[str, str | None]]:
+        """Give the attributes of all elements of a kind."""
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    @property
+    def text(self) -> str:
+        """All words, with single blanks between them."""
+        return " ".join("".join(self.words).split())
+
+
+async def page(service: Service, path: str) -> Page:
+    status, text, headers = await fetch(f"{service.urls[0]}{path}")
+    assert status == 200
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    return Page(text)
+
+
+@pytest.fixture
+async def service(clock: FakeClock) -> AsyncIterator[Service]:
+    async with Simulator(servers=250, clock=clock) as simulator, exporting(simulator, clock) as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_forbids_all_but_its_own_style(service: Service, path: str) -> None:
+    _, text, headers = await fetch(f"{service.urls[0]}{path}")
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert re.fullmatch("'sha256-[A-Za-z0-9+/=]{44}'", policy["style-src"])
+    assert "script-src" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
+    assert " style=" not in text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_needs_nothing_from_elsewhere_and_no_script(service: Service, path: str) -> None:
+    found = await page(service, path)
+    assert found.all("script") == []
+    assert found.all("img") == []
+    assert [str(link["href"]).split(":")[0] for link in found.all("link")] == ["data"]
+    assert all(str(link["href"]).startswith(("/", "#")) for link in found.all("a"))
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_has_one_heading_of_its_own_and_labelled_parts(service: Service, path: str) -> None:
+    found = await page(service, path)
+    ids = {attrs["id"] for _, attrs in found.elements if "id" in attrs}
+    assert len(found.all("h1")) == len(found.all("main")) == len(found.all("nav")) == 1
+    assert all(section["aria-labelledby"] in ids for section in found.all("section"))
+    assert all(bar["aria-label"] for bar in found.all("progress"))
+    assert all(picture["aria-hidden"] == "true" for picture in found.all("svg"))
+
+
+async def test_every_link_of_a_page_leads_somewhere(service: Service) -> None:
+    for path in PAGES:
+        found = await page(service, path)
+        ids = {attrs["id"] for _, attrs in found.elements if "id" in attrs}
+        for link in {str(link["href"]) for link in found.all("a")}:
+            if link.startswith("#"):
+                assert link[1:] in ids
+            else:
+                assert (await fetch(f"{service.urls[0]}{link}"))[0] == 200, link
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [("1s", "5"), ("15s", "15"), ("10m", "60")])
+async def test_the_status_loads_itself_anew_as_often_as_there_is_news(
+    clock: FakeClock, interval: str, seconds: str
+) -> None:
+    async with (
+        Simulator(servers=1, clock=clock) as simulator,
+        exporting(simulator, clock, poll={"interval": interval}) as running,
+    ):
+        found = await page(running, "/")
+    assert [meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "refresh"] == [seconds]
+
+
+@pytest.mark.parametrize(("asked", "content"), [("off", []), ("1", ["1"]), ("3600", ["3600"])])
+async def test_a_person_may_pause_the_status_or_choose_its_pace(
+    service: Service, asked: str, content: list[str]
+) -> None:
+    found = await page(service, f"/?refresh={asked}")
+    assert [meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "refresh"] == content
+
+
+@pytest.mark.parametrize("asked", ["0", "3601", "-1", "1;url=http://evil.example", "<b>", "", "１"])  # noqa: RUF001 - a digit elsewhere
+async def test_a_pace_that_is_none_is_refused_without_an_echo(service: Service, asked: str) -> None:
+    status, text, headers = await fetch(f"{service.urls[0]}/?refresh={asked}")
+    assert (status, text) == (400, "refresh: write off, or seconds from 1 to 3600.\n")
+    assert headers["Content-Type"].startswith("text/plain")
+
+
+async def test_polls_of_an_account_that_is_not_there_are_not_found_and_not_echoed(service: Service) -> None:
+    status, text, _ = await fetch(f"{service.urls[0]}/polls?account=<script>")
+    assert status == 404
+    assert "<script>" not in text
+
+
+async def test_names_that_are_html_are_shown_and_do_nothing(clock: FakeClock) -> None:
+    async with Simulator(servers=0, clock=clock) as simulator:
+        for number, state in enumerate(("error", "replicate")):
+            simulator.fleet.add(
+                {
+                    "id": f"{NASTY}{number}",
+                    "name": NASTY,
+                    "ip": NASTY,
+                    "state": state,
+                    "connected": False,
+                    "totalsize": 10,
+                    "replicatesize": 5,
+                    "checks": [{"id": 1, "name": NASTY, "result": "ERROR"}],
+                    "current_task": {"migrate_speed": 1.0, "clone_server": {"clone_error": NASTY}},
+                }
+            )
+        async with exporting(simulator, clock, account={"name": NASTY}) as running:
+            for path in PAGES:
+                found = await page(running, path)
+                assert found.all("script") == found.all("img") == []
+                assert len(found.all("style")) == len(found.all("title")) == 1
+                assert NASTY in found.text
+
+
+async def test_an_html_error_of_a_gateway_is_told_as_text(clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        simulator.faults.add("html")
+        async with exporting(simulator, clock) as running:
+            found = await page(running, "/")
+    assert "failing: bad_response" in found.text
+    assert "What to do: check api.endpoint and api.region" in found.text
+
+
+async def test_a_failed_poll_and_its_page_are_among_the_last_polls(clock: FakeClock) -> None:
+    async with Simulator(servers=450, clock=clock) as simulator, exporting(simulator, clock) as running:
+        simulator.faults.add("forbidden")
+        await next_poll(clock)
+        found = await page(running, "/polls")
+    assert "permission 0 ms 1 0" in found.text
+    assert "error_code SMS.9004" in found.text
+    assert "complete 0 ms 3 450" in found.text
+    assert "400 200 0 ms 50 page" in found.text
+
+
+async def test_before_the_first_poll_has_ended_the_pages_say_so(clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        simulator.faults.add("hang")
+        async with exporting(simulator, clock, polled=False) as running:
+            assert "first poll under way" in (await page(running, "/")).text
+            assert "The first poll has not ended yet." in (await page(running, "/polls")).text
+
+
+async def test_the_configuration_names_no_secret(clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator, exporting(simulator, clock) as running:
+        found = await page(running, "/config")
+        assert "auth.token <secret>" in found.text
+        assert simulator.token not in found.text
+
+
+async def test_a_long_list_is_cut_and_the_rest_counted(clock: FakeClock) -> None:
+    async with Simulator(servers=0, clock=clock) as simulator:
+        for number in range(70):
+            simulator.fleet.add({"id": f"a{number}", "state": "error"})
+            simulator.fleet.add({"id": f"b{number}", "state": "replicate", "connected": True})
+        async with exporting(simulator, clock) as running:
+            found = await page(running, "/")
+    assert found.text.count("And 20 more; the metrics have them all.") == 2
+    assert len(found.all("progress")) == 1 + 50

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
+from exporter import revision
 from exporter.auth import Credentials, find_credentials
 from exporter.client import SourcesClient
 from exporter.clock import Clock
@@ -68,15 +69,15 @@ async def running(settings: Settings, around: Surroundings) -> AsyncIterator[Ser
     clock = around.clock
     targets = [Target(account) for account in settings.targets()]
     exposition = Exposition(collectors(settings.collector), targets)
-    health = Health(targets, clock, exposition.series_dropped)
+    health = Health(targets, clock, exposition.series_dropped, revision=revision())
     publisher = _Publisher(health, exposition, clock)
     async with contextlib.AsyncExitStack() as stack:
         pollers = []
         credentials = []
         for target in targets:
             observer = health.of(target.name)
+            found = await stack.enter_async_context(account_credentials(target.account, observer, around))
             session = await stack.enter_async_context(account_session(target.account.api))
-            found = await account_credentials(target.account, session, observer, around)
             observer.credentials = found
             credentials.append(found)
             client = SourcesClient(
@@ -104,39 +105,45 @@ async def check(settings: Settings, around: Surroundings) -> Sequence[str]:
     """
     lines = []
     for account in settings.targets():
-        async with account_session(account.api) as session:
-            found = await account_credentials(account, session, Unobserved(), around)
-        lines.append(f"account {account.name}: {account.api.url}, {found.source}")
+        async with account_credentials(account, Unobserved(), around) as found:
+            lines.append(f"account {account.name}: {account.api.url}, {found.source}")
     return lines
 
 
+@contextlib.asynccontextmanager
 async def account_credentials(
     account: AccountSettings,
-    session: aiohttp.ClientSession,
     observer: Observer,
     around: Surroundings,
-) -> Credentials:
-    """Find what the account authenticates with. Raises ConfigurationError where there is nothing."""
+) -> AsyncIterator[Credentials]:
+    """Find what the account authenticates with, usable in the context.
 
-    def transport(api: Api) -> Transport:
-        return _transport(account.api, session, api, around.clock, observer)
+    Raises ConfigurationError where there is nothing.
+    """
+    async with account_session(account.api) as proxied, account_session(account.api, direct=True) as direct:
 
-    try:
-        return await find_credentials(
-            account.auth,
-            iam_url=account.iam_url,
-            transport=transport,
-            clock=around.clock,
-            environ=around.environ,
-            home=around.home,
-        )
-    except AuthError as error:
-        raise ConfigurationError([f"account {account.name}: {error.message}; {error.hint}"]) from None
+        def transport(api: Api) -> Transport:
+            # A metadata service is of this machine: no proxy can reach it.
+            session = direct if api == "metadata" else proxied
+            return _transport(account.api, session, api, around.clock, observer)
+
+        try:
+            found = await find_credentials(
+                account.auth,
+                iam_url=account.iam_url,
+                transport=transport,
+                clock=around.clock,
+                environ=around.environ,
+                home=around.home,
+            )
+        except AuthError as error:
+            raise ConfigurationError([f"account {account.name}: {error.message}; {error.hint}"]) from None
+        yield found
 
 
 @contextlib.asynccontextmanager
-async def account_session(api: ApiSettings) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the connections of one account; they are no other account's."""
+async def account_session(api: ApiSettings, *, direct: bool = False) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the connections of one account; they are no other account's. With `direct` no proxy is used."""
     context = ssl.create_default_context(cafile=api.ca_file)
     if api.insecure_skip_verify:
         context.check_hostname = False
@@ -144,7 +151,7 @@ async def account_session(api: ApiSettings) -> AsyncIterator[aiohttp.ClientSessi
     connector = aiohttp.TCPConnector(ssl=context, limit=api.concurrency + 1)
     # A cookie of one answer must not travel with the next request.
     jar = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=True) as session:
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=not direct) as session:
         yield session
 
 
@@ -156,7 +163,8 @@ def _transport(
     observer: Observer,
 ) -> Transport:
     limits = Limits(api.connect_timeout, api.read_timeout, api.max_response_size)
-    return Transport(session, kind, limits, clock, observer, proxy=api.proxy)
+    proxy = None if kind == "metadata" else api.proxy
+    return Transport(session, kind, limits, clock, observer, proxy=proxy)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

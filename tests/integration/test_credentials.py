@@ -176,6 +176,16 @@ async def test_keys_of_the_metadata_service_lead_in_and_are_renewed_without_a_fa
     assert expiry > clock.time()
 
 
+async def test_the_metadata_service_is_asked_without_a_proxy(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with Simulator(servers=3, clock=clock) as simulator:
+        options = tree(simulator, metadata_endpoint=simulator.url)
+        (line,) = await check(options, Surroundings(clock, {}, NOWHERE))
+    assert "agency" in line
+
+
 async def test_keys_of_a_pods_identity_lead_in(clock: FakeClock, tmp_path: Path) -> None:
     from aiohttp import web
 

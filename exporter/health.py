@@ -15,9 +15,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client import exposition as text
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from exporter import __version__
@@ -26,7 +24,7 @@ from exporter.errors import REASONS, PollError, Throttled
 from exporter.families.family import PREFIX
 from exporter.paging import Listing
 from exporter.refusal import read_http_date
-from exporter.rendering import Syntax
+from exporter.rendering import Syntax, metrics
 from exporter.snapshot import Snapshot
 from exporter.target import Poll, Target
 from exporter.transport import Api, Response
@@ -191,9 +189,7 @@ class Health:
         In OpenMetrics it has the line that ends a body.
         """
         registry = self.registry if account is None else _OfAccount(self.registry, account)
-        if syntax == "openmetrics":
-            return bytes(openmetrics.generate_latest(registry))  # type: ignore[no-untyped-call]
-        return text.generate_latest(registry)
+        return metrics(registry.collect(), syntax)
 
     def _start_at_zero(self, account: str) -> None:
         """Expose each counter before it first counts, so that `increase()` sees the first time."""

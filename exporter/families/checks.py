@@ -1,20 +1,24 @@
 """The collector `checks`: the environment checks of each source server."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 from exporter.families.family import Collector, Sample, ServerFamily
 from exporter.model import CHECK_RESULTS, FAILED_RESULTS, SourceServer
-from exporter.snapshot import documented
+from exporter.snapshot import OTHER
 
 
 def _counts(server: SourceServer) -> Iterator[Sample]:
     if server.checks is None:
         return
-    counts = Counter(documented(check.result, CHECK_RESULTS) for check in server.checks)
-    for result in (*CHECK_RESULTS, *(counts.keys() - set(CHECK_RESULTS))):
-        yield (result,), counts[result]
+    results = [check.result for check in server.checks]
+    other = len(results)
+    for result in CHECK_RESULTS:
+        count = results.count(result)
+        other -= count
+        yield (result,), count
+    if other:
+        yield (OTHER,), other
 
 
 def _failed(server: SourceServer) -> Iterator[Sample]:

@@ -13,6 +13,9 @@ AGE: Final = f"{PREFIX}last_success_timestamp_seconds"
 Sample: TypeAlias = tuple[tuple[str, ...], float]
 """Label values in the order of the family's labels, and the value in base units."""
 
+Value: TypeAlias = Callable[[SourceServer], float | None]
+"""A number of a server, or None where it has none."""
+
 Kind: TypeAlias = Literal["gauge", "counter"]
 
 
@@ -46,6 +49,8 @@ class ServerFamily:
     samples: Callable[[SourceServer], Iterable[Sample]]
     labels: tuple[str, ...] = ()
     kind: Kind = "gauge"
+    value: Value | None = None
+    """The one number that `samples` gives, where there is never more and no label."""
 
 
 Family: TypeAlias = SnapshotFamily | ServerFamily
@@ -73,7 +78,7 @@ def value_of(
     name: str,
     text: str,
     source: str,
-    value: Callable[[SourceServer], float | None],
+    value: Value,
 ) -> ServerFamily:
     """Declare a family with at most one sample a server: `value`, absent where that is None."""
 
@@ -81,7 +86,7 @@ def value_of(
         number = value(server)
         return () if number is None else (((), number),)
 
-    return ServerFamily(name, text, source, samples)
+    return ServerFamily(name, text, source, samples, value=value)
 
 
 def seconds(milliseconds: int | None) -> float | None:

@@ -1,0 +1,89 @@
+"""The exporter's own metrics, written as prometheus-client writes them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from exporter.errors import REASONS, Throttled
+from exporter.health import Health
+from exporter.paging import Listing
+from exporter.rendering import Syntax, metrics
+from exporter.target import Poll, Target
+from exporter.transport import Response
+from support import NOW, FakeClock, Scrape, account, server, snapshot
+
+
+class Fixed(Collector):
+    def __init__(self, collected: list[Metric]) -> None:
+        self._collected = collected
+
+    def collect(self) -> list[Metric]:
+        return self._collected
+
+
+def reference(collected: list[Metric], syntax: Syntax) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(Fixed(collected))
+    if syntax == "text":
+        return generate_latest(registry)
+    return bytes(generate_openmetrics(registry))  # type: ignore[no-untyped-call]
+
+
+def health_of(clock: FakeClock) -> tuple[Health, Target]:
+    target = Target(account())
+    return Health([target], clock, lambda _: 0), target
+
+
+@pytest.mark.parametrize("syntax", ["text", "openmetrics"])
+def test_the_whole_registry_reads_as_prometheus_client_writes_it(syntax: Syntax, clock: FakeClock) -> None:
+    health, target = health_of(clock)
+    health.of("default").request_ended("sms", "200", 0.07, Response(200, {"Date": "x"}, b""))
+    health.poll_ended(target, Poll(NOW, 1.0, 1, Throttled("slower")), None)
+    collected = list(health.registry.collect())
+    assert metrics(collected, syntax) == reference(collected, syntax)
+    assert len(collected) > 25
+
+
+@pytest.mark.parametrize("syntax", ["text", "openmetrics"])
+@given(st.text(), st.lists(st.tuples(st.text(), st.floats(allow_nan=True)), max_size=4))
+def test_hostile_text_reads_as_prometheus_client_writes_it(
+    syntax: Syntax, text: str, samples: list[tuple[str, float]]
+) -> None:
+    gauge = GaugeMetricFamily("a_gauge", text, labels=("zz", "aa"))
+    counter = CounterMetricFamily("a_counter", text, labels=("aa",))
+    for label, number in samples:
+        gauge.add_metric((label, text), number)
+        counter.add_metric((label,), number)
+    histogram = HistogramMetricFamily("a_histogram", text, buckets=[("0.5", 1), ("+Inf", 2)], sum_value=0.7)
+    collected: list[Metric] = [gauge, counter, histogram, GaugeMetricFamily("alone", text, value=5)]
+    assert metrics(collected, syntax) == reference(collected, syntax)
+
+
+def test_every_reason_is_there_from_the_start(clock: FakeClock) -> None:
+    health, _ = health_of(clock)
+    seen = Scrape(health.render("text").decode())
+    assert seen.label_values("exporter_poll_failures_total", "reason") == sorted(REASONS)
+    assert seen.total("exporter_poll_failures_total") == 0
+    assert seen.values("last_success_timestamp_seconds") == {}
+
+
+def test_a_poll_is_counted_with_what_its_list_lost(clock: FakeClock) -> None:
+    health, target = health_of(clock)
+    target.snapshot = snapshot(server("a"))
+    health.poll_ended(target, Poll(NOW, 1.0, 1), Listing((server("a"),), 4, 1, 2, {"memory": 3}))
+    seen = Scrape(health.render("text").decode())
+    assert seen.value("exporter_skipped_records_total", reason="duplicate") == 1
+    assert seen.value("exporter_skipped_records_total", reason="invalid") == 2
+    assert seen.value("exporter_unreadable_values_total", field="memory") == 3
+
+
+def test_what_is_told_of_one_account_has_no_other_and_no_process(clock: FakeClock) -> None:
+    targets = [Target(account(account={"name": name})) for name in ("one", "two")]
+    health = Health(targets, clock, lambda _: 0)
+    seen = Scrape(health.render("text", "two").decode())
+    assert {dict(labels)["account"] for _, labels in seen.samples} == {"two"}
+    assert seen.value("up", account="two") == 0

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs dashboards screenshots golden requirements clean
+.PHONY: help demo test lint format bench docs dashboards screenshots golden requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: $(VENV)/dev ## Check style, types and the direction of imports
 format: $(VENV)/dev ## Mend what the style checks can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(VENV)/dev ## Measure scrapes and polls beside a peer, and write docs/performance.md
+	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/dev ## Build the reference pages of docs/ from the code
 	$(BIN)/python -m docs.generate

@@ -1,0 +1,139 @@
+"""The peer: the exporter that anyone would write. pydantic models, a custom collector, rendered at each scrape."""
+
+from collections.abc import Iterator, Sequence
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+from pydantic import BaseModel, ConfigDict
+
+from exporter import model
+from exporter.families import Collector as OurCollector
+from exporter.families import SnapshotFamily, full_name, help_text
+from exporter.paging import Listing
+from exporter.settings import AccountSettings
+from exporter.snapshot import Snapshot, take
+
+
+class Loose(BaseModel):
+    """Base of the models; numbers where strings are documented are let in."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True, extra="ignore")
+
+
+class Check(Loose):
+    """A check."""
+
+    name: str | None = None
+    result: str | None = None
+    error_code: str | None = None
+
+
+class Named(Loose):
+    """A target server or a clone."""
+
+    vm_id: str | None = None
+    name: str | None = None
+    clone_state: str | None = None
+    clone_error: str | None = None
+
+
+class Task(Loose):
+    """A task."""
+
+    id: str | None = None
+    name: str | None = None
+    type: str | None = None
+    state: str | None = None
+    estimate_complete_time: int | None = None
+    start_date: int | None = None
+    speed_limit: int | None = None
+    migrate_speed: float | None = None
+    compress_rate: float | None = None
+    start_target_server: bool | None = None
+    vm_template_id: str | None = None
+    region_id: str | None = None
+    project_name: str | None = None
+    project_id: str | None = None
+    target_server: Named | None = None
+    log_collect_status: str | None = None
+    exist_server: bool | None = None
+    use_public_ip: bool | None = None
+    clone_server: Named | None = None
+    remain_seconds: int | None = None
+    log_upload_time: int | None = None
+    subtask_info: str | None = None
+
+
+class Server(Loose):
+    """A source server, as far as the default collectors want it."""
+
+    id: str
+    ip: str | None = None
+    name: str | None = None
+    enterprise_project_id: str | None = None
+    add_date: int | None = None
+    os_type: str | None = None
+    os_version: str | None = None
+    oem_system: bool | None = None
+    state: str | None = None
+    connected: bool | None = None
+    cpu_quantity: int | None = None
+    memory: int | None = None
+    current_task: Task | None = None
+    checks: list[Check] | None = None
+    replicatesize: int | None = None
+    stage_action_time: int | None = None
+    totalsize: int | None = None
+    last_visit_time: int | None = None
+    migration_cycle: str | None = None
+    state_action_time: int | None = None
+    is_consistency_result_exist: bool | None = None
+    has_tc: bool | None = None
+
+
+class Page(Loose):
+    """A page."""
+
+    count: int
+    source_servers: list[Server]
+
+
+def decode(pages: Sequence[bytes]) -> list[Server]:
+    """Decode all pages."""
+    return [server for page in pages for server in Page.model_validate_json(page).source_servers]
+
+
+class NaiveCollector(Collector):
+    """The same families of the same snapshot, made into prometheus-client's families at each scrape."""
+
+    def __init__(self, collectors: Sequence[OurCollector], snapshot: Snapshot) -> None:
+        self._families = [family for collector in collectors for family in collector.families]
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give one family after the other."""
+        account = self._snapshot.account
+        for family in self._families:
+            own = () if isinstance(family, SnapshotFamily) else ("server_id",)
+            metric = GaugeMetricFamily(full_name(family), help_text(family), labels=("account", *own, *family.labels))
+            if isinstance(family, SnapshotFamily):
+                for values, number in family.samples(self._snapshot):
+                    metric.add_metric((account, *values), number)
+            else:
+                for server in self._snapshot.servers:
+                    for values, number in family.samples(server):
+                        metric.add_metric((account, server.id, *values), number)
+            yield metric
+
+
+def render(collectors: Sequence[OurCollector], snapshot: Snapshot) -> bytes:
+    """Render a snapshot as OpenMetrics."""
+    registry = CollectorRegistry()
+    registry.register(NaiveCollector(collectors, snapshot))
+    return bytes(generate_latest(registry))  # type: ignore[no-untyped-call]
+
+
+def snapshot_of(servers: Sequence[model.SourceServer], account: AccountSettings) -> Snapshot:
+    """Make the snapshot of some servers."""
+    return take(Listing(tuple(servers), len(servers)), account, 1.0, None)

@@ -250,7 +250,7 @@ The peer is the exporter that anyone would write: pydantic models, prometheus-cl
 gzip, OpenMetrics, default collectors, {scrapers} scrapers at once without a pause. Memory is the server's peak, with
 the pages that it was made from.
 
-| servers | p50, times the limit's | p99, times the limit's | times faster than the peer | here | limit | peer | memory |
+| servers | p50, times the limit's | p99, times the limit's | faster than the peer | here | limit | peer | memory |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {served}
 

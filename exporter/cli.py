@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Final
 
 import structlog
-from prometheus_client import disable_created_metrics
 
 from exporter import __version__
 from exporter.clock import SystemClock
@@ -70,9 +69,10 @@ def _run(argv: Sequence[str]) -> None:
         return
 
     async def serve() -> None:
+        asked_to_stop = _asked_to_stop()
         async with running(settings, _surroundings()) as service:
             _log_start(service)
-            await _stopped()
+            await asked_to_stop.wait()
             log.info("stopping")
 
     _start(serve)
@@ -88,11 +88,12 @@ def _demo(argv: Sequence[str]) -> None:
     configure_logs(settings.log.level, settings.log.format)
 
     async def serve() -> None:
+        asked_to_stop = _asked_to_stop()
         async with demonstrating(settings, _surroundings()) as service:
             _log_start(service)
             await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
             _say(f"Open {service.urls[0]} (Ctrl-C ends the demo)")
-            await _stopped()
+            await asked_to_stop.wait()
 
     _start(serve)
 
@@ -106,11 +107,12 @@ def _simulate(argv: Sequence[str]) -> None:
     )
 
     async def serve() -> None:
+        asked_to_stop = _asked_to_stop()
         try:
             async with simulator_of(settings) as simulator:
                 for line in credentials_of(simulator):
                     _say(line)
-                await _stopped()
+                await asked_to_stop.wait()
         except OSError as error:
             raise ListenError(f"--listen: cannot listen on {settings.listen}: {error.strerror}") from error
 
@@ -123,8 +125,6 @@ COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = MappingProxyTyp
 
 
 def _start(serve: Callable[[], Coroutine[None, None, None]]) -> None:
-    # A counter's time of creation would be a series of its own beside each.
-    disable_created_metrics()  # type: ignore[no-untyped-call]
     asyncio.run(serve())
 
 
@@ -138,13 +138,13 @@ def _log_start(service: Service) -> None:
     log.info("listening", version=__version__, urls=" ".join(service.urls))
 
 
-async def _stopped() -> None:
-    """Wait until the process is asked to end."""
-    stopped = asyncio.Event()
+def _asked_to_stop() -> asyncio.Event:
+    """Give what is set when the process is asked to end, heard from now on: before anybody is told it is up."""
+    asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+        loop.add_signal_handler(number, asked.set)
+    return asked
 
 
 def _say(line: str) -> None:

@@ -7,12 +7,9 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel, ConfigDict
 
-from exporter import model
 from exporter.families import Collector as OurCollector
 from exporter.families import SnapshotFamily, full_name, help_text
-from exporter.paging import Listing
-from exporter.settings import AccountSettings
-from exporter.snapshot import Snapshot, take
+from exporter.snapshot import Snapshot
 
 
 class Loose(BaseModel):
@@ -132,8 +129,3 @@ def render(collectors: Sequence[OurCollector], snapshot: Snapshot) -> bytes:
     registry = CollectorRegistry()
     registry.register(NaiveCollector(collectors, snapshot))
     return bytes(generate_latest(registry))  # type: ignore[no-untyped-call]
-
-
-def snapshot_of(servers: Sequence[model.SourceServer], account: AccountSettings) -> Snapshot:
-    """Make the snapshot of some servers."""
-    return take(Listing(tuple(servers), len(servers)), account, 1.0, None)

@@ -1,7 +1,6 @@
 """Several accounts in one exporter, and how old numbers may be."""
 
 import contextlib
-import gzip
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -205,7 +204,6 @@ async def test_gzip_of_one_account_is_whole(clock: FakeClock) -> None:
             )
     assert (status, headers["Content-Encoding"]) == (200, "gzip")
     assert Scrape(text).label_values("source_server_info", "account") == ["account-2"] * 10
-    assert gzip.decompress(gzip.compress(text.encode())).decode() == text
 
 
 async def test_seventy_thousand_servers_are_read_in_parts(clock: FakeClock) -> None:

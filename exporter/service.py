@@ -6,12 +6,13 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
 from exporter import revision
 from exporter.auth import Credentials, find_credentials
-from exporter.client import SourcesClient
+from exporter.client import RetryObserver, SourcesClient
 from exporter.clock import Clock
 from exporter.errors import AuthError, ConfigurationError
 from exporter.exposition import Exposition
@@ -45,6 +46,10 @@ class Surroundings:
     home: Path
 
 
+class ClientObserver(Observer, RetryObserver, Protocol):
+    """Hears of an account's requests and of the waits between them."""
+
+
 class _Publisher:
     """Counts each poll, and renders its snapshot before the next scrape asks for it."""
 
@@ -76,19 +81,9 @@ async def running(settings: Settings, around: Surroundings) -> AsyncIterator[Ser
         credentials = []
         for target in targets:
             observer = health.of(target.name)
-            found = await stack.enter_async_context(account_credentials(target.account, observer, around))
-            session = await stack.enter_async_context(account_session(target.account.api))
+            client, found = await stack.enter_async_context(account_client(target.account, observer, around))
             observer.credentials = found
             credentials.append(found)
-            client = SourcesClient(
-                target.account.api.url,
-                transport=_transport(target.account.api, session, "sms", clock, observer),
-                credentials=found,
-                clock=clock,
-                observer=observer,
-                rate_limit=target.account.api.rate_limit,
-                filters=target.account.filter.query(),
-            )
             pollers.append(Poller(target, client.page, clock, publisher, found.changed))
         app = create_app(exposition, health, targets, clock, lambda: settings)
         addresses = [parse_listen_address(address) for address in settings.web.listen_address]
@@ -108,6 +103,32 @@ async def check(settings: Settings, around: Surroundings) -> Sequence[str]:
         async with account_credentials(account, Unobserved(), around) as found:
             lines.append(f"account {account.name}: {account.api.url}, {found.source}")
     return lines
+
+
+@contextlib.asynccontextmanager
+async def account_client(
+    account: AccountSettings,
+    observer: ClientObserver,
+    around: Surroundings,
+) -> AsyncIterator[tuple[SourcesClient, Credentials]]:
+    """Make what reads pages of the account's list, usable in the context, and tell what it authenticates with.
+
+    Raises ConfigurationError where there are no credentials.
+    """
+    async with (
+        account_credentials(account, observer, around) as found,
+        account_session(account.api) as session,
+    ):
+        client = SourcesClient(
+            account.api.url,
+            transport=_transport(account.api, session, "sms", around.clock, observer),
+            credentials=found,
+            clock=around.clock,
+            observer=observer,
+            rate_limit=account.api.rate_limit,
+            filters=account.filter.query(),
+        )
+        yield client, found
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,6 @@
 """The pages for a person: how the migration stands, the configuration in force, and the last polls.
 
-View models are pure functions of what is known; templates only lay them out.
+What is told of accounts and fleet is in `exporter.views`; templates only lay it out.
 """
 
 from exporter.web.pages.routes import Pages

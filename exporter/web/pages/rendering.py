@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from exporter import __version__
-from exporter.web.pages import words
+from exporter.views import words
 
 
 class Renderer:

@@ -9,11 +9,11 @@ from aiohttp import web
 from exporter.clock import Clock
 from exporter.settings import Settings
 from exporter.target import Target
-from exporter.web.pages.accounts import account_views
-from exporter.web.pages.attention import MOST_SERVERS, attention_view
+from exporter.views.accounts import account_views
+from exporter.views.attention import MOST_SERVERS, attention_view
+from exporter.views.fleet import fleet_view
+from exporter.views.migrations import MOST_MIGRATIONS, running_migrations
 from exporter.web.pages.configuration import configuration_view
-from exporter.web.pages.fleet import fleet_view
-from exporter.web.pages.migrations import MOST_MIGRATIONS, running_migrations
 from exporter.web.pages.polls import polls_view
 from exporter.web.pages.rendering import Renderer
 

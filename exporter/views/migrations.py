@@ -6,7 +6,7 @@ from typing import Final
 
 from exporter.model import SourceServer
 from exporter.snapshot import Snapshot
-from exporter.web.pages.words import percent
+from exporter.views.words import percent
 
 MOVING_STATES: Final = ("replicate", "syncing")
 MOST_MIGRATIONS: Final = 50

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from exporter.model import MIGRATION_CYCLES, SOURCE_STATES
 from exporter.snapshot import OTHER, Snapshot, documented
-from exporter.web.pages.words import percent
+from exporter.views.words import percent
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Final
 
 from exporter.model import SourceServer
 from exporter.snapshot import Snapshot
-from exporter.web.pages.migrations import MOVING_STATES
-from exporter.web.pages.words import percent, size
+from exporter.views.migrations import MOVING_STATES
+from exporter.views.words import percent, size
 
 FAILED_STATES: Final = ("error", "premigfailed", "clearfailed")
 MIGRATING_STATES: Final = ("initialize", "replicate", "syncing", "stopping", "cloning", "cutovering")

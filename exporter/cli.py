@@ -15,11 +15,12 @@ from typing import Final
 import structlog
 
 from exporter import __version__
+from exporter.accounts import Surroundings
 from exporter.clock import SystemClock
 from exporter.demo import DemoSettings, SimulatorSettings, credentials_of, demonstrating, simulator_of
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
-from exporter.service import Service, Surroundings, check, running
+from exporter.service import Service, check, running
 from exporter.settings import Settings
 from exporter.settings.loading import explained, load_settings
 from exporter.web import ListenError

@@ -8,8 +8,9 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from exporter.accounts import Surroundings
 from exporter.errors import ConfigurationError
-from exporter.service import Service, Surroundings, running
+from exporter.service import Service, running
 from exporter.settings import AuthSettings, LogSettings, PollSettings, Settings, WebSettings
 from exporter.settings.group import Words
 from exporter.settings.quantities import parse_listen_address

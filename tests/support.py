@@ -11,8 +11,9 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.accounts import Surroundings
 from exporter.model import SourceServer
-from exporter.service import Service, Surroundings, running
+from exporter.service import Service, running
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Simulator
 from exporter.snapshot import Snapshot

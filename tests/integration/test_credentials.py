@@ -8,9 +8,10 @@ import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials  # type: ignore[import-untyped]
 from huaweicloudsdksms.v3 import ListServersRequest, SmsClient  # type: ignore[import-untyped]
 
+from exporter.accounts import Surroundings
 from exporter.errors import ConfigurationError
 from exporter.poller import AUTH_BACKOFF, SECRET_WATCH
-from exporter.service import Surroundings, check
+from exporter.service import check
 from exporter.settings import Settings
 from exporter.simulator import AccessKey, Simulator
 from support import NOWHERE, FakeClock, Scrape, exporting, next_poll, scrape

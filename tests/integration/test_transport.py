@@ -11,8 +11,8 @@ import trustme
 from aiohttp import web
 from yarl import URL
 
+from exporter.accounts import account_session
 from exporter.errors import BadResponse, ConnectionFailed, PollError, RequestTimeout, TlsFailed
-from exporter.service import account_session
 from exporter.settings import ApiSettings
 from exporter.transport import Api, Limits, Request, Response, Transport
 from support import FakeClock

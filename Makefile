@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs dashboards screenshots golden requirements clean
+.PHONY: help demo test lint format bench docs dashboards screenshots golden requirements tools manifests clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,29 @@ requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed require
 UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
 
+tools: tools/bin/.built ## Build the programs of the tests that are written in Go (needs go)
+
+tools/bin/.built: tools/go.mod tools/go.sum
+	cd tools && go build -o bin/ helm.sh/helm/v4/cmd/helm sigs.k8s.io/kustomize/kustomize/v5
+	cd tools && go build -o bin/compose-spec github.com/compose-spec/compose-go/v2/cmd
+	cd tools && go mod download github.com/prometheus-operator/prometheus-operator
+	@touch $@
+
+KUSTOMIZE := deploy/kubernetes/kustomize
+MANIFESTS ?= $(KUSTOMIZE)
+render = tools/bin/helm template sms-exporter deploy/kubernetes/chart --values $(KUSTOMIZE)/values.yaml \
+	$(foreach template,$(1),--show-only templates/$(template).yaml) 2>$(MANIFESTS)/errors \
+	| grep -v -e '^\# Source: ' -e ' helm.sh/chart: ' -e ' app.kubernetes.io/managed-by: ' >$(MANIFESTS)/$(2)/manifests.yaml \
+	|| { cat $(MANIFESTS)/errors; exit 1; }
+
+manifests: tools/bin/.built ## Render the chart for users of kustomize
+	@mkdir -p $(MANIFESTS)/base $(MANIFESTS)/monitoring
+	@$(call render,serviceaccount configmap deployment service networkpolicy,base)
+	@$(call render,servicemonitor prometheusrule,monitoring)
+	@rm $(MANIFESTS)/errors
+
 clean: ## Remove everything that was set up
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) tools/bin .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed (Debian: apt install python3-venv); PYTHON=… names one." >&2; exit 1; }

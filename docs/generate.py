@@ -11,6 +11,7 @@ import msgspec
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from docs import chart
 from docs.fields import ELSEWHERE, LEFT_OUT, SERVER
 from exporter.decoding import decode_page
 from exporter.demo import DemoSettings, SimulatorSettings
@@ -263,6 +264,7 @@ def main() -> None:
     """Write all pages."""
     for name, content in pages().items():
         (FOLDER / name).write_text(content, encoding="utf-8")
+    chart.README.write_text(chart.page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,9 +20,13 @@ PATIENCE: Final = 60.0
 """Seconds in which a program must do what it is waited for; a generous bound, not a measurement."""
 
 
+TOOLS: Final = Path(__file__).parent.parent / "tools" / "bin"
+"""Where `make tools` puts the programs that are written in Go."""
+
+
 def program(name: str) -> str:
     """Give the path of a program; without it the test is skipped, in CI it fails."""
-    path = shutil.which(name)
+    path = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ['PATH']}")
     if path is None:
         if os.environ.get("CI"):
             pytest.fail(f"{name} is not installed")

@@ -1,0 +1,199 @@
+"""The chart and the manifests: what they render, held against Kubernetes, the operator and the exporter itself."""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter import __version__
+from manifests import CHART, KUBERNETES, ROOT, Object, documents, helm, only, rendered, validate
+from programs import exporter_command, program, run
+
+VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
+EXAMPLE = {path.name.removesuffix("-values.yaml"): path for path in VALUES}
+DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
+RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
+
+every_set = pytest.mark.parametrize("values", [pytest.param(path, id=name) for name, path in EXAMPLE.items()])
+
+
+def container(objects: Sequence[Object]) -> dict[str, Any]:
+    (found,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def refused(*arguments: str) -> str:
+    """Give what helm says of values that it refuses."""
+    command = [program("helm"), "template", "sms", str(CHART), *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    return ran.stderr
+
+
+@every_set
+def test_helm_finds_nothing_in_the_chart(values: Path) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", CHART, "--values", values)
+
+
+@every_set
+def test_what_is_rendered_fits_the_schemas_of_kubernetes_and_of_the_operator(values: Path) -> None:
+    objects = rendered(values)
+    for each in objects:
+        validate(each)
+    names = [(each["kind"], each["metadata"]["name"]) for each in objects]
+    assert len(set(names)) == len(names)
+    assert all(len(name) <= 63 for _, name in names)
+
+
+@every_set
+def test_the_pod_is_as_restricted_as_the_strictest_standard_asks(values: Path) -> None:
+    pod = only(rendered(values), "Deployment")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(rendered(values))["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@every_set
+def test_everything_that_selects_finds_the_pod(values: Path) -> None:
+    objects = rendered(values)
+    template = only(objects, "Deployment")["spec"]["template"]
+    selectors = []
+    for each in objects:
+        spec = each.get("spec", {})
+        match each["kind"]:
+            case "Service":
+                selectors.append(spec["selector"])
+            case "Deployment" | "PodDisruptionBudget":
+                selectors.append(spec["selector"]["matchLabels"])
+            case "NetworkPolicy":
+                selectors.append(spec["podSelector"]["matchLabels"])
+            case "ServiceMonitor":
+                labels = only(objects, "Service")["metadata"]["labels"]
+                assert spec["selector"]["matchLabels"].items() <= labels.items()
+                assert spec["endpoints"][0]["port"] == only(objects, "Service")["spec"]["ports"][0]["name"]
+    selectors += [
+        each["labelSelector"]["matchLabels"] for each in template["spec"].get("topologySpreadConstraints", ())
+    ]
+    assert len(selectors) >= 2
+    assert all(selector.items() <= template["metadata"]["labels"].items() for selector in selectors)
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLE if name not in {"demo", "environment", "tls"}])
+async def test_the_exporter_takes_the_configuration_that_is_rendered(name: str, tmp_path: Path) -> None:
+    objects = rendered(EXAMPLE[name])
+    mounted = {mount["mountPath"] for mount in container(objects)["volumeMounts"]}
+    text = only(objects, "ConfigMap", only(objects, "Deployment")["metadata"]["name"])["data"]["config.yml"]
+    for file in set(re.findall(r"/etc/sms-exporter/secrets/\S+", text)):
+        assert str(Path(file).parent) in mounted
+        here = tmp_path / file.removeprefix("/")
+        here.parent.mkdir(parents=True, exist_ok=True)
+        here.write_text("made-up")
+    config = tmp_path / "etc" / "sms-exporter" / "config" / "config.yml"
+    config.parent.mkdir(parents=True)
+    config.write_text(text.replace("/etc/", f"{tmp_path}/etc/"))
+    arguments = [argument.replace("/etc/", f"{tmp_path}/etc/") for argument in container(objects)["args"]]
+    status, output, errors = await run(*exporter_command(*arguments, "--config.check"))
+    assert status == 0, errors
+    assert output.count("made-up") == 0
+
+
+def test_a_demo_and_variables_need_no_configuration_file() -> None:
+    demo, environment = (container(rendered(EXAMPLE[name])) for name in ("demo", "environment"))
+    assert demo["args"] == ["demo", "--web.listen-address=:10058", "--servers=250"]
+    assert environment["args"] == ["--log.format=json"]
+    assert environment["env"] == [{"name": "SMS_EXPORTER_API_REGION", "value": "my-kualalumpur-1"}]
+    assert environment["image"].partition("@")[2].startswith("sha256:")
+
+
+def test_without_an_account_the_chart_says_what_to_do() -> None:
+    assert "no account is given: describe it in config" in refused()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("config.auth.secret_key=s3cr3t", "'/config/auth/secret_key'"),
+        ("config.accounts[0].name=a,config.accounts[0].auth.password=s3cr3t", "'/config/accounts/0/auth/password'"),
+        ("replica=2", "'replica' not allowed"),
+        ("replicas=two", "'/replicas'"),
+        ("web.tls=true", "'/web/existingSecret'"),
+        ("service.port=0", "'/service/port'"),
+        ("serviceMonitor.interval=half a minute", "'/serviceMonitor/interval'"),
+        ("image.digest=latest", "'/image/digest'"),
+        ("secrets[0]=Not A Name", "'/secrets/0'"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_its_name(given: str, told: str) -> None:
+    errors = refused("--set", f"demo.enabled=true,{given}")
+    assert told in errors
+    assert "s3cr3t" not in errors
+
+
+def test_another_configuration_makes_other_pods() -> None:
+    annotations = [
+        only(rendered(EXAMPLE[name]), "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+        for name in ("minimal", "tls")
+    ]
+    assert annotations[0] != annotations[1]
+
+
+def test_tls_turns_probes_and_scrapes_to_https() -> None:
+    objects = rendered(EXAMPLE["tls"])
+    assert only(objects, "ServiceMonitor")["spec"]["endpoints"][0]["scheme"] == "https"
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container(objects)[probe]["httpGet"]["scheme"] == "HTTPS"
+
+
+def test_a_probe_of_another_kind_replaces_the_http_one() -> None:
+    pod = container(rendered(EXAMPLE["everything"]))
+    assert pod["readinessProbe"] == {"tcpSocket": {"port": "http"}, "timeoutSeconds": 5}
+    assert pod["livenessProbe"]["httpGet"]["path"] == "/-/healthy"
+    assert pod["livenessProbe"]["periodSeconds"] == 20
+
+
+def test_rules_and_dashboards_of_the_chart_are_the_files_themselves(tmp_path: Path) -> None:
+    helm("package", CHART, "--destination", tmp_path)
+    (package,) = tmp_path.iterdir()
+    objects = documents(helm("template", "sms", package, "--values", EXAMPLE["everything"]))
+    rules = [each["spec"] for each in objects if each["kind"] == "PrometheusRule"]
+    assert rules == [yaml.safe_load(file.read_text(encoding="utf-8")) for file in RULES]
+    data = {name: text for each in objects if each["kind"] == "ConfigMap" for name, text in each["data"].items()}
+    for file in DASHBOARDS:
+        assert data[f"sms-{file.name}"] == file.read_text(encoding="utf-8")
+
+
+def test_the_chart_is_of_the_exporters_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["version"] == chart["appVersion"] == __version__
+
+
+def test_manifests_for_kustomize_are_what_the_chart_renders(tmp_path: Path) -> None:
+    subprocess.run(["make", "--silent", "manifests", f"MANIFESTS={tmp_path}"], cwd=ROOT, check=True)
+    made = sorted(file.relative_to(tmp_path) for file in tmp_path.rglob("*.yaml"))
+    assert [str(name) for name in made] == ["base/manifests.yaml", "monitoring/manifests.yaml"]
+    for name in made:
+        checked_in = (KUBERNETES / "kustomize" / name).read_text(encoding="utf-8")
+        assert checked_in == (tmp_path / name).read_text(encoding="utf-8"), "make manifests renders them anew"
+
+
+def test_kustomize_builds_the_demo_with_monitoring_and_dashboards() -> None:
+    command = [program("kustomize"), "build", str(KUBERNETES / "kustomize" / "demo")]
+    objects = documents(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    for each in objects:
+        validate(each)
+        assert each["metadata"]["namespace"] == "sms-demo"
+    kinds = sorted(each["kind"] for each in objects)
+    expected = ["ConfigMap"] * len(DASHBOARDS) + ["PrometheusRule"] * len(RULES)
+    assert kinds == sorted([*expected, "Deployment", "NetworkPolicy", "Service", "ServiceAccount", "ServiceMonitor"])
+    dashboards = {text for each in objects if each["kind"] == "ConfigMap" for text in each["data"].values()}
+    assert dashboards == {file.read_text(encoding="utf-8") for file in DASHBOARDS}
+    assert not {"volumes", "volumeMounts"} & container(objects).keys()

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from docs import chart
 from docs.fields import ELSEWHERE, LEFT_OUT, SERVER
+from exporter.commands.check import CheckSettings
 from exporter.decoding import decode_page
 from exporter.demo import DemoSettings, SimulatorSettings
 from exporter.errors import REASONS
@@ -227,13 +228,15 @@ def _configuration() -> str:
         "Durations are written as Prometheus writes them: `30s`, `5m`, `1h30m`. Sizes: `32MiB`. Lists are separated by",
         "commas in a variable, and are lists in the file; a flag is repeated. A switch has a flag for on and one with",
         "`no-` for off. Anything unknown or unusable is an error that names it, and exit status 2. Several accounts in",
-        "one exporter: [accounts](accounts.md). Ways to authenticate: [credentials](credentials.md).",
+        "one exporter: [accounts](accounts.md). Ways to authenticate: [credentials](credentials.md). Commands:",
+        "[commands](commands.md); `check`, `once` and `status` log errors alone unless `log.level` says otherwise.",
         "",
     ]
     parts += _options(options(Settings))
-    parts += ["## `sms-exporter demo`", "", "Takes all of the above, and:", ""]
     common = {option.key for option in options(Settings)}
-    parts += _options(option for option in options(DemoSettings) if option.key not in common)
+    for command, tree in (("check", CheckSettings), ("demo", DemoSettings)):
+        parts += [f"## `sms-exporter {command}`", "", "Takes all of the above, and:", ""]
+        parts += _options(option for option in options(tree) if option.key not in common)
     parts += ["## `sms-exporter simulate`", ""]
     parts += _options(options(SimulatorSettings))
     return "\n".join(parts)

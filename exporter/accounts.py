@@ -83,7 +83,7 @@ async def account_credentials(
                 home=around.home,
             )
         except AuthError as error:
-            raise ConfigurationError([f"account {account.name}: {error.message}; {error.hint}"]) from None
+            raise ConfigurationError([f"account {account.name}: {error.message}; {error.hint}"]) from error
         yield found
 
 

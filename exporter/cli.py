@@ -1,33 +1,54 @@
-"""The commands of `sms-exporter`.
+"""The commands of `sms-exporter`, each wired to what it does.
 
 Exit statuses: 0 is success, 1 a failure while running, 2 a configuration that cannot be used.
 """
 
 import asyncio
+import difflib
 import os
+import platform
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import structlog
 
-from exporter import __version__
+from exporter import __version__, revision
 from exporter.accounts import Surroundings
 from exporter.clock import SystemClock
+from exporter.commands import check, once, status
+from exporter.commands.output import PROG, OutputError, complain, ended_by_signals, say
+from exporter.commands.reading import OnceSettings, Reading, read_once
 from exporter.demo import DemoSettings, SimulatorSettings, credentials_of, demonstrating, simulator_of
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
-from exporter.service import Service, check, running
+from exporter.service import Service, running
 from exporter.settings import Settings
 from exporter.settings.loading import explained, load_settings
+from exporter.settings.manual import Manual, help_text
 from exporter.web import ListenError
 
-PROG: Final = "sms-exporter"
+DESCRIPTION: Final = "Exposes the source servers of Huawei Cloud's Server Migration Service to Prometheus."
 FAILED: Final = 1
 UNUSABLE: Final = 2
+
+SERVING: Final = MappingProxyType(
+    {
+        0: "It was asked to end.",
+        FAILED: "An address cannot be listened on.",
+        UNUSABLE: "The configuration cannot be used, or an account has no credentials.",
+    },
+)
+"""What a command that serves ends with."""
+NOTATIONS: Final = (
+    "Every option is also a variable and a key of the configuration file: --poll.interval is "
+    "SMS_EXPORTER_POLL_INTERVAL and poll: {interval: ...}."
+)
+ELSEWHERE: Final = f"All options, and how else they are given: {PROG} --help"
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -35,39 +56,63 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
-    if argv == ["--version"]:
-        _say(f"{PROG} {__version__}")
-        return 0
-    name = argv.pop(0) if argv and not argv[0].startswith("-") else "run"
-    command = COMMANDS.get(name)
     try:
-        if command is None:
-            return _fail([f"{name}: no such command; there are {', '.join(COMMANDS)}"], UNUSABLE)
-        command(argv)
+        with ended_by_signals():
+            return _main(argv)
     except ConfigurationError as error:
-        return _fail(error.lines, UNUSABLE)
-    except ListenError as error:
-        return _fail([str(error)], FAILED)
+        complain(error.lines)
+        return UNUSABLE
+    except (ListenError, OutputError) as error:
+        complain([str(error)])
+        return FAILED
+
+
+def _main(argv: list[str]) -> int:
+    match argv:
+        case ["--version"]:
+            return _version()
+        case ["help", name, *_]:
+            return _command(name)(["--help"])
+        case ["help"] | ["-h"] | ["--help"]:
+            return _help(brief=argv != ["--help"])
+        case [name, *rest] if not name.startswith("-"):
+            return _command(name)(rest)
+    return _run(argv)
+
+
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    """Give the command of a name. Raises ConfigurationError where there is none."""
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        question = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigurationError([f"{name}: no such command{question}; there are {', '.join(COMMANDS)}"])
+    return COMMANDS[name][1]
+
+
+def _version() -> int:
+    say(
+        f"{PROG}, version {__version__} (revision: {revision()})\n"
+        f"  python version:   {platform.python_version()}\n"
+        f"  platform:         {sys.platform}/{platform.machine()}",
+    )
     return 0
 
 
-def _run(argv: Sequence[str]) -> None:
-    settings = load_settings(
-        Settings,
-        argv,
-        prog=PROG,
-        description="Exposes the source servers of Huawei Cloud's Server Migration Service to Prometheus.",
-        epilog=f"Commands: {', '.join(COMMANDS)}; '{PROG} COMMAND --help' tells of each. "
-        "Every option is also a variable and a key of the configuration file: "
-        "--poll.interval is SMS_EXPORTER_POLL_INTERVAL and poll: {interval: ...}.",
-    )
+def _help(*, brief: bool) -> int:
+    further = f"{PROG} COMMAND --help tells of a command, {PROG} --help of all options." if brief else NOTATIONS
+    told = {name: summary for name, (summary, _) in COMMANDS.items()}
+    manual = Manual(PROG, DESCRIPTION, SERVING, further, brief=brief, commands=told)
+    say(help_text(manual, Settings, shutil.get_terminal_size().columns).rstrip())
+    return 0
+
+
+def _run(argv: Sequence[str]) -> int:
+    settings = load_settings(Settings, argv, Manual(f"{PROG} run", DESCRIPTION, SERVING, NOTATIONS))
     with explained(Settings):
         settings.targets()
     configure_logs(settings.log.level, settings.log.format)
     if settings.config.check:
-        for line in asyncio.run(check(settings, _surroundings())):
-            _say(line)
-        return
+        return _report(settings, live=False)
 
     async def serve() -> None:
         asked_to_stop = _asked_to_stop()
@@ -76,16 +121,65 @@ def _run(argv: Sequence[str]) -> None:
             await asked_to_stop.wait()
             log.info("stopping")
 
-    _start(serve)
+    asyncio.run(serve())
+    return 0
 
 
-def _demo(argv: Sequence[str]) -> None:
-    settings = load_settings(
-        DemoSettings,
-        argv,
-        prog=f"{PROG} demo",
-        description="Runs the exporter on a simulated fleet, both on this machine alone.",
-    )
+def _check(argv: Sequence[str]) -> int:
+    manual = Manual(f"{PROG} check", check.DESCRIPTION, check.STATUSES, ELSEWHERE, brief=True)
+    settings = load_settings(check.CheckSettings, argv, manual)
+    configure_logs(settings.log.level, settings.log.format)
+    return _report(settings, live=settings.live)
+
+
+def _report(settings: Settings, *, live: bool) -> int:
+    with explained(Settings):
+        settings.targets()
+    findings = asyncio.run(check.check(settings, _surroundings(), live=live))
+    say("\n".join(line for finding in findings for line in finding.lines()))
+    return max(finding.status for finding in findings)
+
+
+def _once(argv: Sequence[str]) -> int:
+    settings = _once_settings(argv, Manual(f"{PROG} once", once.DESCRIPTION, once.STATUSES, ELSEWHERE, brief=True))
+    reading = asyncio.run(read_once(settings, _surroundings()))
+    say(asyncio.run(once.exposition_text(reading, SystemClock().time())).rstrip("\n"))
+    return _told(reading)
+
+
+def _status(argv: Sequence[str]) -> int:
+    manual = Manual(f"{PROG} status", status.DESCRIPTION, status.STATUSES, ELSEWHERE, brief=True)
+    settings = _once_settings(argv, manual)
+    if not sys.stdout.isatty():
+        reading = asyncio.run(read_once(settings, _surroundings()))
+        say("\n".join(status.plain_lines(reading)))
+        return _told(reading)
+    # Slow to import, and needed by nothing else.
+    from exporter.commands.terminal import show, waiting  # noqa: PLC0415
+
+    with waiting():
+        reading = asyncio.run(read_once(settings, _surroundings()))
+    show(status.status_view(reading, SystemClock().time()))
+    return FAILED if reading.failures() else 0
+
+
+def _once_settings(argv: Sequence[str], manual: Manual) -> Settings:
+    settings = load_settings(OnceSettings, argv, manual)
+    with explained(Settings):
+        settings.targets()
+    configure_logs(settings.log.level, settings.log.format)
+    return settings
+
+
+def _told(reading: Reading) -> int:
+    failures = reading.failures()
+    complain(failures)
+    return FAILED if failures else 0
+
+
+def _demo(argv: Sequence[str]) -> int:
+    description = "Runs the exporter on a simulated fleet, both on this machine alone."
+    settings = load_settings(DemoSettings, argv, Manual(f"{PROG} demo", description, SERVING, ELSEWHERE, brief=True))
     configure_logs(settings.log.level, settings.log.format)
 
     async def serve() -> None:
@@ -93,40 +187,28 @@ def _demo(argv: Sequence[str]) -> None:
         async with demonstrating(settings, _surroundings()) as service:
             _log_start(service)
             await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
-            _say(f"Open {service.urls[0]} (Ctrl-C ends the demo)")
+            say(f"Open {service.urls[0]} (Ctrl-C ends the demo)")
             await asked_to_stop.wait()
 
-    _start(serve)
+    asyncio.run(serve())
+    return 0
 
 
-def _simulate(argv: Sequence[str]) -> None:
-    settings = load_settings(
-        SimulatorSettings,
-        argv,
-        prog=f"{PROG} simulate",
-        description="Serves a simulated fleet as the SMS and IAM APIs would, for trying things out.",
-    )
+def _simulate(argv: Sequence[str]) -> int:
+    description = "Serves a simulated fleet as the SMS and IAM APIs would, for trying things out."
+    settings = load_settings(SimulatorSettings, argv, Manual(f"{PROG} simulate", description, SERVING))
 
     async def serve() -> None:
         asked_to_stop = _asked_to_stop()
         try:
             async with simulator_of(settings) as simulator:
-                for line in credentials_of(simulator):
-                    _say(line)
+                say("\n".join(credentials_of(simulator)))
                 await asked_to_stop.wait()
         except OSError as error:
             raise ListenError(f"--listen: cannot listen on {settings.listen}: {error.strerror}") from error
 
-    _start(serve)
-
-
-COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], None]]] = MappingProxyType(
-    {"run": _run, "demo": _demo, "simulate": _simulate},
-)
-
-
-def _start(serve: Callable[[], Coroutine[None, None, None]]) -> None:
     asyncio.run(serve())
+    return 0
 
 
 def _surroundings() -> Surroundings:
@@ -148,11 +230,14 @@ def _asked_to_stop() -> asyncio.Event:
     return asked
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - what was asked for, on standard output
-
-
-def _fail(lines: Iterable[str], status: int) -> int:
-    for line in lines:
-        print(f"{PROG}: error: {line}", file=sys.stderr)  # noqa: T201 - what a person reads
-    return status
+COMMANDS: Final = MappingProxyType(
+    {
+        "run": ("serve the metrics; done where no command is given", _run),
+        "check": ("check the configuration; with --live, ask the API too", _check),
+        "once": ("poll each account once, print the metrics and end", _once),
+        "status": ("poll each account once, show how it stands and end", _status),
+        "demo": ("serve the metrics of a simulated fleet, to look around", _demo),
+        "simulate": ("serve a simulated API, for an exporter of your own", _simulate),
+    },
+)
+"""What each does in a line, and the function that does it."""

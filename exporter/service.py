@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from exporter import revision
-from exporter.accounts import Surroundings, account_client, account_credentials
+from exporter.accounts import Surroundings, account_client
 from exporter.auth import Credentials
 from exporter.clock import Clock
 from exporter.exposition import Exposition
@@ -17,7 +17,6 @@ from exporter.poller import Poller
 from exporter.settings import Settings
 from exporter.settings.quantities import parse_listen_address
 from exporter.target import Poll, Target
-from exporter.transport import Unobserved
 from exporter.web import create_app, serve
 
 
@@ -72,18 +71,6 @@ async def running(settings: Settings, around: Surroundings) -> AsyncIterator[Ser
         for poller in pollers:
             stack.push_async_callback(_end, asyncio.create_task(poller.run()))
         yield Service(urls, targets, pollers, credentials)
-
-
-async def check(settings: Settings, around: Surroundings) -> Sequence[str]:
-    """Tell, a line an account, where it is polled and what it would authenticate with; the API is not asked.
-
-    Raises ConfigurationError where an account has no credentials.
-    """
-    lines = []
-    for account in settings.targets():
-        async with account_credentials(account, Unobserved(), around) as found:
-            lines.append(f"account {account.name}: {account.api.url}, {found.source}")
-    return lines
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import os
+import pty
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -89,18 +91,47 @@ async def opened(process: asyncio.subprocess.Process) -> str:
     return line.split()[1]
 
 
-async def run(*command: str, given: bytes | None = None) -> tuple[int, str, str]:
+async def run(*command: str, given: bytes | None = None, **variables: str) -> tuple[int, str, str]:
     """Run a program to its end, and give its status, output and errors."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={**os.environ, **variables},
     )
     async with asyncio.timeout(PATIENCE):
         output, errors = await process.communicate(given)
     assert process.returncode is not None
     return process.returncode, output.decode(), errors.decode()
+
+
+async def run_in_terminal(*command: str, columns: int = 80, **variables: str) -> tuple[int, str]:
+    """Run a program to its end in a terminal of its own, and give its status and all that the terminal received."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (50, columns))
+    environ = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env={**environ, "TERM": "xterm-256color", **variables},
+    )
+    os.close(its)
+    async with asyncio.timeout(PATIENCE):
+        received = await asyncio.to_thread(_drained, ours)
+        status = await process.wait()
+    return status, received.decode()
+
+
+def _drained(terminal: int) -> bytes:
+    """Read a terminal until the last program that has it open ends."""
+    received = bytearray()
+    with os.fdopen(terminal, "rb", buffering=0) as source, contextlib.suppress(OSError):
+        while chunk := source.read(2**16):
+            received += chunk
+    return bytes(received)
 
 
 async def until(attempt: Callable[[], Awaitable[Any]]) -> Any:

@@ -7,8 +7,9 @@ import contextlib
 import difflib
 import os
 import re
-from argparse import ArgumentParser, HelpFormatter
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 
 from exporter.errors import ConfigurationError
+from exporter.settings.manual import Manual, help_text
 from exporter.settings.options import Option, options
 
 S = TypeVar("S", bound=BaseSettings)
@@ -25,20 +27,18 @@ _SERVICE_LINK: Final = re.compile(r"SMS_EXPORTER_(SERVICE_(HOST|PORT)|PORT)(_.*)
 _SHOWN: Final = 60
 
 
-def load_settings(tree: type[S], argv: Sequence[str], *, prog: str, description: str, epilog: str = "") -> S:
-    """Read the options of `tree`. `--help` prints them and raises SystemExit; `prog` is the command's name.
+def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
+    """Read the options of `tree`. `--help` prints the manual and raises SystemExit.
 
     Raises ConfigurationError.
     """
     known = tuple(options(tree))
     _check_environment(os.environ, known, tree.model_config.get("env_prefix", ""))
     parser = _Parser(
-        prog=prog,
-        usage="%(prog)s [OPTION ...]",
-        description=description,
-        epilog=epilog,
+        prog=manual.prog,
         allow_abbrev=False,
         known=known,
+        manual=lambda: help_text(manual, tree, shutil.get_terminal_size().columns),
     )
     with explained(tree):
         flags: CliSettingsSource[_Parser] = CliSettingsSource(
@@ -46,8 +46,7 @@ def load_settings(tree: type[S], argv: Sequence[str], *, prog: str, description:
             cli_parse_args=list(argv),
             root_parser=parser,
             parse_args_method=_Parser.parse_args,
-            add_argument_method=partial(_add_argument, known={option.flag: option for option in known}),
-            formatter_class=HelpFormatter,
+            add_argument_method=partial(_add_argument, known=frozenset(option.flag for option in known)),
         )
         return tree(_cli_settings_source=flags)
 
@@ -67,9 +66,20 @@ def explained(tree: type[BaseSettings]) -> Iterator[None]:
 class _Parser(ArgumentParser):
     """A parser that raises what is wrong, and never repeats what may be a secret."""
 
-    def __init__(self, *, known: Sequence[Option] = (), **kwargs: Any) -> None:  # noqa: ANN401 - argparse's own
+    def __init__(
+        self,
+        *,
+        known: Sequence[Option] = (),
+        manual: Callable[[], str] = str,
+        **kwargs: Any,  # noqa: ANN401 - argparse's own
+    ) -> None:
         super().__init__(**kwargs)
         self._known = known
+        self._manual = manual
+
+    def format_help(self) -> str:
+        """Give the manual."""
+        return self._manual()
 
     def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]  # noqa: ANN401 - argparse's own
         """Parse all of `args`; an argument that is no option's is an error that names it."""
@@ -79,7 +89,8 @@ class _Parser(ArgumentParser):
                 flag = argument.partition("=")[0]
                 raise ConfigurationError([f"{flag}: no such option{self._near(flag)}"])
         if unknown:
-            raise ConfigurationError(["an argument that belongs to no option was given: options begin with --"])
+            stray = "an argument that belongs to no option was given: options begin with --, a command comes first"
+            raise ConfigurationError([stray])
         return parsed
 
     def error(self, message: str) -> NoReturn:
@@ -90,16 +101,9 @@ class _Parser(ArgumentParser):
         return _nearest(flag, [option.flag for option in self._known]) or "; --help lists them"
 
 
-def _add_argument(target: Any, *names: str, known: Mapping[str, Option], **kwargs: Any) -> Any:  # noqa: ANN401 - argparse's own
-    """Add a flag whose help tells what the option takes and its default as it would be written."""
-    option = known.get(names[-1])
-    if option is None:
-        return None  # a whole group as JSON: no option of ours
-    if option.takes and "metavar" in kwargs:
-        kwargs["metavar"] = option.takes
-    default = f" (default: {option.default})" if option.default not in {"", "false"} else ""
-    kwargs["help"] = f"{option.description}{default}".replace("%", "%%")
-    return target.add_argument(*names, **kwargs)
+def _add_argument(target: Any, *names: str, known: frozenset[str], **kwargs: Any) -> Any:  # noqa: ANN401 - argparse's own
+    """Add a flag, if it is an option's; a whole group as JSON is none of ours. The manual tells of it."""
+    return target.add_argument(*names, **kwargs | {"help": None}) if names[-1] in known else None
 
 
 def _check_environment(environ: Mapping[str, str], known: Sequence[Option], prefix: str) -> None:

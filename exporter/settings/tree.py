@@ -48,7 +48,7 @@ class ConfigSettings(Group):
     """The configuration itself."""
 
     file: Path | None = Field(None, description="YAML file with any of these options; flags and variables win.")
-    check: bool = Field(False, description="Check the configuration, say what was found, and exit.")
+    check: bool = Field(False, description="Check the configuration as the command check does, and exit.")
 
 
 class WebSettings(Group):
@@ -115,6 +115,16 @@ class Settings(BaseSettings):
 
     FILE_ONLY: ClassVar = ("accounts",)
     """What is too deep for a flag or a variable."""
+    MOST_USED: ClassVar[tuple[str, ...]] = (
+        "config.file",
+        "api.region",
+        "auth.access_key_file",
+        "auth.secret_key_file",
+        "poll.interval",
+        "web.listen_address",
+        "log.level",
+    )
+    """What most people need, by its key; first in the help."""
 
     model_config = SettingsConfigDict(
         extra="forbid",

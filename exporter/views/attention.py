@@ -8,7 +8,7 @@ from typing import Final
 from exporter.model import SourceServer
 from exporter.snapshot import Snapshot
 from exporter.views.migrations import MOVING_STATES
-from exporter.views.words import percent, size
+from exporter.views.words import percent
 
 FAILED_STATES: Final = ("error", "premigfailed", "clearfailed")
 MIGRATING_STATES: Final = ("initialize", "replicate", "syncing", "stopping", "cloning", "cutovering")
@@ -29,7 +29,8 @@ KINDS: Final = (FAILED, DISCONNECTED, STALLED, CHECKS)
 class Trouble:
     """A server that needs a person: `kinds` of trouble, `details` as short sentences, and `since` when.
 
-    `since` is seconds since the epoch, None where that is not known.
+    `share` is the percent of `size` in bytes that is across, None where the API did not tell or it does not
+    matter. `since` is seconds since the epoch, None where that is not known.
     """
 
     account: str
@@ -37,6 +38,8 @@ class Trouble:
     ip: str
     state: str
     kinds: tuple[str, ...]
+    share: float | None
+    size: int
     details: tuple[str, ...]
     since: float | None
 
@@ -56,13 +59,18 @@ def attention_view(snapshots: Sequence[Snapshot]) -> AttentionView:
     warnings = 0
     for snapshot in snapshots:
         for server in snapshot.servers:
-            if kinds := tuple(_kinds(server, snapshot)):
+            if kinds := kinds_of_trouble(server, snapshot):
                 troubles.append(_trouble(server, snapshot, kinds))
             elif any(check.result == "WARN" for check in server.checks or ()):
                 warnings += 1
     troubles.sort(key=lambda trouble: (KINDS.index(trouble.kinds[0]), trouble.since or 0.0, trouble.name))
     counts = Counter(kind for trouble in troubles for kind in trouble.kinds)
     return AttentionView(tuple(troubles), tuple((kind, counts[kind]) for kind in KINDS), warnings)
+
+
+def kinds_of_trouble(server: SourceServer, snapshot: Snapshot) -> tuple[str, ...]:
+    """Give the kinds of trouble that a server is in, the most urgent first."""
+    return tuple(_kinds(server, snapshot))
 
 
 def _kinds(server: SourceServer, snapshot: Snapshot) -> Iterator[str]:
@@ -89,6 +97,8 @@ def _trouble(server: SourceServer, snapshot: Snapshot, kinds: tuple[str, ...]) -
         ip=server.ip or "",
         state=server.state or "",
         kinds=kinds,
+        share=percent(server.replicatesize or 0, server.totalsize) if server.totalsize and kinds != (CHECKS,) else None,
+        size=server.totalsize or 0,
         details=tuple(_details(server, kinds)),
         since=since or None,
     )
@@ -96,8 +106,6 @@ def _trouble(server: SourceServer, snapshot: Snapshot, kinds: tuple[str, ...]) -
 
 def _details(server: SourceServer, kinds: tuple[str, ...]) -> Iterator[str]:
     task = server.current_task
-    if kinds != (CHECKS,) and server.totalsize and server.replicatesize is not None:
-        yield f"{percent(server.replicatesize, server.totalsize)} % of {size(server.totalsize)} replicated"
     if FAILED in kinds and task and task.clone_server and task.clone_server.clone_error:
         yield f"clone: {task.clone_server.clone_error}"
     if failed := sorted({check.name or "?" for check in server.checks or () if check.result == "ERROR"}):

@@ -1,4 +1,4 @@
-"""Figures as a person reads them."""
+"""Figures and names as a person reads them."""
 
 import math
 from datetime import UTC, datetime
@@ -53,3 +53,10 @@ def moment(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return ""
+
+
+def printable(text: str) -> str:
+    """Escape what could move a terminal's cursor, begin a line or turn the writing around: names are anybody's."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

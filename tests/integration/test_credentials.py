@@ -8,12 +8,12 @@ import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials  # type: ignore[import-untyped]
 from huaweicloudsdksms.v3 import ListServersRequest, SmsClient  # type: ignore[import-untyped]
 
-from exporter.accounts import Surroundings
+from exporter.accounts import Surroundings, account_credentials
 from exporter.errors import ConfigurationError
 from exporter.poller import AUTH_BACKOFF, SECRET_WATCH
-from exporter.service import check
 from exporter.settings import Settings
 from exporter.simulator import AccessKey, Simulator
+from exporter.transport import Unobserved
 from support import NOWHERE, FakeClock, Scrape, exporting, next_poll, scrape
 
 HOUR = 3600.0
@@ -132,14 +132,20 @@ def tree(simulator: Simulator, **auth: object) -> Settings:
     )
 
 
+async def source_of(options: Settings, around: Surroundings) -> str:
+    """Tell what the account would authenticate with."""
+    async with account_credentials(options.targets()[0], Unobserved(), around) as credentials:
+        return credentials.source
+
+
 @pytest.mark.parametrize(("shown", "variables"), ENVIRONMENTS, ids=[shown for shown, _ in ENVIRONMENTS])
 async def test_what_other_tools_have_set_leads_in(shown: str, variables: dict[str, str], clock: FakeClock) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
         environ = filled(variables, simulator)
         assert (await seen_with(simulator, clock, {}, environ)).value("up") == 1
-        (line,) = await check(tree(simulator), Surroundings(clock, environ, NOWHERE))
-    assert shown in line
-    assert not any(secret in line for secret in (simulator.token, simulator.access_key.sk, simulator.user.password))
+        source = await source_of(tree(simulator), Surroundings(clock, environ, NOWHERE))
+    assert shown in source
+    assert not any(secret in source for secret in (simulator.token, simulator.access_key.sk, simulator.user.password))
 
 
 PROFILE = "[global]\nak = {ak}\nsk = wrong\n[basic]\nak = {ak}\nsk = {sk}\nproject_id = p1\n"
@@ -155,8 +161,8 @@ async def test_the_sdks_credentials_file_leads_in_with_its_basic_section(clock: 
         file.rename(elsewhere)
         environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(elsewhere)}
         assert (await seen_with(simulator, clock, {}, environ)).value("up") == 1
-        (line,) = await check(tree(simulator), Surroundings(clock, environ, NOWHERE))
-    assert f"section [basic] of {elsewhere}" in line
+        source = await source_of(tree(simulator), Surroundings(clock, environ, NOWHERE))
+    assert f"section [basic] of {elsewhere}" in source
 
 
 @pytest.mark.parametrize("tokens", [True, False])
@@ -183,8 +189,8 @@ async def test_the_metadata_service_is_asked_without_a_proxy(clock: FakeClock, m
     monkeypatch.delenv("NO_PROXY", raising=False)
     async with Simulator(servers=3, clock=clock) as simulator:
         options = tree(simulator, metadata_endpoint=simulator.url)
-        (line,) = await check(options, Surroundings(clock, {}, NOWHERE))
-    assert "agency" in line
+        source = await source_of(options, Surroundings(clock, {}, NOWHERE))
+    assert "agency" in source
 
 
 async def test_keys_of_a_pods_identity_lead_in(clock: FakeClock, tmp_path: Path) -> None:
@@ -335,7 +341,7 @@ async def test_missing_credentials_are_one_line_that_says_where_was_looked(
 ) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
         with pytest.raises(ConfigurationError) as caught:
-            await check(tree(simulator), Surroundings(clock, environ, NOWHERE))
+            await source_of(tree(simulator), Surroundings(clock, environ, NOWHERE))
     (line,) = caught.value.lines
     for part in parts:
         assert part in line
@@ -358,7 +364,7 @@ async def test_an_unusable_credentials_file_is_named_without_its_content(
     async with Simulator(servers=1, clock=clock) as simulator:
         environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(file)}
         with pytest.raises(ConfigurationError) as caught:
-            await check(tree(simulator), Surroundings(clock, environ, NOWHERE))
+            await source_of(tree(simulator), Surroundings(clock, environ, NOWHERE))
     assert str(file) in str(caught.value)
     assert "s3cret" not in str(caught.value)
     assert part in str(caught.value) or "cannot be read" in str(caught.value)

@@ -7,6 +7,7 @@ import pytest
 from exporter.errors import ConfigurationError
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
+from exporter.settings.manual import Manual
 from exporter.settings.options import options
 
 SECRET = "s3cr3t-value"
@@ -20,7 +21,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def load(*argv: str) -> Settings:
-    return load_settings(Settings, argv, prog="sms-exporter", description="Test.")
+    return load_settings(Settings, argv, Manual("sms-exporter", "Test.", {0: "Well."}))
 
 
 def fault(*argv: str) -> str:
@@ -199,11 +200,11 @@ def test_help_tells_what_every_option_takes(
     assert ended.value.code == 0
     text = capsys.readouterr().out
     for option in options(Settings):
-        assert re.search(rf"{re.escape(option.flag)}\b", text), option.flag
+        assert re.search(rf"--(\[no-\])?{re.escape(option.flag[2:])}\b", text), option.flag
         assert option.description
-    assert "--poll.interval DURATION" in text
+    assert "--poll.interval=DURATION" in text
     assert "(default: 1m)" in text
-    assert "--poll.stale-after DURATION" in text
+    assert "--poll.stale-after=DURATION" in text
 
 
 def test_every_option_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

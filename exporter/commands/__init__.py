@@ -1,0 +1,1 @@
+"""The commands that do one thing and end, a module each; what they print is for people and pipes."""

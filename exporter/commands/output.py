@@ -1,0 +1,49 @@
+"""Standard output and error as a shell expects them of a program."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+PROG: Final = "sms-exporter"
+
+
+class OutputError(Exception):
+    """Standard output cannot be written; the message says why."""
+
+
+def say(text: str) -> None:
+    """Write what was asked for, whole lines, to standard output. Raises OutputError, and BrokenPipeError."""
+    try:
+        print(text, flush=True)  # noqa: T201 - what was asked for
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def complain(lines: Iterable[str]) -> None:
+    """Write what went wrong to standard error, a line each."""
+    for line in lines:
+        sys.stderr.write(f"{PROG}: error: {line}\n")
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """End without a word where a person interrupts, or who reads the output has gone.
+
+    The process ends by the signal itself, so that a shell sees why, and ends its own loop too.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        _end_by(signal.SIGINT)
+    except BrokenPipeError:
+        _end_by(signal.SIGPIPE)
+
+
+def _end_by(number: signal.Signals) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,77 @@
+"""Every account polled once, with nothing served."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exporter import revision
+from exporter.accounts import Surroundings, account_client
+from exporter.exposition import Exposition
+from exporter.families import collectors
+from exporter.health import Health
+from exporter.paging import Listing
+from exporter.poller import Poller
+from exporter.settings import LogSettings, Settings
+from exporter.snapshot import Snapshot
+from exporter.target import Poll, Target
+
+
+class OnceSettings(Settings):
+    """Options of a command that polls once and tells by itself what failed."""
+
+    MOST_USED = ("config.file", "api.region", "auth.access_key_file", "auth.secret_key_file", "log.level")
+
+    log: LogSettings = LogSettings(level="error")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All accounts after one poll of each."""
+
+    targets: Sequence[Target]
+    exposition: Exposition
+    health: Health
+
+    def snapshots(self) -> Sequence[Snapshot]:
+        """Give the lists that came complete."""
+        return [target.snapshot for target in self.targets if target.snapshot]
+
+    def failures(self) -> Sequence[str]:
+        """Tell of each account whose list did not come complete, and what to do."""
+        return [
+            f"account {target.name}: {poll.error.reason}: {poll.error.message}; {poll.error.hint}"
+            for target in self.targets
+            if (poll := target.last_poll) and poll.error
+        ]
+
+
+class _Counting:
+    """Counts each poll."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
+        """Take note of a poll."""
+        self._health.poll_ended(target, poll, listing)
+
+
+async def read_once(settings: Settings, around: Surroundings) -> Reading:
+    """Poll all accounts at the same time.
+
+    Raises ConfigurationError where an account has no credentials.
+    """
+    targets = [Target(account) for account in settings.targets()]
+    exposition = Exposition(collectors(settings.collector), targets)
+    health = Health(targets, around.clock, exposition.series_dropped, revision=revision())
+    counting = _Counting(health)
+    async with contextlib.AsyncExitStack() as stack:
+        pollers = []
+        for target in targets:
+            observer = health.of(target.name)
+            client, found = await stack.enter_async_context(account_client(target.account, observer, around))
+            observer.credentials = found
+            pollers.append(Poller(target, client.page, around.clock, counting, found.changed))
+        await asyncio.gather(*(poller.poll() for poller in pollers))
+    return Reading(targets, exposition, health)

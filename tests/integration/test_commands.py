@@ -1,0 +1,275 @@
+"""The commands that do one thing and end, as processes: against a real API, in a pipe and in a terminal."""
+
+import asyncio
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.cells import cell_len
+
+from exporter.simulator import Simulator
+from programs import PATIENCE, exporter_command, free_port, program, run, run_in_terminal, started, until
+from support import Scrape, fetch
+
+NOBODY = "http://127.0.0.1:9"
+ERASED = "\x1b[2K"
+CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator(servers=230) as serving:
+        yield serving
+
+
+def asking(simulator: Simulator) -> tuple[str, ...]:
+    """Give the options that lead to the simulator."""
+    return (f"--api.endpoint={simulator.url}", f"--iam.endpoint={simulator.url}", f"--auth.token={simulator.token}")
+
+
+@pytest.fixture
+async def north_and_east(simulator: Simulator, tmp_path: Path) -> AsyncIterator[str]:
+    """Give the option that names a file of two accounts, the second of which the API refuses."""
+    async with Simulator(servers=20, faults=["forbidden"]) as refusing:
+        accounts = [
+            {"name": name, "api": {"endpoint": of.url}, "auth": {"token": of.token}}
+            for name, of in (("north", simulator), ("east", refusing))
+        ]
+        file = tmp_path / "config.yml"
+        file.write_text(yaml.safe_dump({"accounts": accounts}))
+        yield f"--config.file={file}"
+
+
+def facts(report: str) -> list[dict[str, str]]:
+    """Read the report of a check: the facts of each account, and under the empty name how it stands."""
+    return [
+        {"": told[0].removeprefix("account ")} | {line[2:15].strip(): line[15:] for line in told[1:]}
+        for told in (part.splitlines() for part in re.split(r"\n(?=account )", report))
+    ]
+
+
+async def test_a_check_tells_what_would_be_used_and_asks_nobody(simulator: Simulator) -> None:
+    for command in (("check",), ("--config.check",)):
+        status, output, errors = await run(*exporter_command(*command, *asking(simulator)))
+        assert (status, errors) == (0, "")
+        assert facts(output) == [
+            {"": "default: ok", "endpoint": simulator.url, "credentials": "token given by options"},
+        ]
+    assert simulator.requests == []
+
+
+async def test_a_live_check_tells_of_every_account_what_it_found(simulator: Simulator, north_and_east: str) -> None:
+    status, output, errors = await run(*exporter_command("check", "--live", north_and_east))
+    assert (status, errors) == (1, "")
+    north, east = facts(output)
+    assert (north[""], east[""]) == ("north: ok", "east: failed (permission)")
+    assert north["servers"] == "230, 200 of them on the first page"
+    assert north["clock"] == "as the API's"
+    assert re.fullmatch(r"[0-9.]+ m?s", north["answered in"])
+    assert "403 Forbidden (SMS.9004)" in east["error"]
+    assert "sms:server:list" in east["what to do"]
+    assert east["request id"]
+    assert simulator.token not in output
+    assert [request.query for request in simulator.requests] == [{"limit": "200", "offset": "0"}]
+
+
+async def test_a_live_check_buys_a_token_with_a_password(simulator: Simulator) -> None:
+    simulator.faults.add("clock-skew=3600")
+    status, output, _ = await run(
+        *exporter_command(
+            "check",
+            "--live",
+            *asking(simulator)[:2],
+            f"--auth.user-name={simulator.user.name}",
+            f"--auth.domain-name={simulator.user.domain}",
+        ),
+        SMS_EXPORTER_AUTH_PASSWORD=simulator.user.password,
+    )
+    assert status == 0
+    (found,) = facts(output)
+    assert re.fullmatch(r"password of an IAM user given by options, until .* UTC", found["credentials"])
+    assert re.fullmatch(r"(59 min 5\d s|1 h) behind the API's", found["clock"])
+    assert simulator.user.password not in output
+
+
+@pytest.mark.parametrize(
+    ("fault", "option", "reason"),
+    [
+        ("unauthorized", "--poll.timeout=10s", "auth"),
+        ("server-error", "--poll.timeout=10s", "server_error"),
+        ("html", "--poll.timeout=10s", "bad_response"),
+        ("hang", "--api.read-timeout=100ms", "timeout"),
+        ("hang", "--poll.timeout=100ms", "timeout"),
+    ],
+)
+async def test_a_live_check_tells_a_failure_at_once(simulator: Simulator, fault: str, option: str, reason: str) -> None:
+    simulator.faults.add(fault)
+    status, output, _ = await run(*exporter_command("check", "--live", option, *asking(simulator)))
+    (found,) = facts(output)
+    assert (status, found[""]) == (1, f"default: failed ({reason})")
+    assert found["what to do"]
+    assert len(simulator.requests) == 1
+
+
+async def test_a_check_finds_all_accounts_that_have_no_credentials(tmp_path: Path) -> None:
+    accounts = [{"name": name, "api": {"endpoint": NOBODY}} for name in ("one", "two")]
+    auth = {"metadata_endpoint": NOBODY}
+    file = tmp_path / "config.yml"
+    file.write_text(yaml.safe_dump({"auth": auth, "accounts": accounts}))
+    for live in ((), ("--live",)):
+        status, output, _ = await run(*exporter_command("check", *live, f"--config.file={file}"), HOME=str(tmp_path))
+        assert status == 2
+        assert [found[""] for found in facts(output)] == ["one: failed (auth)", "two: failed (auth)"]
+        assert "--auth.access-key-file" in output
+
+
+async def test_once_prints_what_a_scrape_would_have(simulator: Simulator) -> None:
+    status, output, errors = await run(*exporter_command("once", *asking(simulator)))
+    assert (status, errors) == (0, "")
+    seen = Scrape(output)
+    assert seen.total("source_servers") == 230
+    assert (seen.value("up"), seen.value("exporter_polls_total")) == (1, 1)
+    assert {name for name, _ in seen.samples if not name.startswith("huaweicloud_sms_")} == set()
+    assert await run(program("promtool"), "check", "metrics", given=output.encode()) == (0, "", "")
+
+
+async def test_once_fails_where_a_list_is_missing_and_prints_the_others(north_and_east: str) -> None:
+    status, output, errors = await run(*exporter_command("once", north_and_east))
+    seen = Scrape(output)
+    assert status == 1
+    assert [seen.value("up", account=name) for name in ("north", "east")] == [1, 0]
+    assert seen.total("source_servers") == 230
+    assert seen.value("exporter_poll_failures_total", account="east", reason="permission") == 1
+    assert re.fullmatch(r"sms-exporter: error: account east: permission: .*sms:server:list.*\n", errors)
+
+
+async def test_node_exporter_takes_what_once_prints(simulator: Simulator, tmp_path: Path) -> None:
+    node_exporter = program("prometheus-node-exporter")
+    _, output, _ = await run(*exporter_command("once", "--collector.disks", *asking(simulator)))
+    (tmp_path / "sms.prom").write_text(output)
+    address = f"127.0.0.1:{free_port()}"
+    command = (
+        node_exporter,
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={tmp_path}",
+        f"--web.listen-address={address}",
+    )
+    # It knows no ending but the signal's own.
+    async with started(*command, ends_with=-signal.SIGTERM):
+
+        async def scraped() -> tuple[int, str]:
+            status, text, _ = await fetch(f"http://{address}/metrics")
+            return status, text
+
+        status, text = await until(scraped)
+    assert status == 200
+    assert "node_textfile_scrape_error 0" in text
+    assert text.count("\nhuaweicloud_sms_source_server_info{") == 230
+
+
+async def test_status_in_a_pipe_has_a_line_for_every_server(simulator: Simulator, north_and_east: str) -> None:
+    status, output, errors = await run(*exporter_command("status", *asking(simulator)))
+    assert (status, errors) == (0, "")
+    assert output.count("\n") == 1 + 230
+    assert "\x1b" not in output
+    status, output, errors = await run(*exporter_command("status", north_and_east))
+    assert status == 1
+    assert output.count("\n") == 1 + 230
+    assert "account east: permission" in errors
+
+
+@pytest.mark.parametrize("columns", [60, 80, 160])
+async def test_status_in_a_terminal_fits_it_and_tells_the_metrics_numbers(
+    simulator: Simulator, north_and_east: str, columns: int
+) -> None:
+    simulator.fleet.add({"id": "x", "name": "\x1b[2J\x1b]0;taken\x07 [red]名前" * 9, "state": "error"})
+    status, received = await run_in_terminal(*exporter_command("status", north_and_east), columns=columns)
+    drawn = (line.split(ERASED)[-1] for line in received.replace("\r", "").split("\n"))
+    shown = [CONTROLS.sub("", line).rstrip() for line in drawn]
+    assert status == 1
+    assert max(map(cell_len, shown)) <= columns
+    assert "\x1b[2J" not in received
+    assert "\x07" not in received
+    text = "\n".join(shown)
+    assert "231 servers" in text
+    assert "failing: permission" in text
+    assert "What to do: grant the IAM action" in text
+    assert text.index("Needs a person") < text.index("Running migrations") < text.index("Servers by state")
+    assert "━" in text
+    assert r"\x1b[2J" in text
+
+
+async def test_status_without_colours_keeps_its_bars(simulator: Simulator) -> None:
+    _, received = await run_in_terminal(*exporter_command("status", *asking(simulator)), NO_COLOR="1")
+    assert "━" in received
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", received)
+
+
+async def test_status_of_an_empty_fleet_says_so() -> None:
+    async with Simulator(servers=0) as simulator:
+        status, received = await run_in_terminal(*exporter_command("status", *asking(simulator)))
+    assert status == 0
+    assert "There are no source servers." in received
+
+
+async def test_ctrl_c_ends_a_command_by_the_signal_and_without_a_word(simulator: Simulator) -> None:
+    simulator.faults.add("hang")
+    process = await asyncio.create_subprocess_exec(
+        *exporter_command("once", *asking(simulator)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+    async def asked() -> bool:
+        return bool(simulator.requests)
+
+    await until(asked)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(PATIENCE):
+        assert await process.communicate() == (b"", b"")
+    assert process.returncode == -signal.SIGINT
+
+
+async def test_a_reader_that_goes_away_ends_a_command_without_a_word(simulator: Simulator) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *exporter_command("once", *asking(simulator)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.timeout(PATIENCE):
+        assert (await process.stdout.readline()).startswith(b"# HELP ")
+        # As head does it.
+        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+        assert await process.stderr.read() == b""
+        assert await process.wait() == -signal.SIGPIPE
+
+
+async def test_output_that_cannot_be_written_is_one_line_and_status_1(simulator: Simulator) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = await asyncio.create_subprocess_exec(
+            *exporter_command("once", *asking(simulator)), stdout=full, stderr=subprocess.PIPE
+        )
+        async with asyncio.timeout(PATIENCE):
+            _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert errors == b"sms-exporter: error: standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", ["check", "once", "status"])
+async def test_a_configuration_that_cannot_be_used_is_status_2_and_prints_nothing(command: str) -> None:
+    status, output, errors = await run(*exporter_command(command, "--auth.token=x"))
+    assert (status, output) == (2, "")
+    assert "api.region or api.endpoint is needed" in errors
+
+
+async def test_help_lists_the_commands_by_any_of_its_names() -> None:
+    texts = [(await run(*exporter_command(word)))[1] for word in ("--help", "-h", "help")]
+    for text in texts:
+        assert re.search(r"^  check +check the configuration", text, re.MULTILINE)
+        assert max(map(len, text.splitlines())) <= 80
+    assert texts[1] == texts[2]
+    assert len(texts[0]) > len(texts[1])
+    assert (await run(*exporter_command("help", "check")))[1] == (await run(*exporter_command("check", "--help")))[1]

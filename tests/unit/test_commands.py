@@ -1,0 +1,77 @@
+"""What the commands tell of what they found."""
+
+import pytest
+
+from exporter.commands.check import Finding
+from exporter.commands.reading import Reading
+from exporter.commands.status import COLUMNS, NOTHING, plain_lines
+from exporter.errors import AuthError
+from exporter.exposition import Exposition
+from exporter.health import Health
+from exporter.snapshot import Snapshot
+from exporter.target import Target
+from support import FakeClock, account, server, snapshot
+
+
+def reading(clock: FakeClock, known: Snapshot | None) -> Reading:
+    target = Target(account())
+    target.snapshot = known
+    return Reading([target], Exposition((), [target]), Health([target], clock, lambda _: 0))
+
+
+def told(found: Finding) -> dict[str, str]:
+    """Give the facts of a report by name."""
+    return {line[2:15].strip(): line[15:] for line in found.lines() if line.startswith("  ")}
+
+
+@pytest.mark.parametrize(
+    ("skew", "words"),
+    [(0.9, "as the API's"), (-1.9, "as the API's"), (61, "1 min 1 s ahead of the API's"), (-5, "5 s behind the API's")],
+)
+def test_a_clock_is_compared_in_words(skew: float, words: str) -> None:
+    assert told(Finding(account(), skew=skew))["clock"] == words
+
+
+def test_a_check_tells_what_to_do_about_a_failure_and_asks_for_a_status() -> None:
+    error = AuthError("the token is refused", advice="renew it", request_id="r1")
+    found = Finding(account(), "token", error=error)
+    assert next(found.lines()) == "account default: failed (auth)"
+    assert told(found)["error"] == "the token is refused"
+    assert told(found)["what to do"] == "renew it"
+    assert told(found)["request id"] == "r1"
+    assert [Finding(account()).status, found.status, Finding(account(), error=error, usable=False).status] == [0, 1, 2]
+
+
+def test_what_the_api_says_moves_no_cursor() -> None:
+    found = Finding(account(), error=AuthError("no\x1b[2Jthing\nelse"))
+    assert told(found)["error"] == r"no\x1b[2Jthing\nelse"
+
+
+def test_plain_lines_have_those_that_need_a_person_first_then_those_that_run(clock: FakeClock) -> None:
+    known = snapshot(
+        server("a", state="finished"),
+        server("b", state="replicate", current_task={"remain_seconds": 90, "migrate_speed": 8.0}),
+        server("c", state="replicate", current_task={"remain_seconds": 20}),
+        server("d", state="waiting", checks=[{"name": "CPU", "result": "ERROR"}]),
+        server("e", state="error", ip="10.0.0.1", totalsize=3, replicatesize=1),
+    )
+    head, *lines = (line.split("\t") for line in plain_lines(reading(clock, known)))
+    assert tuple(head) == COLUMNS
+    assert lines == [
+        ["default", "e", "10.0.0.1", "error", "33.3 %", NOTHING, NOTHING, "failed"],
+        ["default", "d", NOTHING, "waiting", NOTHING, NOTHING, NOTHING, "checks"],
+        ["default", "c", NOTHING, "replicate", NOTHING, NOTHING, "20 s", NOTHING],
+        ["default", "b", NOTHING, "replicate", NOTHING, "977 KiB/s", "1 min 30 s", NOTHING],
+        ["default", "a", NOTHING, "finished", NOTHING, NOTHING, NOTHING, NOTHING],
+    ]
+
+
+def test_a_name_does_not_break_out_of_its_column(clock: FakeClock) -> None:
+    known = snapshot(server("a", name="x\ty\n\x1b[31mz", state="finished"), server("b", name="Größe 🚚"))
+    _, *lines = plain_lines(reading(clock, known))
+    assert [line.split("\t")[1] for line in lines] == ["Größe 🚚", r"x\ty\n\x1b[31mz"]
+    assert all(line.count("\t") == len(COLUMNS) - 1 for line in lines)
+
+
+def test_without_a_list_there_is_only_the_head(clock: FakeClock) -> None:
+    assert len(list(plain_lines(reading(clock, None)))) == 1

@@ -31,6 +31,7 @@ from exporter.settings import Settings
 from exporter.settings.loading import explained, load_settings
 from exporter.settings.manual import Manual, help_text
 from exporter.web import ListenError
+from exporter.web.toolkit import read_policy, summary
 
 DESCRIPTION: Final = "Exposes the source servers of Huawei Cloud's Server Migration Service to Prometheus."
 FAILED: Final = 1
@@ -135,8 +136,12 @@ def _check(argv: Sequence[str]) -> int:
 def _report(settings: Settings, *, live: bool) -> int:
     with explained(Settings):
         settings.targets()
+    file = settings.web.config_file
+    policy = read_policy(file, SystemClock()) if file else None
     findings = asyncio.run(check.check(settings, _surroundings(), live=live))
     say("\n".join(line for finding in findings for line in finding.lines()))
+    if policy is not None:
+        say(f"web: {summary(policy.config)}")
     return max(finding.status for finding in findings)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +16,10 @@ from exporter.health import Health
 from exporter.paging import Listing
 from exporter.poller import Poller
 from exporter.settings import Settings
-from exporter.settings.quantities import parse_listen_address
+from exporter.settings.quantities import parse_listen_place
 from exporter.target import Poll, Target
-from exporter.web import create_app, serve
+from exporter.web import Place, create_app, inherited, serve
+from exporter.web.toolkit import Watched
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class _Publisher:
 async def running(settings: Settings, around: Surroundings) -> AsyncIterator[Service]:
     """Run the exporter while the context lasts; scrapes in flight at its end are finished.
 
-    Raises ConfigurationError where an account has no credentials, and ListenError where an address
-    cannot be had.
+    Raises ConfigurationError where an account has no credentials or the web configuration is unsound, and
+    ListenError where an address cannot be had.
     """
     clock = around.clock
     targets = [Target(account) for account in settings.targets()]
@@ -65,12 +67,27 @@ async def running(settings: Settings, around: Surroundings) -> AsyncIterator[Ser
             observer.credentials = found
             credentials.append(found)
             pollers.append(Poller(target, client.page, clock, publisher, found.changed))
-        app = create_app(exposition, health, targets, clock, lambda: settings)
-        addresses = [parse_listen_address(address) for address in settings.web.listen_address]
-        urls = await stack.enter_async_context(serve(app, addresses))
+        web_config = await stack.enter_async_context(_web_config(settings, clock))
+        app = create_app(exposition, health, targets, clock, lambda: settings, web_config)
+        tls = web_config.tls if web_config else None
+        urls = await stack.enter_async_context(serve(app, _places(settings, around), tls=tls))
         for poller in pollers:
             stack.push_async_callback(_end, asyncio.create_task(poller.run()))
         yield Service(urls, targets, pollers, credentials)
+
+
+@contextlib.asynccontextmanager
+async def _web_config(settings: Settings, clock: Clock) -> AsyncIterator[Watched | None]:
+    """Read the web configuration, if there is one, and keep it current. Raises ConfigurationError."""
+    path = settings.web.config_file
+    async with Watched.opened(path, clock) if path else contextlib.nullcontext() as watched:
+        yield watched
+
+
+def _places(settings: Settings, around: Surroundings) -> Sequence[Place]:
+    if settings.web.systemd_socket:
+        return inherited(around.environ, os.getpid())
+    return [parse_listen_place(address) for address in settings.web.listen_address]
 
 
 async def _end(task: asyncio.Task[None]) -> None:

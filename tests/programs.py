@@ -45,13 +45,16 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def started(*command: str, ends_with: int = 0, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def started(
+    *command: str, ends_with: int = 0, pass_fds: tuple[int, ...] = (), **variables: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a program while the context lasts; it must then end by itself on SIGTERM, with this status."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, **variables},
+        pass_fds=pass_fds,
         limit=2**24,
     )
     try:

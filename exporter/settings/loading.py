@@ -103,7 +103,8 @@ class _Parser(ArgumentParser):
 
 def _add_argument(target: Any, *names: str, known: frozenset[str], **kwargs: Any) -> Any:  # noqa: ANN401 - argparse's own
     """Add a flag, if it is an option's; a whole group as JSON is none of ours. The manual tells of it."""
-    return target.add_argument(*names, **kwargs | {"help": None}) if names[-1] in known else None
+    flag = next((name for name in names if name in known), None)
+    return target.add_argument(flag, **kwargs | {"help": None}) if flag else None
 
 
 def _check_environment(environ: Mapping[str, str], known: Sequence[Option], prefix: str) -> None:

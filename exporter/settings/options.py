@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ByteSize, SecretStr
+from pydantic import AliasChoices, BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
@@ -27,8 +27,11 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The command-line flag."""
-        return f"--{self.key.replace('_', '-')}"
+        """The command-line flag; an alias with a dot in it is its last part, where others of its kind say so."""
+        alias = self.field.validation_alias
+        names = alias.choices if isinstance(alias, AliasChoices) else ()
+        dotted = next((name for name in names if isinstance(name, str) and "." in name), None)
+        return f"--{self.group}.{dotted}" if dotted else f"--{self.key.replace('_', '-')}"
 
     @property
     def variable(self) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -9,6 +10,8 @@ from pydantic import BeforeValidator, PlainSerializer
 
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
 _LAST_PORT: Final = 65535
+_UNIX: Final = "unix:"
+_LONGEST_UNIX_PATH: Final = 107
 _DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _UNITS))
 
 
@@ -56,6 +59,16 @@ class ListenAddress:
         return f"{host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A unix socket to listen on."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{_UNIX}{self.path}"
+
+
 def parse_listen_address(value: str) -> ListenAddress:
     """Read `host:port`, `:port` or `[v6]:port`. Raises ValueError for anything else."""
     host, colon, port = value.rpartition(":")
@@ -64,6 +77,17 @@ def parse_listen_address(value: str) -> ListenAddress:
         msg = "write an address as HOST:PORT, :PORT for every interface, or [IPV6]:PORT"
         raise ValueError(msg)
     return ListenAddress((host[1:-1] if bracketed else host) or None, int(port))
+
+
+def parse_listen_place(value: str) -> ListenAddress | UnixAddress:
+    """Read an address, or `unix:/path`. Raises ValueError for anything else."""
+    if not value.startswith(_UNIX):
+        return parse_listen_address(value)
+    path = value.removeprefix(_UNIX)
+    if not path.startswith("/") or len(path.encode()) > _LONGEST_UNIX_PATH:
+        msg = f"write a unix socket as unix:/PATH, the path absolute and of {_LONGEST_UNIX_PATH} bytes at most"
+        raise ValueError(msg)
+    return UnixAddress(Path(path))
 
 
 def parse_url(value: object) -> str:

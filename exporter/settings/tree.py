@@ -7,7 +7,7 @@ the configuration file; `_` of the field is `-` in the flag.
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from exporter.settings.account import (
@@ -21,7 +21,7 @@ from exporter.settings.account import (
 )
 from exporter.settings.config_file import ConfigFileSource
 from exporter.settings.group import Group, Words
-from exporter.settings.quantities import parse_listen_address
+from exporter.settings.quantities import parse_listen_place
 
 INFO_LABELS: Final = (
     "clone_id",
@@ -57,15 +57,27 @@ class WebSettings(Group):
     listen_address: Words = Field(
         (":10058",),
         min_length=1,
-        description="Address to serve on, as HOST:PORT; repeat it for several.",
+        description="Address to serve on, as HOST:PORT, or unix:/PATH for a unix socket; repeat it for several.",
+    )
+    systemd_socket: bool = Field(False, description="Serve on the sockets that systemd passes, and on no address.")
+    config_file: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("config_file", "config.file"),
+        description="YAML file with TLS, users, headers and a rate limit, in the format of exporter-toolkit.",
     )
     telemetry_path: str = Field("/metrics", pattern=r"^/[^\s?#{}]+$", description="Path of the metrics.")
+    max_requests: int = Field(40, ge=0, description="Most scrapes answered at once; 0 for no limit.")
+    probes_without_auth: bool = Field(
+        False,
+        description="Answer /-/healthy and /-/ready to everybody, uncounted by the rate limit, as the probes of an "
+        "orchestrator need it: they say no more than whether the exporter runs and has polled.",
+    )
 
     @field_validator("listen_address")
     @classmethod
     def _readable(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         for address in addresses:
-            parse_listen_address(address)
+            parse_listen_place(address)
         return addresses
 
     @field_validator("telemetry_path")

@@ -1,42 +1,42 @@
-"""The sockets: an application served on all listen addresses, and closed without cutting a scrape off."""
+"""The server: an application behind every place it listens on, ended without cutting a scrape off."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from typing import Final, cast
 
 from aiohttp import web
 
-from exporter.settings.quantities import ListenAddress
+from exporter.web.connection import LIMITS, Connection, Limits
+from exporter.web.listeners import Place, listening, url
 
 SHUTDOWN_TIMEOUT: Final = 10.0
 """Seconds that scrapes in flight are given to finish."""
 
 
-class ListenError(Exception):
-    """An address cannot be listened on; the message names it and says why."""
-
-
 @contextlib.asynccontextmanager
-async def serve(app: web.Application, addresses: Sequence[ListenAddress]) -> AsyncIterator[tuple[str, ...]]:
-    """Serve `app` while the context lasts, and give the URLs under which it is reached from this machine.
+async def serve(
+    app: web.Application,
+    places: Iterable[Place],
+    *,
+    tls: ssl.SSLContext | None = None,
+    limits: Limits = LIMITS,
+) -> AsyncIterator[tuple[str, ...]]:
+    """Serve `app` while the context lasts, and tell how it is reached from this machine.
 
     Port 0 is any free port. Raises ListenError where an address cannot be had.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT, handle_signals=False)
+    runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
+    server = cast("web.Server", runner.server)
     try:
-        for address in addresses:
-            try:
-                await web.TCPSite(runner, address.host, address.port).start()
-            except OSError as error:
-                reason = error.strerror or error
-                raise ListenError(f"--web.listen-address: cannot listen on {address}: {reason}") from error
-        yield tuple(dict.fromkeys(_url(sockname) for sockname in runner.addresses))
+        async with contextlib.AsyncExitStack() as stack:
+            sockets: list[socket.socket] = []
+            for place in places:
+                sockets += await stack.enter_async_context(
+                    listening(place, lambda: Connection(server, limits), tls),
+                )
+            yield tuple(dict.fromkeys(url(one, tls=tls is not None) for one in sockets))
     finally:
         await runner.cleanup()
-
-
-def _url(sockname: tuple[str, int]) -> str:
-    host, port = sockname[:2]
-    local = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104 - read, not bound
-    return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"

@@ -287,3 +287,19 @@ def test_a_bad_account_is_one_line_that_names_it(config: Path, text: str, parts:
 
 def test_an_unknown_info_label_is_refused_with_those_there_are() -> None:
     assert "os_version" in fault("--collector.info-labels-exclude=os_versoin")
+
+
+def test_the_web_configuration_has_the_flag_that_all_exporters_have(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load("--web.config.file=a.yml").web.config_file == Path("a.yml")
+    config.write_text("web: {config_file: b.yml}\n")
+    assert load(f"--config.file={config}").web.config_file == Path("b.yml")
+    monkeypatch.setenv("SMS_EXPORTER_WEB_CONFIG_FILE", "c.yml")
+    assert load(f"--config.file={config}").web.config_file == Path("c.yml")
+    assert fault("--web.config-file=a.yml") == "--web.config-file: no such option; did you mean --web.config.file?"
+
+
+@pytest.mark.parametrize("address", ["unix:", "unix:relative", "unix:/" + "x" * 107])
+def test_a_unix_socket_needs_a_path_that_a_system_can_bind(address: str) -> None:
+    assert "write a unix socket as unix:/PATH" in fault(f"--web.listen-address={address}")

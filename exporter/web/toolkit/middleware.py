@@ -1,0 +1,47 @@
+"""What the file means for each request: a rate limit, users, headers."""
+
+from collections.abc import Awaitable, Callable, Collection
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from exporter.web.toolkit.policy import Policy
+from exporter.web.toolkit.users import CHALLENGE
+
+
+def screening(policy: Callable[[], Policy], exempt: Collection[str] = ()) -> Middleware:
+    """Make what stands before every handler, that of paths which are not there included.
+
+    The rate limit comes first, because checking a password is the dearest thing that a stranger can ask
+    for. The paths in `exempt` are answered to everybody and take no token: an orchestrator must not
+    conclude from a stranger's requests that the exporter is dead.
+    """
+
+    @web.middleware
+    async def screened(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # The route that was found, not the text of the path, which has more than one way to be written.
+        resource = request.match_info.route.resource
+        if resource is not None and resource.canonical in exempt:
+            return await handler(request)
+        current = policy()
+        if current.bucket is not None and not current.bucket.take():
+            raise web.HTTPTooManyRequests(text="Too many requests.\n")
+        if current.users is not None and not await current.users.admits(request.headers.get(hdrs.AUTHORIZATION, "")):
+            raise web.HTTPUnauthorized(text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: CHALLENGE})
+        return await handler(request)
+
+    return screened
+
+
+def configured_headers(
+    policy: Callable[[], Policy],
+) -> Callable[[web.BaseRequest, web.StreamResponse], Awaitable[None]]:
+    """Make what sets the configured headers on each response, over those of the exporter; a blank one is unset."""
+
+    async def set_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
+        for name, value in policy().config.http_server_config.headers.items():
+            response.headers.popall(name, None)
+            if value:
+                response.headers[name] = value
+
+    return set_headers

@@ -1,0 +1,200 @@
+"""The file's content as it must be: every key, its default and its check, without a look at any other file."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, StrictBool, StrictInt, field_validator, model_validator
+
+from exporter.settings.group import Group
+from exporter.web.toolkit.names import ALWAYS_ON, CIPHER_SUITES, CURVES, VERSIONS
+
+HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+"""The headers that can be set, with the values they can have; any where none is listed."""
+
+_BCRYPT: Final = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|µs|ns)")
+
+
+def _blank_is_unset(value: object) -> object:
+    return None if value == "" else value
+
+
+def _go_duration(value: object) -> float:
+    """Read a duration as Go writes them (`1s`, `1.5s`, `1m30s`), or 0, as seconds."""
+    if value in {0, "0"} and not isinstance(value, bool):
+        return 0.0
+    spans = _SPAN.findall(value) if isinstance(value, str) else []
+    if not spans or "".join(number + unit for number, unit in spans) != value:
+        msg = "write a duration as a number with its unit, such as 100ms, 1s or 1m30s; 0 for no limit"
+        raise ValueError(msg)
+    return sum(float(number) * _SECONDS[unit] for number, unit in spans)
+
+
+Text = Annotated[str | None, BeforeValidator(_blank_is_unset)]
+File = Annotated[Path | None, BeforeValidator(_blank_is_unset)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
+
+Version = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
+
+_CLIENT_AUTH: Final = ("NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
+_UNVERIFIED: Final = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
+
+
+def _refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
+    if unknown := [name for name in given if name not in known]:
+        msg = f"{', '.join(unknown)} is none of {', '.join(known)}"
+        raise ValueError(msg)
+
+
+class Section(Group):
+    """A part of the file, in which a key with nothing behind it is as one that is not there."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set(cls, given: object) -> object:
+        return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+
+class TlsServerConfig(Section):
+    """The server's certificate, and which clients it lets in. Of TLS there is none where all of it is unset."""
+
+    cert: Text = None
+    key: Secret = None
+    client_ca: Text = None
+    cert_file: File = None
+    key_file: File = None
+    client_auth_type: str = "NoClientCert"
+    client_ca_file: File = None
+    client_allowed_sans: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    min_version: Version = "TLS12"
+    max_version: Version = "TLS13"
+    cipher_suites: tuple[str, ...] = ()
+    prefer_server_cipher_suites: StrictBool = True
+    curve_preferences: tuple[str, ...] = ()
+
+    @property
+    def verifies(self) -> bool:
+        """Whether a certificate that a client gives is verified."""
+        return self.client_auth_type in {"VerifyClientCertIfGiven", "RequireAndVerifyClientCert"}
+
+    @field_validator("client_auth_type")
+    @classmethod
+    def _possible(cls, kind: str) -> str:
+        # Python's ssl has no way between asking for no certificate and verifying the one that is given.
+        if kind in _UNVERIFIED:
+            msg = (
+                "Python's ssl takes no client certificate without verifying it, and one that is not verified proves "
+                "nothing; use RequireAndVerifyClientCert, VerifyClientCertIfGiven or NoClientCert"
+            )
+            raise ValueError(msg)
+        _refuse_unknown([kind] if kind else [], _CLIENT_AUTH)
+        return kind
+
+    @field_validator("cipher_suites")
+    @classmethod
+    def _suites(cls, suites: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_unknown(suites, [*CIPHER_SUITES, *sorted(ALWAYS_ON)])
+        return suites
+
+    @field_validator("curve_preferences")
+    @classmethod
+    def _curves(cls, curves: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_unknown(curves, CURVES)
+        return curves
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name in ("cert", "key", "client_ca"):
+            if getattr(self, name) and getattr(self, f"{name}_file"):
+                msg = f"{name} and {name}_file are both given: keep one"
+                raise ValueError(msg)
+        for name in ("cert", "key"):
+            if not getattr(self, name) and not getattr(self, f"{name}_file"):
+                msg = f"{name}_file or {name} is needed"
+                raise ValueError(msg)
+        if (self.client_ca or self.client_ca_file) and not self.verifies:
+            msg = "client_ca_file needs client_auth_type RequireAndVerifyClientCert, or VerifyClientCertIfGiven"
+            raise ValueError(msg)
+        if self.client_allowed_sans and not self.verifies:
+            msg = "client_allowed_sans needs client_auth_type RequireAndVerifyClientCert"
+            raise ValueError(msg)
+        if VERSIONS[self.max_version] < VERSIONS[self.min_version]:
+            msg = f"max_version {self.max_version} is below min_version {self.min_version}"
+            raise ValueError(msg)
+        if self.cipher_suites and ALWAYS_ON.issuperset(self.cipher_suites):
+            msg = "cipher_suites names suites of TLS 1.3 alone, which are always on: write min_version: TLS13 instead"
+            raise ValueError(msg)
+        return self
+
+
+class HttpServerConfig(Section):
+    """What is said over HTTP."""
+
+    http2: StrictBool = True
+    """A preference that has no effect: HTTP/1.1 is what is spoken."""
+    headers: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("headers")
+    @classmethod
+    def _permitted(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if name not in HEADERS:
+                msg = f"{name} cannot be set; there are {', '.join(HEADERS)}"
+                raise ValueError(msg)
+            if value and HEADERS[name] and value not in HEADERS[name]:
+                msg = f"{name} is {value!r} and must be {' or '.join(HEADERS[name])}"
+                raise ValueError(msg)
+            if not value.isascii() or (value and not value.isprintable()):
+                msg = f"{name} must be one line of printable ASCII"
+                raise ValueError(msg)
+        return headers
+
+
+class RateLimit(Section):
+    """A token bucket for all requests together; none where `interval` is 0."""
+
+    interval: Annotated[float, BeforeValidator(_go_duration)] = 0.0
+    """Seconds in which one token is added."""
+    burst: StrictInt = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _passable(self) -> Self:
+        if self.interval and not self.burst:
+            msg = "burst must be 1 or more: with 0 no request would ever be answered"
+            raise ValueError(msg)
+        return self
+
+
+class WebConfig(Section):
+    """The whole file."""
+
+    tls_server_config: TlsServerConfig | None = None
+    http_server_config: HttpServerConfig = HttpServerConfig()
+    basic_auth_users: dict[str, SecretStr] = Field(default_factory=dict)
+    rate_limit: RateLimit = RateLimit()
+
+    @field_validator("tls_server_config", mode="before")
+    @classmethod
+    def _empty_is_no_tls(cls, given: object) -> object:
+        return given or None
+
+    @field_validator("basic_auth_users")
+    @classmethod
+    def _hashed(cls, users: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, hashed in users.items():
+            if not _BCRYPT.fullmatch(hashed.get_secret_value()):
+                msg = f"the password of {name} is no bcrypt hash; make one with: htpasswd -nBC 10 {name}"
+                raise ValueError(msg)
+            if ":" in name:
+                msg = f"{name}: the name of a user holds no colon, which ends it in a request"
+                raise ValueError(msg)
+        return users

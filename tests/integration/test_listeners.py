@@ -1,0 +1,115 @@
+"""Where the exporter listens: IPv6, unix sockets, and the sockets that systemd passes."""
+
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator import Simulator
+from exporter.web import ListenError
+from programs import exporter_command, program, run, started, until
+from support import FakeClock, Scrape, exporting, fetch, scrape
+
+
+@pytest.fixture
+async def simulator(clock: FakeClock) -> AsyncIterator[Simulator]:
+    async with Simulator(servers=3, clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    # Shorter than pytest's own folder: the path of a unix socket has 107 bytes at most.
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "exporter.sock"
+
+
+async def test_ipv6_is_listened_on_and_told_as_a_url(simulator: Simulator, clock: FakeClock) -> None:
+    async with exporting(simulator, clock, web={"listen_address": ("[::1]:0",)}) as service:
+        assert service.urls[0].startswith("http://[::1]:")
+        assert (await scrape(service.urls[0])).total("source_servers") == 3
+
+
+async def test_curl_reads_a_unix_socket(simulator: Simulator, clock: FakeClock, path: Path) -> None:
+    curl = program("curl")
+    async with exporting(simulator, clock, web={"listen_address": (f"unix:{path}", "127.0.0.1:0")}) as service:
+        assert service.urls[0] == f"unix:{path}"
+        assert service.urls[1].startswith("http://127.0.0.1:")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        status, text, _ = await run(curl, "--silent", "--fail", "--unix-socket", str(path), "http://exporter/metrics")
+    assert status == 0
+    assert Scrape(text).total("source_servers") == 3
+    assert not path.exists()
+
+
+async def test_a_unix_socket_that_a_killed_exporter_left_is_replaced(
+    simulator: Simulator, clock: FakeClock, path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    async with exporting(simulator, clock, web={"listen_address": (f"unix:{path}",)}):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+
+
+async def test_a_unix_socket_that_is_in_use_is_left_alone(simulator: Simulator, clock: FakeClock, path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as used:
+        used.bind(str(path))
+        used.listen()
+        with pytest.raises(ListenError, match=f"cannot listen on unix:{path}: Address already in use"):
+            async with exporting(simulator, clock, web={"listen_address": (f"unix:{path}",)}):
+                pass
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+
+
+async def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(
+    simulator: Simulator, clock: FakeClock, path: Path
+) -> None:
+    path.write_text("precious")
+    with pytest.raises(ListenError, match="Address already in use"):
+        async with exporting(simulator, clock, web={"listen_address": (f"unix:{path}",)}):
+            pass
+    assert path.read_text() == "precious"
+
+
+async def test_sockets_that_systemd_passes_are_served(simulator: Simulator) -> None:
+    bash = program("bash")
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        urls = [f"http://127.0.0.1:{one.getsockname()[1]}" for one in (first, second)]
+        # systemd passes descriptors from 3 on, and names the process that they are for.
+        passing = f'exec 3<&{first.fileno()} 4<&{second.fileno()}; export LISTEN_FDS=2 LISTEN_PID=$$; exec "$@"'
+        command = exporter_command(
+            "--web.systemd-socket", f"--api.endpoint={simulator.url}", f"--auth.token={simulator.token}"
+        )
+        for one in (first, second):
+            os.set_inheritable(one.fileno(), True)
+        async with started(
+            bash, "-c", passing, "bash", *command, pass_fds=(first.fileno(), second.fileno())
+        ) as process:
+            # They listen already: whoever comes early waits.
+            await until(lambda: _ready(urls[1]))
+            assert [(await scrape(url)).total("source_servers") for url in urls] == [3, 3]
+            assert process.returncode is None
+
+
+async def _ready(url: str) -> bool:
+    return (await fetch(f"{url}/-/ready"))[0] == 200
+
+
+async def test_without_a_socket_from_systemd_there_is_one_line_and_status_1(simulator: Simulator) -> None:
+    status, _, errors = await run(
+        *exporter_command(
+            "--web.systemd-socket",
+            f"--api.endpoint={simulator.url}",
+            f"--auth.token={simulator.token}",
+            "--log.level=error",
+        )
+    )
+    assert status == 1
+    assert errors.startswith("sms-exporter: error: --web.systemd-socket: no socket was passed")
+    assert errors.count("\n") == 1

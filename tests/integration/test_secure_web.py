@@ -1,0 +1,345 @@
+"""The web configuration at work: real certificates, real clients, files that change on disk."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import bcrypt
+import pytest
+import trustme
+from structlog.testing import capture_logs
+
+from exporter.errors import ConfigurationError
+from programs import program, run
+from secure import HASH, PASSWORD, REFUSED, RIGHT, USERS, Site, ask
+from support import FakeClock
+
+KEPT = "web configuration kept as it was"
+PATHS = ("/metrics", "/probe?account=default", "/sd", "/", "/config", "/polls", "/-/healthy", "/-/ready")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path, trustme.CA(), trustme.CA())
+
+
+VERIFY_IF_GIVEN = {"client_auth_type": "VerifyClientCertIfGiven", "client_ca_file": "clients.crt"}
+REQUIRE = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "clients.crt"}
+SANS = {"client_allowed_sans": ["other.example.org", "scraper.example.org"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "let_in"),
+    [
+        ({}, ["stranger", "foreigner", "guest", "scraper"]),
+        ({"client_auth_type": "NoClientCert"}, ["stranger", "foreigner", "guest", "scraper"]),
+        (VERIFY_IF_GIVEN, ["stranger", "guest", "scraper"]),
+        (REQUIRE, ["guest", "scraper"]),
+        (REQUIRE | SANS, ["scraper"]),
+        # Who shows no certificate has no allowed name.
+        (VERIFY_IF_GIVEN | SANS, ["scraper"]),
+        # Without an authority of one's own, those that the system trusts, which are none of ours.
+        ({"client_auth_type": "RequireAndVerifyClientCert"}, []),
+    ],
+)
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_client_auth_type_decides_which_clients_are_let_in(
+    site: Site, clock: FakeClock, keys: dict[str, object], let_in: list[str], version: ssl.TLSVersion
+) -> None:
+    site.write(tls_server_config=site.certify() | keys)
+    clients = {
+        "stranger": site.client(),
+        "foreigner": site.client("scraper.example.org", issuer=trustme.CA()),
+        "guest": site.client("guest.example.org"),
+        "scraper": site.client("scraper.example.org"),
+    }
+    async with site.exporting(clock) as service:
+        assert service.urls[0].startswith("https://127.0.0.1:")
+        answers = {}
+        for name, client in clients.items():
+            client.minimum_version = client.maximum_version = version
+            answers[name] = await ask(f"{service.urls[0]}/metrics", client)
+    assert [name for name, (status, _, _) in answers.items() if status == 200] == let_in
+    assert all(answers[name] == REFUSED for name in clients if name not in let_in)
+
+
+@pytest.mark.parametrize("san", ["10.1.2.3", "2001:db8::1", "ops@example.org", "*.example.org"])
+async def test_an_allowed_san_may_be_of_any_kind_and_is_compared_whole(site: Site, clock: FakeClock, san: str) -> None:
+    site.write(tls_server_config=site.certify() | REQUIRE | {"client_allowed_sans": [san]})
+    async with site.exporting(clock) as service:
+        assert (await ask(f"{service.urls[0]}/metrics", site.client(san)))[0] == 200
+        assert await ask(f"{service.urls[0]}/metrics", site.client("a.example.org")) == REFUSED
+
+
+async def test_certificate_and_key_may_stand_in_the_file(site: Site, clock: FakeClock) -> None:
+    issued = site.authority.issue_cert("127.0.0.1")
+    site.write(
+        tls_server_config={
+            "cert": issued.cert_chain_pems[0].bytes().decode(),
+            "key": issued.private_key_pem.bytes().decode(),
+            "client_ca": site.clients.cert_pem.bytes().decode(),
+            "client_auth_type": "RequireAndVerifyClientCert",
+        },
+    )
+    async with site.exporting(clock) as service:
+        assert (await ask(f"{service.urls[0]}/metrics", site.client("any")))[0] == 200
+        assert await ask(f"{service.urls[0]}/metrics", site.client()) == REFUSED
+
+
+async def test_versions_and_ciphers_are_those_of_the_file(site: Site, clock: FakeClock) -> None:
+    suite = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+    site.write(tls_server_config=site.certify() | {"max_version": "TLS12", "cipher_suites": [suite]})
+    async with site.exporting(clock) as service:
+        port = int(service.urls[0].rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=site.client())
+        agreed = writer.get_extra_info("ssl_object")
+        assert (agreed.version(), agreed.cipher()[0]) == ("TLSv1.2", "ECDHE-ECDSA-CHACHA20-POLY1305")
+        writer.transport.abort()
+        newer = site.client()
+        newer.minimum_version = ssl.TLSVersion.TLSv1_3
+        assert await ask(f"{service.urls[0]}/metrics", newer) == REFUSED
+
+
+async def test_a_certificate_changed_on_disk_is_that_of_the_next_connection(site: Site, clock: FakeClock) -> None:
+    site.write(tls_server_config=site.certify())
+    async with site.exporting(clock) as service:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=site.client())) as session:
+            async with session.get(f"{service.urls[0]}/metrics") as before:
+                assert before.status == 200
+                await before.read()
+            former = site.client()
+            site.authority = trustme.CA()
+            site.certify()
+            await site.look(clock)
+            assert (await ask(f"{service.urls[0]}/metrics", site.client()))[0] == 200
+            assert await ask(f"{service.urls[0]}/metrics", former) == REFUSED
+            async with session.get(f"{service.urls[0]}/metrics") as after:
+                # The connection that was open goes on.
+                assert after.status == 200
+                await after.read()
+
+
+async def test_a_client_authority_changed_on_disk_lets_its_clients_in_and_the_others_no_more(
+    site: Site, clock: FakeClock
+) -> None:
+    site.write(tls_server_config=site.certify() | REQUIRE)
+    async with site.exporting(clock) as service:
+        former = site.client("scraper")
+        assert (await ask(f"{service.urls[0]}/metrics", former))[0] == 200
+        site.clients = trustme.CA()
+        site.certify()
+        await site.look(clock)
+        assert await ask(f"{service.urls[0]}/metrics", former) == REFUSED
+        assert (await ask(f"{service.urls[0]}/metrics", site.client("scraper")))[0] == 200
+
+
+@pytest.mark.parametrize("name", ["web.yml", "server.crt", "server.key"])
+@pytest.mark.parametrize("content", [None, "", "half a fi"])
+async def test_a_broken_file_keeps_what_was_and_is_told_once(
+    site: Site, clock: FakeClock, name: str, content: str | None
+) -> None:
+    site.write(tls_server_config=site.certify(), basic_auth_users=USERS)
+    async with site.exporting(clock) as service:
+        broken = site.folder / name
+        whole = broken.read_bytes()
+        broken.unlink()
+        if content is not None:
+            broken.write_text(content)
+        with capture_logs() as lines:
+            for _ in range(3):
+                await site.look(clock)
+                assert (await ask(f"{service.urls[0]}/metrics", site.client(), RIGHT))[0] == 200
+        assert [line["log_level"] for line in lines if line["event"] == KEPT] == ["warning"]
+        broken.write_bytes(whole)
+        with capture_logs() as lines:
+            await site.look(clock)
+            assert (await ask(f"{service.urls[0]}/metrics", site.client(), RIGHT))[0] == 200
+        assert [line["log_level"] for line in lines if line["event"].startswith("web config")] == ["info"]
+
+
+async def test_a_file_that_is_just_being_written_opens_no_door_and_is_no_fault(site: Site, clock: FakeClock) -> None:
+    site.write(basic_auth_users=USERS)
+    whole = site.file.read_text()
+    async with site.exporting(clock) as service:
+        for half in ("", whole[:20], "basic_auth_users:\n"):
+            with capture_logs() as lines:
+                site.file.write_text(half)
+                await site.glance(clock)
+                assert (await ask(f"{service.urls[0]}/metrics"))[0] == 401
+                site.file.write_text(whole)
+                await site.glance(clock)
+            assert not [line for line in lines if line["event"].startswith("web config")]
+
+
+async def test_users_changed_on_disk_are_let_in_or_not_from_then_on(site: Site, clock: FakeClock) -> None:
+    site.write(basic_auth_users=USERS)
+    async with site.exporting(clock) as service:
+        url = f"{service.urls[0]}/metrics"
+        assert (await ask(url, auth=RIGHT))[0] == 200
+        site.write(basic_auth_users={"prometheus": bcrypt.hashpw(b"new", bcrypt.gensalt(4)).decode()})
+        await site.look(clock)
+        assert (await ask(url, auth=RIGHT))[0] == 401
+        assert (await ask(url, auth=("prometheus", "new")))[0] == 200
+        site.write(basic_auth_users={"other": HASH})
+        await site.look(clock)
+        assert (await ask(url, auth=("prometheus", "new")))[0] == 401
+        assert (await ask(url, auth=("other", PASSWORD)))[0] == 200
+
+
+async def test_tls_is_not_switched_off_by_a_file_that_lost_it(site: Site, clock: FakeClock) -> None:
+    site.write(tls_server_config=site.certify(), basic_auth_users=USERS)
+    async with site.exporting(clock) as service:
+        site.write(basic_auth_users={})
+        await site.look(clock)
+        assert (await ask(f"{service.urls[0]}/metrics", site.client()))[0] == 401
+
+
+async def test_users_are_not_given_up_for_a_file_that_is_empty(site: Site, clock: FakeClock) -> None:
+    site.write(basic_auth_users=USERS)
+    async with site.exporting(clock) as service:
+        site.file.write_text("")
+        await site.look(clock)
+        assert (await ask(f"{service.urls[0]}/metrics"))[0] == 401
+
+
+async def test_a_wrong_password_and_an_unknown_user_get_the_very_same_answer(site: Site, clock: FakeClock) -> None:
+    site.write(basic_auth_users=USERS)
+    async with site.exporting(clock) as service:
+        url = f"{service.urls[0]}/metrics"
+        answers = [
+            await ask(url, auth=auth)
+            for auth in (
+                None,
+                ("prometheus", "wrong"),
+                ("nobody", "wrong"),
+                ("nobody", PASSWORD),
+            )
+        ]
+        assert (await ask(url, auth=RIGHT))[0] == 200
+    seen = {
+        (status, text, *sorted((k, v) for k, v in headers.items() if k != "Date")) for status, text, headers in answers
+    }
+    assert len(seen) == 1
+    status, text, headers = answers[0]
+    assert (status, text) == (401, "Unauthorized.\n")
+    assert headers["WWW-Authenticate"] == 'Basic realm="sms-exporter", charset="UTF-8"'
+
+
+async def test_nothing_is_served_to_strangers_whatever_the_path_and_the_method(site: Site, clock: FakeClock) -> None:
+    site.write(basic_auth_users=USERS)
+    odd = (
+        "/nowhere",
+        "//metrics",
+        "/-/../metrics",
+        "/-/%68ealthy",
+        "/metrics/",
+        "/%2e%2e/",
+        "/-/healthy/",
+        "/-/reload",
+    )
+    async with site.exporting(clock) as service:
+        for path in (*PATHS, *odd):
+            for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE", "PROPFIND"):
+                assert (await ask(f"{service.urls[0]}{path}", method=method))[0] == 401, (method, path)
+        for path in PATHS:
+            assert (await ask(f"{service.urls[0]}{path}", auth=RIGHT))[0] == 200, path
+
+
+async def test_probes_may_be_answered_without_authentication_and_are_not_counted(site: Site, clock: FakeClock) -> None:
+    site.write(basic_auth_users=USERS, rate_limit={"interval": "1h", "burst": 1})
+    async with site.exporting(clock, probes_without_auth=True) as service:
+        for _ in range(3):
+            assert (await ask(f"{service.urls[0]}/-/healthy"))[0] == 200
+            assert (await ask(f"{service.urls[0]}/-/ready"))[0] == 200
+        assert (await ask(f"{service.urls[0]}/metrics"))[0] == 401
+        assert (await ask(f"{service.urls[0]}/-/reload", method="POST"))[0] == 429
+
+
+async def test_the_rate_limit_answers_429_before_a_password_is_looked_at(site: Site, clock: FakeClock) -> None:
+    site.write(basic_auth_users=USERS, rate_limit={"interval": "2h", "burst": 2})
+    async with site.exporting(clock) as service:
+        url = f"{service.urls[0]}/metrics"
+        wrong = ("prometheus", "wrong")
+        assert [(await ask(url, auth=wrong))[0] for _ in range(3)] == [401, 401, 429]
+        assert (await ask(url, auth=RIGHT))[0] == 429
+
+
+async def test_what_the_file_leaves_alone_is_kept_when_it_is_read_again(site: Site, clock: FakeClock) -> None:
+    limit = {"interval": "2h", "burst": 1}
+    site.write(rate_limit=limit)
+    async with site.exporting(clock) as service:
+        assert (await ask(f"{service.urls[0]}/metrics"))[0] == 200
+        site.write(rate_limit=limit, http_server_config={"headers": {"X-XSS-Protection": "0"}})
+        await site.look(clock)
+        status, _, headers = await ask(f"{service.urls[0]}/metrics")
+        # No fresh tokens.
+        assert (status, headers["X-XSS-Protection"]) == (429, "0")
+
+
+async def test_configured_headers_are_on_every_answer_and_a_blank_one_is_unset(site: Site, clock: FakeClock) -> None:
+    configured = {
+        "Strict-Transport-Security": "max-age=31536000",
+        "X-Frame-Options": "sameorigin",
+        "Content-Security-Policy": "",
+    }
+    site.write(http_server_config={"http2": False, "headers": configured}, basic_auth_users=USERS)
+    async with site.exporting(clock) as service:
+        for path, auth in (("/metrics", RIGHT), ("/", RIGHT), ("/nowhere", RIGHT), ("/metrics", None)):
+            _, _, headers = await ask(f"{service.urls[0]}{path}", auth=auth)
+            assert headers["Strict-Transport-Security"] == "max-age=31536000"
+            assert headers["X-Frame-Options"] == "sameorigin"
+            assert "Content-Security-Policy" not in headers
+
+
+async def test_discovery_over_tls_tells_prometheus_to_use_it(site: Site, clock: FakeClock) -> None:
+    site.write(tls_server_config=site.certify())
+    async with site.exporting(clock) as service:
+        _, text, _ = await ask(f"{service.urls[0]}/sd", site.client())
+    assert '"__scheme__": "https"' in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--cert", "scraper.pem", "--user", f"prometheus:{PASSWORD}"], (0, "200")),
+        (["--cert", "scraper.pem", "--user", "prometheus:wrong"], (0, "401")),
+        (["--cert", "scraper.pem", "--user", f"nobody:{PASSWORD}"], (0, "401")),
+        (["--cert", "scraper.pem"], (0, "401")),
+        (["--cert", "scraper.pem", "--user", f"prometheus:{PASSWORD}", "--tls-max", "1.2"], (56, "000")),
+        (["--user", f"prometheus:{PASSWORD}"], (56, "000")),
+    ],
+)
+async def test_curl_needs_both_the_certificate_and_the_password(
+    site: Site, clock: FakeClock, arguments: Sequence[str], expected: tuple[int, str]
+) -> None:
+    curl = program("curl")
+    site.write(tls_server_config=site.certify() | REQUIRE | {"min_version": "TLS13"}, basic_auth_users=USERS)
+    site.clients.issue_cert("scraper").private_key_and_cert_chain_pem.write_to_path(site.folder / "scraper.pem")
+    options = [str(site.folder / word) if word.endswith(".pem") else word for word in arguments]
+    async with site.exporting(clock) as service:
+        status, output, _ = await run(
+            curl,
+            "--silent",
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_code}",
+            "--cacert",
+            str(site.folder / "authority.crt"),
+            *options,
+            f"{service.urls[0]}/metrics",
+        )
+    if expected[0]:
+        # Which alert or error it is depends on curl's TLS library.
+        assert (status != 0, output) == (True, "000")
+    else:
+        assert (status, output) == expected
+
+
+async def test_a_file_that_is_unsound_at_the_start_is_an_error_that_names_it(site: Site, clock: FakeClock) -> None:
+    site.write(tls_server_config={"cert_file": "server.crt", "key_file": "server.key"})
+    with pytest.raises(ConfigurationError, match=r"cert_file: '.*server\.crt' cannot be read: No such file"):
+        async with site.exporting(clock):
+            pass

@@ -1,0 +1,287 @@
+"""The web configuration file: every key, and what is said of a wrong one."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+import yaml
+
+from exporter.errors import ConfigurationError
+from exporter.web.toolkit.model import HEADERS, WebConfig
+from exporter.web.toolkit.names import ALWAYS_ON, CIPHER_SUITES, CURVES
+from exporter.web.toolkit.policy import summary
+from exporter.web.toolkit.reading import SECTIONS, parse
+from exporter.web.toolkit.tls import alternative_names, make_context, read_material
+
+HASH = "$2y$04$7fkxN9bqzzRuYFB3Z5jCGeKmGSpbWrFCrVrTDVMcJVdPYBiyMBKlC"
+FILE = Path("web.yml")
+ROOT = Path(__file__).parents[2]
+AUTHORITY = trustme.CA()
+SERVER = AUTHORITY.issue_cert("127.0.0.1")
+CERT = SERVER.cert_chain_pems[0].bytes().decode()
+KEY = SERVER.private_key_pem.bytes().decode()
+
+
+def read(text: str) -> WebConfig:
+    return parse(text.encode(), FILE)
+
+
+def tls(**keys: object) -> WebConfig:
+    return read(yaml.safe_dump({"tls_server_config": {"cert": CERT, "key": KEY} | keys}))
+
+
+def context(**keys: object) -> ssl.SSLContext:
+    config = tls(**keys).tls_server_config
+    assert config is not None
+    return make_context(config, read_material(config, Path()))
+
+
+def faults(text: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        read(text)
+    return [line.removeprefix("--web.config.file: web.yml: ") for line in caught.value.lines]
+
+
+def tls_fault(**keys: object) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        context(**keys)
+    (line,) = caught.value.lines
+    return line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tls_server_config:\nhttp_server_config:\nbasic_auth_users:\nrate_limit:\n",
+        "tls_server_config: {}",
+    ],
+)
+def test_a_file_that_asks_for_nothing_is_plain_http_for_everybody(text: str) -> None:
+    config = read(text)
+    assert config == WebConfig()
+    assert summary(config) == "no TLS; no users"
+
+
+def test_the_defaults_are_those_of_the_format() -> None:
+    config = tls()
+    assert config.tls_server_config is not None
+    assert config.tls_server_config.model_dump(exclude={"cert", "key"}) == {
+        "client_ca": None,
+        "cert_file": None,
+        "key_file": None,
+        "client_auth_type": "NoClientCert",
+        "client_ca_file": None,
+        "client_allowed_sans": None,
+        "min_version": "TLS12",
+        "max_version": "TLS13",
+        "cipher_suites": (),
+        "prefer_server_cipher_suites": True,
+        "curve_preferences": (),
+    }
+    assert config.http_server_config.http2
+    assert not config.http_server_config.headers
+    assert summary(config) == "TLS12 to TLS13; client certificates not asked for; no users"
+
+
+def test_every_key_of_the_format_is_read() -> None:
+    config = read(f"""
+tls_server_config:
+  cert_file: server.crt
+  key_file: server.key
+  client_auth_type: RequireAndVerifyClientCert
+  client_ca_file: clients.crt
+  client_allowed_sans: [prometheus.example.org, 10.0.0.1]
+  min_version: TLS13
+  max_version: TLS13
+  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256]
+  prefer_server_cipher_suites: false
+  curve_preferences: [X25519]
+http_server_config:
+  http2: false
+  headers:
+    Content-Security-Policy: "default-src 'self'"
+    Strict-Transport-Security: max-age=31536000
+    X-Content-Type-Options: nosniff
+    X-Frame-Options: sameorigin
+    X-XSS-Protection: "0"
+basic_auth_users:
+  prometheus: {HASH}
+rate_limit:
+  interval: 100ms
+  burst: 20
+""")
+    assert config.rate_limit.interval == pytest.approx(0.1)
+    assert config.basic_auth_users["prometheus"].get_secret_value() == HASH
+    assert set(config.http_server_config.headers) == set(HEADERS)
+    assert summary(config) == (
+        "TLS13 to TLS13; client certificates required; 1 user; one request every 0.1s, 20 at once"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("- a", "it must hold a mapping, not a list"),
+        ("a: [", "web.yml, line 1, column 5: expected the node content, but found '<stream end>'"),
+        ("rate_limit: {burst: 1, burst: 2}", "web.yml, line 1, column 24: burst is given twice"),
+        ("basic_auth_user: {}", "basic_auth_user: no such key; did you mean basic_auth_users?"),
+        ("http_server_config: {http3: true}", "http_server_config.http3: no such key; did you mean http2?"),
+        ("rate_limit: {per: 1}", "rate_limit.per: no such key; there are interval, burst"),
+        ("http_server_config: {http2: maybe}", "http_server_config.http2: given 'maybe': should be a valid boolean"),
+        ("rate_limit: {interval: 1}", "rate_limit.interval: given 1: write a duration as a number with its unit"),
+        ("rate_limit: {interval: -1s}", "rate_limit.interval: given '-1s': write a duration"),
+        ("rate_limit: {interval: 1s, burst: -1}", "rate_limit.burst: given -1: should be greater than or equal to 0"),
+        ("rate_limit: {interval: 1s}", "rate_limit: burst must be 1 or more"),
+        (
+            "http_server_config: {headers: {Server: x}}",
+            "http_server_config.headers: Server cannot be set; there are Content-Security-Policy, ",
+        ),
+        (
+            "http_server_config: {headers: {X-Frame-Options: maybe}}",
+            "http_server_config.headers: X-Frame-Options is 'maybe' and must be deny or sameorigin",
+        ),
+        (
+            'http_server_config: {headers: {X-XSS-Protection: "0\\r\\nSet-Cookie: a"}}',
+            "http_server_config.headers: X-XSS-Protection must be one line of printable ASCII",
+        ),
+        ("basic_auth_users: {ann: secret}", "basic_auth_users: the password of ann is no bcrypt hash"),
+        ("basic_auth_users: {ann: [secret]}", "basic_auth_users.ann: should be a valid string"),
+        (f"basic_auth_users: {{'a:b': {HASH}}}", "basic_auth_users: a:b: the name of a user holds no colon"),
+        (
+            "tls_server_config: {cert_file: x, key: secret, client_auth: x}",
+            "tls_server_config.client_auth: no such key",
+        ),
+        ("tls_server_config: {cert_file: x}", "tls_server_config: key_file or key is needed"),
+        ("tls_server_config: {key: secret}", "tls_server_config: cert_file or cert is needed"),
+        ("tls_server_config: {min_version: TLS12}", "tls_server_config: cert_file or cert is needed"),
+        ("tls_server_config: {cert: x, cert_file: x, key: secret}", "tls_server_config: cert and cert_file are both"),
+        ("tls_server_config: {key: [secret]}", "tls_server_config.key: should be a valid string"),
+        ("tls_server_config: {min_version: SSL3}", "tls_server_config.min_version: given 'SSL3': should be 'TLS10', "),
+        (
+            "tls_server_config: {client_auth_type: Any}",
+            "tls_server_config.client_auth_type: given 'Any': Any is none of",
+        ),
+        (
+            "tls_server_config: {curve_preferences: [P9]}",
+            "tls_server_config.curve_preferences: P9 is none of CurveP256",
+        ),
+        ("tls_server_config: {cipher_suites: [RC4]}", "tls_server_config.cipher_suites: RC4 is none of TLS_"),
+        ("tls_server_config: {client_allowed_sans: []}", "tls_server_config.client_allowed_sans: Tuple should have at"),
+    ],
+)
+def test_a_fault_names_its_key_and_what_is_allowed(text: str, line: str) -> None:
+    (fault,) = faults(text)
+    assert line in fault
+    assert "secret" not in fault
+
+
+@pytest.mark.parametrize("kind", ["RequestClientCert", "RequireAnyClientCert", "RequireClientCert"])
+def test_a_client_certificate_that_nobody_would_verify_is_an_error_that_names_the_alternatives(kind: str) -> None:
+    fault = tls_fault(client_auth_type=kind)
+    assert f"client_auth_type: given '{kind}': Python's ssl takes no client certificate without verifying it" in fault
+    assert "RequireAndVerifyClientCert" in fault
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ({"client_ca": CERT}, "client_ca_file needs client_auth_type"),
+        ({"client_allowed_sans": ["a"]}, "client_allowed_sans needs client_auth_type"),
+        ({"min_version": "TLS13", "max_version": "TLS12"}, "max_version TLS12 is below min_version TLS13"),
+        ({"min_version": "TLS10"}, "min_version: TLS10 needs OpenSSL's security level 0"),
+        ({"min_version": "TLS11", "max_version": "TLS11"}, "min_version: TLS11 needs OpenSSL's security level 0"),
+        ({"cipher_suites": sorted(ALWAYS_ON)}, "write min_version: TLS13 instead"),
+        ({"cert": "x"}, "they hold no certificate and its private key"),
+        ({"key": AUTHORITY.issue_cert("x").private_key_pem.bytes().decode()}, "the key is not that of the certificate"),
+        ({"client_ca": "x", "client_auth_type": "VerifyClientCertIfGiven"}, "client_ca_file: it holds no certificate"),
+        ({"cert": "", "cert_file": "/nowhere/a"}, "cert_file: '/nowhere/a' cannot be read: No such file or directory"),
+        ({"key": "", "key_file": "/"}, "key_file: '/' cannot be read: Is a directory"),
+    ],
+)
+def test_what_does_not_fit_together_is_an_error(keys: dict[str, object], fault: str) -> None:
+    assert fault in tls_fault(**keys)
+
+
+@pytest.mark.skipif(hasattr(ssl.SSLContext, "set_groups"), reason="this Python's ssl takes several curves")
+def test_several_curves_are_an_error_where_ssl_takes_one() -> None:
+    assert "curve_preferences: this Python's ssl takes one curve" in tls_fault(
+        curve_preferences=["X25519", "CurveP256"]
+    )
+
+
+def test_an_encrypted_key_is_an_error_and_nobody_is_asked_for_its_passphrase() -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    key = serialization.load_pem_private_key(KEY.encode(), None)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"passphrase"),
+    )
+    assert "key_file: the key is encrypted" in tls_fault(key=encrypted.decode())
+
+
+@pytest.mark.parametrize("suite", CIPHER_SUITES)
+def test_a_cipher_suite_is_known_to_openssl_by_its_name_there(suite: str) -> None:
+    names = {cipher["name"] for cipher in context(cipher_suites=[suite]).get_ciphers()}
+    assert names - ALWAYS_ON == {CIPHER_SUITES[suite]}
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_a_curve_is_known_to_openssl_by_its_name_there(curve: str) -> None:
+    assert context(curve_preferences=[curve]).minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_the_preference_of_the_server_can_be_given_up() -> None:
+    assert context().options & ssl.OP_CIPHER_SERVER_PREFERENCE
+    assert not context(prefer_server_cipher_suites=False).options & ssl.OP_CIPHER_SERVER_PREFERENCE
+
+
+def test_versions_bound_what_is_spoken() -> None:
+    bounded = context(min_version="TLS12", max_version="TLS12")
+    assert (bounded.minimum_version, bounded.maximum_version) == (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("0", 0), ("'0'", 0), ("1s", 1), ("1.5s", 1.5), ("250ms", 0.25), ("1m30s", 90), ("2h", 7200), ("500us", 0.0005)],
+)
+def test_an_interval_is_written_as_go_writes_it(written: str, seconds: float) -> None:
+    assert read(f"rate_limit: {{interval: {written}, burst: 1}}").rate_limit.interval == pytest.approx(seconds)
+
+
+def test_all_kinds_of_alternative_names_are_compared_in_their_usual_form() -> None:
+    certificate = {
+        "subjectAltName": (
+            ("DNS", "prometheus.example.org"),
+            ("IP Address", "2001:DB8:0:0:0:0:0:1"),
+            ("email", "ops@example.org"),
+            ("URI", "spiffe://example.org/prometheus"),
+            ("DirName", ((("commonName", "x"),),)),
+        ),
+    }
+    assert list(alternative_names(certificate)) == [
+        "prometheus.example.org",
+        "2001:db8::1",
+        "ops@example.org",
+        "spiffe://example.org/prometheus",
+    ]
+
+
+def test_no_secret_is_in_what_is_printed_of_a_configuration() -> None:
+    config = tls()
+    assert config.tls_server_config is not None
+    material = read_material(config.tls_server_config, Path())
+    for text in (repr(config), repr(material), config.model_dump_json()):
+        assert "PRIVATE" not in text
+
+
+def test_the_documentation_tells_of_every_key_and_its_example_is_sound() -> None:
+    page = (ROOT / "docs" / "web.md").read_text(encoding="utf-8")
+    keys = [*WebConfig.model_fields, *(key for section in SECTIONS.values() for key in section.model_fields)]
+    assert [key for key in keys if f"`{key}`" not in page] == []
+    assert all(f"`{header}`" in page for header in HEADERS)
+    example = ROOT / "deploy" / "web.yml"
+    assert parse(example.read_bytes(), example).tls_server_config is not None

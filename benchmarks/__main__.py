@@ -27,7 +27,7 @@ from aiohttp import web
 
 from benchmarks import naive
 from exporter.clock import SystemClock
-from exporter.decoding import decode_page
+from exporter.decoding import Records
 from exporter.exposition import Exposition, View
 from exporter.families import Collector, collectors
 from exporter.health import Health
@@ -72,7 +72,7 @@ def cpu(work: Callable[[], object]) -> float:
 
 def snapshot_of(pages: Sequence[bytes]) -> Snapshot:
     """Make the snapshot of a list."""
-    return take(merge([decode_page(page) for page in pages]), ACCOUNT, time.time(), None)
+    return take(merge([Records().page(page) for page in pages]), ACCOUNT, time.time(), None)
 
 
 def poll(pages: Sequence[bytes], chosen: Sequence[Collector]) -> bytes:
@@ -81,7 +81,7 @@ def poll(pages: Sequence[bytes], chosen: Sequence[Collector]) -> bytes:
     target.snapshot = snapshot_of(pages)
     exposition = Exposition(chosen, [target])
     view = View(frozenset(exposition.collector_names), None, "openmetrics", "gzip")
-    return asyncio.run(exposition.body(view, b"# EOF\n", time.time()))
+    return b"".join(asyncio.run(exposition.body(view, b"# EOF\n", time.time())))
 
 
 def ours(pages: Sequence[bytes], chosen: Sequence[Collector]) -> web.Application:

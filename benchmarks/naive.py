@@ -2,13 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel, ConfigDict
 
 from exporter.families import Collector as OurCollector
-from exporter.families import SnapshotFamily, full_name, help_text
+from exporter.families import (
+    Family,
+    ServerFamily,
+    SnapshotFamily,
+    SnapshotValueFamily,
+    ValueFamily,
+    full_name,
+    help_text,
+)
+from exporter.families.family import first_of_each, labels_of, value_in
 from exporter.snapshot import Snapshot
 
 
@@ -101,6 +111,26 @@ def decode(pages: Sequence[bytes]) -> list[Server]:
     return [server for page in pages for server in Page.model_validate_json(page).source_servers]
 
 
+def metric_of(family: Family, snapshot: Snapshot) -> Metric:
+    """Make prometheus-client's family of a declaration: the plain reading, and the reference of the renderer."""
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = kind(full_name(family), help_text(family), labels=("account", *labels_of(family)))
+    match family:
+        case SnapshotFamily():
+            for values, number in family.samples(snapshot):
+                metric.add_metric((snapshot.account, *values), number)
+        case ServerFamily():
+            for server in snapshot.servers:
+                for values, number in first_of_each(family.samples(server)):
+                    metric.add_metric((snapshot.account, server.id, *values), number)
+        case ValueFamily() | SnapshotValueFamily():
+            value = value_in(family, snapshot)
+            for server in snapshot.servers:
+                if (number_or_none := value(server)) is not None:
+                    metric.add_metric((snapshot.account, server.id), number_or_none)
+    return metric
+
+
 class NaiveCollector(Collector):
     """The same families of the same snapshot, made into prometheus-client's families at each scrape."""
 
@@ -108,20 +138,10 @@ class NaiveCollector(Collector):
         self._families = [family for collector in collectors for family in collector.families]
         self._snapshot = snapshot
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Give one family after the other."""
-        account = self._snapshot.account
         for family in self._families:
-            own = () if isinstance(family, SnapshotFamily) else ("server_id",)
-            metric = GaugeMetricFamily(full_name(family), help_text(family), labels=("account", *own, *family.labels))
-            if isinstance(family, SnapshotFamily):
-                for values, number in family.samples(self._snapshot):
-                    metric.add_metric((account, *values), number)
-            else:
-                for server in self._snapshot.servers:
-                    for values, number in family.samples(server):
-                        metric.add_metric((account, server.id, *values), number)
-            yield metric
+            yield metric_of(family, self._snapshot)
 
 
 def render(collectors: Sequence[OurCollector], snapshot: Snapshot) -> bytes:

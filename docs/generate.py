@@ -14,11 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from docs import chart
 from docs.fields import ELSEWHERE, LEFT_OUT, SERVER
 from exporter.commands.check import CheckSettings
-from exporter.decoding import decode_page
+from exporter.decoding import Records
 from exporter.demo import DemoSettings, SimulatorSettings
 from exporter.errors import REASONS
-from exporter.families import FLEET, SWITCHED, Collector, Family, ServerFamily, full_name
-from exporter.families.family import PREFIX
+from exporter.families import FLEET, SWITCHED, Collector, Family, full_name
+from exporter.families.family import PREFIX, labels_of
 from exporter.health import Health
 from exporter.paging import Listing, merge
 from exporter.rendering import lines
@@ -120,10 +120,9 @@ def _switch(collector: Collector) -> str:
 
 
 def _family_row(family: Family) -> tuple[str, ...]:
-    own = ("server_id",) if isinstance(family, ServerFamily) else ()
     name = family.name + ("_total" if family.kind == "counter" else "")
     appears = f" ({APPEARS[family.name]})" if family.name in APPEARS else ""
-    labels = ", ".join(f"`{label}`" for label in ("account", *own, *family.labels))
+    labels = ", ".join(f"`{label}`" for label in ("account", *labels_of(family)))
     return f"`{name}`", family.kind, labels, f"{family.help}{appears}", f"`{family.source}`"
 
 
@@ -148,7 +147,7 @@ def _health_row(metric: Metric) -> tuple[str, ...]:
 def _snapshot() -> Snapshot:
     """Make a snapshot in which every family has a sample."""
     fleet = Fleet(300, seed=1, clock=_StandingClock())
-    first, second = (decode_page(_page(fleet, moment)) for moment in (MOMENT, MOMENT + 60))
+    first, second = (Records().page(_page(fleet, moment)) for moment in (MOMENT, MOMENT + 60))
     account = Settings.model_validate(
         {"api": {"endpoint": "https://sms.example.com"}, "account": {"name": ACCOUNT}},
     ).targets()[0]

@@ -12,7 +12,6 @@ from yarl import URL
 
 from exporter.auth.credentials import Credentials
 from exporter.clock import Clock
-from exporter.decoding import Page, decode_page
 from exporter.errors import ConnectionFailed, PollError, RequestTimeout, ServerFault, Throttled
 from exporter.refusal import refusal
 from exporter.transport import Request, Response, Transport
@@ -77,8 +76,8 @@ class SourcesClient:
         self._filters = dict(filters or {})
         self._limiter = aiolimiter.AsyncLimiter(rate_limit, 1.0)
 
-    async def page(self, offset: int, limit: int, narrowing: Mapping[str, str], budget: RetryBudget) -> Page:
-        """Give a page; passing failures are retried while attempts and `budget` last.
+    async def page(self, offset: int, limit: int, narrowing: Mapping[str, str], budget: RetryBudget) -> bytes:
+        """Give the body of a page; passing failures are retried while attempts and `budget` last.
 
         `narrowing` are query parameters beside the filters.
         """
@@ -95,7 +94,7 @@ class SourcesClient:
             reraise=True,
         ):
             with attempt:
-                return decode_page((await self._get(self._url(offset, limit, narrowing))).body)
+                return (await self._get(self._url(offset, limit, narrowing))).body
         raise AssertionError("tenacity returns or raises")
 
     def _url(self, offset: int, limit: int, narrowing: Mapping[str, str]) -> URL:

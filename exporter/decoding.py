@@ -3,14 +3,16 @@
 A record that is as documented is decoded at once into its struct. One that is not is read field by
 field: a number where a string is documented becomes text, text that is a number becomes one, and what
 still cannot be read is left out alone and counted. Only a record without an `id` is lost whole.
+A record whose bytes are those of one in the list before is not decoded again.
 """
 
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -18,6 +20,7 @@ from msgspec import inspect
 
 from exporter.errors import BadResponse
 from exporter.model import Record, SourceServer, Whole
+from exporter.unknown import Unknown, unknown_values
 
 _LARGEST: Final = 2**63 - 1
 
@@ -27,7 +30,8 @@ class Page:
     """One page of the list.
 
     `count` is the API's own number of servers in the whole list, `rows` how many records the page had.
-    `invalid` of them had no `id`; `unreadable` counts, by field, the values that had to be left out.
+    `invalid` of them had no `id`; `unreadable` counts, by field, the values that had to be left out, and
+    `unknown`, by (field of the API, value), those outside the documented enumerations.
     """
 
     count: int
@@ -35,6 +39,7 @@ class Page:
     servers: tuple[SourceServer, ...]
     invalid: int = 0
     unreadable: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[Unknown, int] = field(default_factory=dict)
 
 
 class _Envelope(msgspec.Struct):
@@ -45,35 +50,66 @@ class _Envelope(msgspec.Struct):
 _envelope = msgspec.json.Decoder(_Envelope)
 _server = msgspec.json.Decoder(SourceServer)
 
-
-def decode_page(body: bytes) -> Page:
-    """Decode the body of a 200. Raises BadResponse where it is not a list of source servers."""
-    try:
-        envelope = _envelope.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _page(*_tolerant_envelope(body))
-    return _page(envelope.count, envelope.source_servers)
+_Known: TypeAlias = tuple[SourceServer | None, Sequence[Unknown]]
+"""A record, None where it has no id, and its values outside the documented enumerations."""
 
 
-def _page(count: int, records: Iterable[object]) -> Page:
-    servers = []
-    rows = 0
-    unreadable: Counter[str] = Counter()
-    for rows, record in enumerate(records, start=1):  # noqa: B007 - the last row number is the number of rows
-        server = _read_server(record, unreadable)
-        if server is not None:
-            servers.append(server)
-    return Page(count, rows, tuple(servers), rows - len(servers), dict(unreadable))
+class Records:
+    """Decodes the pages of one list after another, each record once while it stays the same.
 
+    A record is known again by the digest of its bytes: it is then the very object that it was.
+    """
 
-def _read_server(record: object, unreadable: Counter[str]) -> SourceServer | None:
-    if isinstance(record, msgspec.Raw):
+    def __init__(self) -> None:
+        self._before: dict[bytes, _Known] = {}
+        self._now: dict[bytes, _Known] = {}
+
+    def list_ended(self) -> None:
+        """Remember the records of the list that was read, and no others."""
+        self._before, self._now = self._now, {}
+
+    def page(self, body: bytes) -> Page:
+        """Decode the body of a 200. Raises BadResponse where it is not a list of source servers."""
         try:
-            server: SourceServer = _server.decode(record)
+            envelope = _envelope.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            record = _loads(bytes(record))
-        else:
-            return server if server.id else None
+            return self._page(*_tolerant_envelope(body))
+        return self._page(envelope.count, envelope.source_servers)
+
+    def _page(self, count: int, records: Sequence[object]) -> Page:
+        servers = []
+        unreadable: Counter[str] = Counter()
+        unknown: Counter[Unknown] = Counter()
+        for record in records:
+            server, values = self._read(record, unreadable)
+            if server is not None:
+                servers.append(server)
+            if values:
+                unknown.update(values)
+        rows = len(records)
+        return Page(count, rows, tuple(servers), rows - len(servers), dict(unreadable), dict(unknown))
+
+    def _read(self, record: object, unreadable: Counter[str]) -> _Known:
+        if not isinstance(record, msgspec.Raw):
+            return _with_unknown(_read_tolerantly(record, unreadable))
+        digest = sha256(record).digest()
+        known = self._now.get(digest) or self._before.get(digest)
+        if known is None:
+            try:
+                server: SourceServer = _server.decode(record)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                # What it lacks is counted in each list anew, so it is not remembered.
+                return _with_unknown(_read_tolerantly(_loads(bytes(record)), unreadable))
+            known = _with_unknown(server if server.id else None)
+        self._now[digest] = known
+        return known
+
+
+def _with_unknown(server: SourceServer | None) -> _Known:
+    return server, () if server is None else unknown_values(server)
+
+
+def _read_tolerantly(record: object, unreadable: Counter[str]) -> SourceServer | None:
     if not isinstance(record, dict) or not _is_identity(record.get("id")):
         return None
     read = _reader_of(SourceServer)(record, "", unreadable)

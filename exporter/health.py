@@ -1,7 +1,12 @@
-"""The exporter's own metrics: fresh at every scrape, also while the API is down and before the first poll."""
+"""The exporter's own metrics, also while the API is down and before the first poll.
+
+They are fresh at every scrape: rendered anew when something was counted, and at least every second, so that any
+number of scrapers cost little more than one.
+"""
 
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from prometheus_client import (
@@ -32,6 +37,10 @@ from exporter.transport import Api, Response
 SKIPPED: Final = ("duplicate", "invalid")
 """Why a record of a complete list is not exposed."""
 
+FRESH: Final = 1.0
+"""Seconds for which the rendered metrics are handed out if nothing was counted: no longer than that they miss what
+is not counted, as what the process uses."""
+
 _DURATIONS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -56,6 +65,7 @@ class AccountHealth:
 
     def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
         """Count a request, and compare the API's clock with ours."""
+        self._metrics.changes += 1
         self._metrics.requests.labels(self._account, api, code).inc()
         self._metrics.request_duration.labels(api).observe(seconds)
         date = response.headers.get("Date") if response and api == "sms" else None
@@ -64,19 +74,23 @@ class AccountHealth:
 
     def retry_waits(self, seconds: float, failure: PollError) -> None:
         """Count a retry, and the wait before it where the API asked for fewer requests."""
+        self._metrics.changes += 1
         self._metrics.retries.labels(self._account).inc()
         if isinstance(failure, Throttled):
             self._metrics.throttle_wait.labels(self._account).inc(seconds)
 
     def throttled(self, seconds: float) -> None:
         """Count what the exporter's own rate limit made a request wait."""
+        self._metrics.changes += 1
         self._metrics.throttle_wait.labels(self._account).inc(seconds)
 
 
 class _Metrics:
-    """What is counted as it happens."""
+    """What is counted as it happens, and how often something was."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.changes = 0
+
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"{PREFIX}exporter_{name}", text, labels, registry=registry)
 
@@ -136,6 +150,8 @@ class Health:
     ) -> None:
         # The time of creation of each counter would be a series of its own beside it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._clock = clock
+        self._rendered: dict[tuple[Syntax, str | None], _Rendered] = {}
         self.registry = CollectorRegistry()
         self._metrics = _Metrics(self.registry)
         self._accounts = {target.name: AccountHealth(self._metrics, target.name, clock) for target in targets}
@@ -171,6 +187,7 @@ class Health:
 
     def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
         """Count a poll and what its list had that is not exposed."""
+        self._metrics.changes += 1
         self._metrics.polls.labels(target.name).inc()
         if poll.error is not None:
             self._metrics.failures.labels(target.name, poll.error.reason).inc()
@@ -188,8 +205,13 @@ class Health:
 
         In OpenMetrics it has the line that ends a body.
         """
-        registry = self.registry if account is None else _OfAccount(self.registry, account)
-        return metrics(registry.collect(), syntax)
+        now = self._clock.monotonic()
+        kept = self._rendered.get((syntax, account))
+        if kept is None or kept.changes != self._metrics.changes or now - kept.at >= FRESH:
+            registry = self.registry if account is None else _OfAccount(self.registry, account)
+            kept = _Rendered(metrics(registry.collect(), syntax), self._metrics.changes, now)
+            self._rendered[syntax, account] = kept
+        return kept.text
 
     def _start_at_zero(self, account: str) -> None:
         """Expose each counter before it first counts, so that `increase()` sees the first time."""
@@ -200,6 +222,15 @@ class Health:
             self._metrics.failures.labels(account, reason)
         for reason in SKIPPED:
             self._metrics.skipped.labels(account, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """A rendering, after how many changes it was made and at which reading of the clock."""
+
+    text: bytes
+    changes: int
+    at: float
 
 
 class _OfAccount(Collector):

@@ -118,6 +118,11 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
         return f"Task(id={self.id!r}, state={self.state!r})"
 
 
+NO_CLONE: Final = CloneServer()
+NO_TASK: Final = Task()
+"""What a server without one is read as: none of its fields is there."""
+
+
 class EnvironmentCheck(Record, frozen=True, kw_only=True, gc=False):
     """Table 8: one check of the source server's environment."""
 

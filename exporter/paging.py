@@ -17,6 +17,7 @@ import structlog
 from exporter.decoding import Page
 from exporter.errors import Inconsistent, PollError
 from exporter.model import MIGRATION_CYCLES, SOURCE_STATES, SourceServer
+from exporter.unknown import Unknown
 
 LIMIT: Final = 200
 """Records asked for a page: the most that the API gives."""
@@ -47,13 +48,14 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One complete list: distinct servers in the API's order, and what was skipped on the way."""
+    """One complete list: distinct servers in the API's order, what was skipped on the way, and what is unknown."""
 
     servers: tuple[SourceServer, ...]
     count: int
     duplicates: int = 0
     invalid: int = 0
-    unreadable: dict[str, int] = field(default_factory=dict)
+    unreadable: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[Unknown, int] = field(default_factory=dict)
 
 
 class Moved(Exception):
@@ -191,6 +193,7 @@ def merge(pages: Sequence[Page]) -> Listing:
     servers: dict[str, SourceServer] = {}
     duplicates = 0
     unreadable: Counter[str] = Counter()
+    unknown: Counter[Unknown] = Counter()
     for page in pages:
         here: dict[str, SourceServer] = {}
         for server in page.servers:
@@ -202,6 +205,7 @@ def merge(pages: Sequence[Page]) -> Listing:
         duplicates += len(page.servers) - len(here)
         servers.update(here)
         unreadable.update(page.unreadable)
+        unknown.update(page.unknown)
     rows = sum(page.rows for page in pages)
     if rows != count:
         raise Moved(f"count was {count}, but {rows} rows came")
@@ -210,7 +214,8 @@ def merge(pages: Sequence[Page]) -> Listing:
         count=count,
         duplicates=duplicates,
         invalid=sum(page.invalid for page in pages),
-        unreadable=dict(unreadable),
+        unreadable=unreadable,
+        unknown=unknown,
     )
 
 
@@ -222,6 +227,7 @@ def join(parts: Iterable[Listing], count: int) -> Listing:
     servers: dict[str, SourceServer] = {}
     duplicates = invalid = counted = 0
     unreadable: Counter[str] = Counter()
+    unknown: Counter[Unknown] = Counter()
     for part in parts:
         here = {server.id: server for server in part.servers}
         if twice := here.keys() & servers.keys():
@@ -231,6 +237,7 @@ def join(parts: Iterable[Listing], count: int) -> Listing:
         invalid += part.invalid
         counted += part.count
         unreadable.update(part.unreadable)
+        unknown.update(part.unknown)
     if counted != count:
         raise Moved(f"count was {count}, but the parts of the list have {counted} servers")
-    return Listing(tuple(servers.values()), count, duplicates, invalid, dict(unreadable))
+    return Listing(tuple(servers.values()), count, duplicates, invalid, unreadable, unknown)

@@ -8,7 +8,7 @@ import structlog
 
 from exporter.client import RetryBudget
 from exporter.clock import Clock
-from exporter.decoding import Page
+from exporter.decoding import Page, Records
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
 from exporter.paging import Listing, Narrowing, Pager
 from exporter.snapshot import Snapshot, take
@@ -25,8 +25,8 @@ SECRET_WATCH: Final = 5.0
 RETRIES: Final = 20
 """Retries of a whole poll, over all its pages."""
 
-ReadPage: TypeAlias = Callable[[int, int, Narrowing, RetryBudget], Awaitable[Page]]
-"""Gives the page at (offset, limit) of a part of the list, with retries from a budget."""
+ReadPage: TypeAlias = Callable[[int, int, Narrowing, RetryBudget], Awaitable[bytes]]
+"""Gives the body of the page at (offset, limit) of a part of the list, with retries from a budget."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -59,6 +59,7 @@ class Poller:
         self._secret_changed = secret_changed
         self.polled = asyncio.Event()
         """Set once the first poll has ended and its snapshot can be scraped."""
+        self._records = Records()
         self._pages = 0
         self._reads: list[PageRead] = []
         self._refusals = 0
@@ -83,13 +84,14 @@ class Poller:
         """Read the list once; the target has the result before the listener hears of it."""
         started_at, started = self._clock.time(), self._clock.monotonic()
         self._pages, self._reads, self._budget = 0, [], RetryBudget(RETRIES)
-        listing, error = await self._read()
-        before = self._target.last_poll
+        before, previous = self._target.last_poll, self._target.snapshot
+        reading, error = await self._read(started_at, previous)
+        self._records.list_ended()
         poll = Poll(started_at, self._clock.monotonic() - started, self._pages, error, tuple(self._reads))
         self._target.remember(poll)
-        previous = self._target.snapshot
-        if listing is not None:
-            self._target.snapshot = take(listing, self._target.account, started_at, previous)
+        listing = None
+        if reading is not None:
+            listing, self._target.snapshot = reading
         self._tell_condition(poll, before)
         if listing is not None:
             self._tell_changes(self._target.snapshot, previous)
@@ -100,11 +102,16 @@ class Poller:
         self.polled.set()
         return poll
 
-    async def _read(self) -> tuple[Listing | None, PollError | None]:
+    async def _read(
+        self,
+        started_at: float,
+        previous: Snapshot | None,
+    ) -> tuple[tuple[Listing, Snapshot] | None, PollError | None]:
         timeout = self._target.account.poll.timeout
         try:
             async with asyncio.timeout(timeout):
-                return await self._pager.read(), None
+                listing = await self._pager.read()
+            return (listing, await asyncio.to_thread(take, listing, self._target.account, started_at, previous)), None
         except TimeoutError:
             return None, RequestTimeout(f"the poll was not complete after {timeout:g} seconds")
         except PollError as error:
@@ -118,7 +125,8 @@ class Poller:
         started = self._clock.monotonic()
         rows = failure = None
         try:
-            page = await self._read_page(offset, limit, narrowing, self._budget)
+            body = await self._read_page(offset, limit, narrowing, self._budget)
+            page = self._records.page(body)
             rows = page.rows
         except PollError as error:
             failure = error.reason

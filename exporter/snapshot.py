@@ -62,16 +62,18 @@ def take(listing: Listing, account: AccountSettings, read_at: float, previous: S
     """Make the snapshot that follows `previous`. Servers are in the order of their ids."""
     before = {server.id: server for server in previous.servers} if previous else {}
     servers = tuple(sorted(listing.servers, key=lambda server: server.id))
+    grown_at = dict(previous.grown_at) if previous else {}
     transitions = []
-    grown_at = {}
     for server in servers:
-        last = before.get(server.id)
+        last = before.pop(server.id, None)
+        if last is server:
+            continue
         if last is not None and last.state != server.state:
             transitions.append(Transition(server, last.state, server.state))
-        if last is None or previous is None or (server.replicatesize or 0) > (last.replicatesize or 0):
+        if last is None or (server.replicatesize or 0) > (last.replicatesize or 0):
             grown_at[server.id] = read_at
-        else:
-            grown_at[server.id] = previous.grown_at[server.id]
+    for server_id in before:
+        del grown_at[server_id]
     totals = Counter(previous.transitions_total if previous else {})
     totals.update(documented(transition.to_state, model.SOURCE_STATES) for transition in transitions)
     return Snapshot(
@@ -82,29 +84,6 @@ def take(listing: Listing, account: AccountSettings, read_at: float, previous: S
         transitions=tuple(transitions),
         transitions_total=dict(totals),
         grown_at=grown_at,
-        unknown=unknown_values(servers),
+        unknown=listing.unknown,
         speed_unit_bytes=SPEED_UNITS[account.api.migrate_speed_unit],
     )
-
-
-def unknown_values(servers: tuple[SourceServer, ...]) -> Counter[tuple[str, str]]:
-    """Count the values outside the documented enumerations, by (field of the API, value)."""
-    unknown: Counter[tuple[str, str]] = Counter()
-
-    def look(name: str, value: str | None, enumeration: tuple[str, ...]) -> None:
-        if value is not None and value not in enumeration:
-            unknown[name, value] += 1
-
-    for server in servers:
-        look("state", server.state, model.SOURCE_STATES)
-        look("migration_cycle", server.migration_cycle, model.MIGRATION_CYCLES)
-        look("os_type", server.os_type, model.OS_TYPES)
-        for check in server.checks or ():
-            look("checks.result", check.result, model.CHECK_RESULTS)
-        if task := server.current_task:
-            look("current_task.type", task.type, model.TASK_TYPES)
-            look("current_task.state", task.state, model.TASK_STATES)
-            look("current_task.log_collect_status", task.log_collect_status, model.LOG_COLLECT_STATUSES)
-            if clone := task.clone_server:
-                look("current_task.clone_server.clone_state", clone.clone_state, model.CLONE_STATES)
-    return unknown

@@ -12,6 +12,7 @@ from exporter.accounts import Surroundings, account_client
 from exporter.auth import Credentials
 from exporter.client import RetryBudget, SourcesClient
 from exporter.commands.reading import OnceSettings
+from exporter.decoding import Records
 from exporter.errors import ConfigurationError, PollError, RequestTimeout
 from exporter.paging import LIMIT
 from exporter.refusal import read_http_date
@@ -110,7 +111,7 @@ async def _ask(finding: Finding, client: SourcesClient, credentials: Credentials
     timeout = finding.account.poll.timeout
     try:
         async with asyncio.timeout(timeout):
-            page = await client.page(0, LIMIT, {}, RetryBudget(0))
+            page = Records().page(await client.page(0, LIMIT, {}, RetryBudget(0)))
         finding = replace(finding, count=page.count, rows=page.rows)
     except TimeoutError:
         finding = replace(finding, error=RequestTimeout(f"no page came within {timeout:g} seconds"))

@@ -29,5 +29,5 @@ async def exposition_text(reading: Reading, now: float) -> str:
     view = View(frozenset(reading.exposition.collector_names), None, "text", "identity")
     own = (family for family in reading.health.registry.collect() if family.name.startswith(PREFIX))
     # Rendered first: it tells how many series are over a ceiling.
-    body = await reading.exposition.body(view, b"", now)
+    body, _ = await reading.exposition.body(view, b"", now)
     return (body + metrics(own, "text")).decode()

@@ -2,7 +2,17 @@
 
 from exporter.families.checks import CHECKS
 from exporter.families.disks import DISKS
-from exporter.families.family import Collector, Family, ServerFamily, SnapshotFamily, full_name, help_text
+from exporter.families.family import (
+    Collector,
+    Family,
+    FamilyOfServers,
+    ServerFamily,
+    SnapshotFamily,
+    SnapshotValueFamily,
+    ValueFamily,
+    full_name,
+    help_text,
+)
 from exporter.families.fleet import FLEET
 from exporter.families.servers import SERVERS
 from exporter.families.tailoring import tailored
@@ -24,8 +34,11 @@ __all__ = [
     "SWITCHED",
     "Collector",
     "Family",
+    "FamilyOfServers",
     "ServerFamily",
     "SnapshotFamily",
+    "SnapshotValueFamily",
+    "ValueFamily",
     "collectors",
     "full_name",
     "help_text",

@@ -1,30 +1,34 @@
 """The collector `checks`: the environment checks of each source server."""
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
-from exporter.families.family import Collector, Sample, ServerFamily
-from exporter.model import CHECK_RESULTS, FAILED_RESULTS, SourceServer
+from exporter.families.family import ONE, Collector, Sample, ServerFamily
+from exporter.model import CHECK_RESULTS, FAILED_RESULTS, EnvironmentCheck, SourceServer
 from exporter.snapshot import OTHER
 
 
-def _counts(server: SourceServer) -> Iterator[Sample]:
-    if server.checks is None:
-        return
-    results = [check.result for check in server.checks]
-    other = len(results)
-    for result in CHECK_RESULTS:
-        count = results.count(result)
-        other -= count
-        yield (result,), count
-    if other:
-        yield (OTHER,), other
+def failed_checks(server: SourceServer) -> list[EnvironmentCheck]:
+    """Give the checks of a server that ended in WARN or ERROR."""
+    # Nearly all are OK, which is told by one comparison.
+    return [
+        check for check in server.checks or () if check.result != CHECK_RESULTS[0] and check.result in FAILED_RESULTS
+    ]
 
 
-def _failed(server: SourceServer) -> Iterator[Sample]:
-    for check in server.checks or ():
-        if check.result in FAILED_RESULTS:
-            yield (check.name or "", check.error_code or "", check.result or ""), 1
+def _counts(server: SourceServer) -> tuple[Sample, ...]:
+    return () if server.checks is None else _counted(tuple([check.result for check in server.checks]))
+
+
+@lru_cache(1024)  # servers of one kind end their checks alike
+def _counted(results: tuple[str | None, ...]) -> tuple[Sample, ...]:
+    counts = tuple(((result,), results.count(result)) for result in CHECK_RESULTS)
+    other = len(results) - sum(count for _, count in counts)
+    return (*counts, ((OTHER,), other)) if other else counts
+
+
+def _failed(server: SourceServer) -> list[Sample]:
+    return [((check.name or "", check.error_code or "", check.result or ""), ONE) for check in failed_checks(server)]
 
 
 CHECKS: Final = Collector(

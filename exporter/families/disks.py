@@ -1,6 +1,6 @@
 """The collector `disks`: disks, volumes and volume groups of each source server. Many series a server."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from exporter.families.family import Collector, Sample, ServerFamily
@@ -16,10 +16,12 @@ def _groups(server: SourceServer) -> tuple[VolumeGroup, ...]:
 
 
 def _of_disk(name: str, text: str, field: str, value: Callable[[Disk], float | None]) -> ServerFamily:
-    def samples(server: SourceServer) -> Iterator[Sample]:
-        for disk in _disks(server):
-            if (number := value(disk)) is not None:
-                yield (disk.device_use or "", disk.name or ""), number
+    def samples(server: SourceServer) -> list[Sample]:
+        return [
+            (_labels(disk.device_use, disk.name), number)
+            for disk in _disks(server)
+            if (number := value(disk)) is not None
+        ]
 
     source = f"init_target_server.disks[].{field}"
     return ServerFamily(f"source_server_disk_{name}", text, source, samples, ("device_use", "disk"))
@@ -31,18 +33,13 @@ def _of_volume(
     field: str,
     value: Callable[[PhysicalVolume], float | None],
 ) -> ServerFamily:
-    def samples(server: SourceServer) -> Iterator[Sample]:
-        for disk in _disks(server):
-            for volume in disk.physical_volumes or ():
-                if (number := value(volume)) is not None:
-                    labels = (
-                        volume.device_use,
-                        disk.name,
-                        volume.file_system,
-                        volume.mount_point,
-                        volume.name,
-                    )
-                    yield tuple(label or "" for label in labels), number
+    def samples(server: SourceServer) -> list[Sample]:
+        return [
+            (_labels(volume.device_use, disk.name, volume.file_system, volume.mount_point, volume.name), number)
+            for disk in _disks(server)
+            for volume in disk.physical_volumes or ()
+            if (number := value(volume)) is not None
+        ]
 
     source = f"init_target_server.disks[].physical_volumes[].{field}"
     labels = ("device_use", "disk", "file_system", "mount_point", "volume")
@@ -50,10 +47,8 @@ def _of_volume(
 
 
 def _of_group(name: str, text: str, field: str, value: Callable[[VolumeGroup], float | None]) -> ServerFamily:
-    def samples(server: SourceServer) -> Iterator[Sample]:
-        for group in _groups(server):
-            if (number := value(group)) is not None:
-                yield (group.name or "",), number
+    def samples(server: SourceServer) -> list[Sample]:
+        return [(_labels(group.name), number) for group in _groups(server) if (number := value(group)) is not None]
 
     source = f"init_target_server.volume_groups[].{field}"
     return ServerFamily(f"source_server_volume_group_{name}", text, source, samples, ("volume_group",))
@@ -65,22 +60,21 @@ def _of_logical(
     field: str,
     value: Callable[[LogicalVolume], float | None],
 ) -> ServerFamily:
-    def samples(server: SourceServer) -> Iterator[Sample]:
-        for group in _groups(server):
-            for volume in group.logical_volumes or ():
-                if (number := value(volume)) is not None:
-                    labels = (
-                        volume.device_use,
-                        volume.file_system,
-                        volume.name,
-                        volume.mount_point,
-                        group.name,
-                    )
-                    yield tuple(label or "" for label in labels), number
+    def samples(server: SourceServer) -> list[Sample]:
+        return [
+            (_labels(volume.device_use, volume.file_system, volume.name, volume.mount_point, group.name), number)
+            for group in _groups(server)
+            for volume in group.logical_volumes or ()
+            if (number := value(volume)) is not None
+        ]
 
     source = f"init_target_server.volume_groups[].logical_volumes[].{field}"
     labels = ("device_use", "file_system", "logical_volume", "mount_point", "volume_group")
     return ServerFamily(f"source_server_logical_volume_{name}", text, source, samples, labels)
+
+
+def _labels(*values: str | None) -> tuple[str, ...]:
+    return tuple(value or "" for value in values)
 
 
 DISKS: Final = Collector(

@@ -1,11 +1,11 @@
 """What a metric family is: one declared value with its name, help, labels and the source of its samples."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from exporter.model import SourceServer
-from exporter.snapshot import Snapshot
+from exporter.snapshot import OTHER, Snapshot
 
 PREFIX: Final = "huaweicloud_sms_"
 AGE: Final = f"{PREFIX}last_success_timestamp_seconds"
@@ -16,12 +16,18 @@ Sample: TypeAlias = tuple[tuple[str, ...], float]
 Value: TypeAlias = Callable[[SourceServer], float | None]
 """A number of a server, or None where it has none."""
 
+SERVER_ID: Final = "server_id"
+"""The label of everything that is told of one server."""
+
+ONE: Final = 1.0
+"""The value of a sample whose labels say it all."""
+
 Kind: TypeAlias = Literal["gauge", "counter"]
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFamily:
-    """A family whose samples need the snapshot as a whole.
+    """A family with a few samples that need the snapshot as a whole.
 
     `name` has no prefix, and no `_total` where it is a counter. `labels` are those beside `account`.
     `source` names the fields of the API that it is made from.
@@ -33,6 +39,8 @@ class SnapshotFamily:
     samples: Callable[[Snapshot], Iterable[Sample]]
     labels: tuple[str, ...] = ()
     kind: Kind = "gauge"
+    reads: Callable[[SourceServer], object] | None = None
+    """What of each record `samples` looks at, where it looks at nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +54,43 @@ class ServerFamily:
     name: str
     help: str
     source: str
-    samples: Callable[[SourceServer], Iterable[Sample]]
+    samples: Callable[[SourceServer], Sequence[Sample]]
     labels: tuple[str, ...] = ()
-    kind: Kind = "gauge"
-    value: Value | None = None
-    """The one number that `samples` gives, where there is never more and no label."""
+    kind: ClassVar[Kind] = "gauge"
 
 
-Family: TypeAlias = SnapshotFamily | ServerFamily
+@dataclass(frozen=True, slots=True)
+class ValueFamily:
+    """A family with at most one sample a server, whose labels are `account` and `server_id`.
+
+    `value` looks at nothing but the record, as the samples of a ServerFamily do.
+    """
+
+    name: str
+    help: str
+    source: str
+    value: Value
+    labels: ClassVar[tuple[str, ...]] = ()
+    kind: ClassVar[Kind] = "gauge"
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotValueFamily:
+    """Like a ValueFamily, where the number depends on the snapshot around the record as well.
+
+    `value_in` gives what reads it, for the servers of a snapshot.
+    """
+
+    name: str
+    help: str
+    source: str
+    value_in: Callable[[Snapshot], Value]
+    labels: ClassVar[tuple[str, ...]] = ()
+    kind: ClassVar[Kind] = "gauge"
+
+
+FamilyOfServers: TypeAlias = ServerFamily | ValueFamily | SnapshotValueFamily
+Family: TypeAlias = SnapshotFamily | FamilyOfServers
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +111,35 @@ def help_text(family: Family) -> str:
     return f"{family.help} Polled; as old as {AGE} says."
 
 
-def value_of(
-    name: str,
-    text: str,
-    source: str,
-    value: Value,
-) -> ServerFamily:
-    """Declare a family with at most one sample a server: `value`, absent where that is None."""
+def labels_of(family: Family) -> tuple[str, ...]:
+    """Give the names of the labels beside `account`."""
+    return family.labels if isinstance(family, SnapshotFamily) else (SERVER_ID, *family.labels)
 
-    def samples(server: SourceServer) -> tuple[Sample, ...]:
-        number = value(server)
-        return () if number is None else (((), number),)
 
-    return ServerFamily(name, text, source, samples, value=value)
+def one_of(enumeration: Sequence[str]) -> Callable[[str | None], Sequence[Sample]]:
+    """Give what makes a value of a documented enumeration the one sample of a family; OTHER if it is no such value."""
+    samples = {word: (((word,), ONE),) for word in (*enumeration, OTHER)}
+    other = samples[OTHER]
+
+    def read(word: str | None) -> Sequence[Sample]:
+        return () if word is None else samples.get(word, other)
+
+    return read
+
+
+def value_in(family: ValueFamily | SnapshotValueFamily, snapshot: Snapshot) -> Value:
+    """Give what reads the number of a server of the snapshot."""
+    return family.value if isinstance(family, ValueFamily) else family.value_in(snapshot)
+
+
+def first_of_each(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Give the samples without those whose label values a sample before them has: bad data can lead to such."""
+    if len(samples) < 2:  # noqa: PLR2004 - one alone is no other's double
+        return samples
+    first: dict[tuple[str, ...], float] = {}
+    for values, number in samples:
+        first.setdefault(values, number)
+    return samples if len(first) == len(samples) else tuple(first.items())
 
 
 def seconds(milliseconds: int | None) -> float | None:

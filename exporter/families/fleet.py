@@ -1,53 +1,60 @@
 """The collector `fleet`: the account as a whole. Always on; its size does not grow with the fleet."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from exporter.families.checks import failed_checks
 from exporter.families.family import Collector, Sample, SnapshotFamily
-from exporter.model import FAILED_RESULTS, MIGRATION_CYCLES, OS_TYPES, SOURCE_STATES, SourceServer
+from exporter.model import MIGRATION_CYCLES, OS_TYPES, SOURCE_STATES, SourceServer
 from exporter.snapshot import OTHER, Snapshot, documented
 
 
-def _counted(
+def _counts(
+    name: str,
+    text: str,
+    field: str,
     value: Callable[[SourceServer], str | None],
     enumeration: tuple[str, ...],
-) -> Callable[[Snapshot], Iterator[Sample]]:
-    """Count the servers by a documented enumeration; every value has a sample, 0 where there is none."""
+    label: str,
+) -> SnapshotFamily:
+    """Declare a count of the servers by a documented enumeration; every value has a sample, 0 where there is none."""
 
     def samples(snapshot: Snapshot) -> Iterator[Sample]:
-        counts = Counter(documented(value(server), enumeration) for server in snapshot.servers)
-        for name in (*enumeration, OTHER):
-            yield (name,), counts[name]
+        return _documented(Counter(map(value, snapshot.servers)).items(), enumeration)
 
-    return samples
+    return SnapshotFamily(name, text, field, samples, (label,), reads=value)
 
 
-def _by_state(
+def _sums(
+    name: str,
+    text: str,
+    field: str,
     value: Callable[[SourceServer], float | None],
-) -> Callable[[Snapshot], Iterator[Sample]]:
-    """Add up a figure by state; every state has a sample."""
+    unit: Callable[[Snapshot], int] = lambda _: 1,
+) -> SnapshotFamily:
+    """Declare a sum over the servers by their state, in a unit; every state has a sample."""
 
     def samples(snapshot: Snapshot) -> Iterator[Sample]:
-        for state, total in _sums(snapshot, value).items():
-            yield (state,), total
+        sums: defaultdict[str | None, float] = defaultdict(int)
+        for server in snapshot.servers:
+            sums[server.state] += value(server) or 0
+        in_one = unit(snapshot)
+        return _documented(((state, total * in_one) for state, total in sums.items()), SOURCE_STATES)
 
-    return samples
-
-
-def _sums(snapshot: Snapshot, value: Callable[[SourceServer], float | None]) -> dict[str, float]:
-    sums: dict[str, float] = dict.fromkeys((*SOURCE_STATES, OTHER), 0)
-    for server in snapshot.servers:
-        sums[documented(server.state, SOURCE_STATES)] += value(server) or 0
-    return sums
+    return SnapshotFamily(name, text, field, samples, ("state",), reads=lambda server: (server.state, value(server)))
 
 
-def _speed(snapshot: Snapshot) -> Iterator[Sample]:
-    def value(server: SourceServer) -> float | None:
-        return server.current_task.migrate_speed if server.current_task else None
+def _documented(figures: Iterable[tuple[str | None, float]], enumeration: tuple[str, ...]) -> Iterator[Sample]:
+    """Give a figure for each value of an enumeration, and one for all others together."""
+    by_word = dict.fromkeys((*enumeration, OTHER), 0.0)
+    for word, figure in figures:
+        by_word[documented(word, enumeration)] += figure
+    return (((word,), figure) for word, figure in by_word.items())
 
-    for state, total in _sums(snapshot, value).items():
-        yield (state,), total * snapshot.speed_unit_bytes
+
+def _speed(server: SourceServer) -> float | None:
+    return server.current_task.migrate_speed if server.current_task else None
 
 
 def _by_connection(snapshot: Snapshot) -> Iterator[Sample]:
@@ -57,38 +64,36 @@ def _by_connection(snapshot: Snapshot) -> Iterator[Sample]:
 
 
 def _transitions(snapshot: Snapshot) -> Iterator[Sample]:
-    for state in (*SOURCE_STATES, OTHER):
-        yield (state,), snapshot.transitions_total.get(state, 0)
+    return _documented(snapshot.transitions_total.items(), SOURCE_STATES)
 
 
 def _failed_checks(snapshot: Snapshot) -> Iterator[Sample]:
-    # A check that stands twice in one record is one failing server all the same.
-    counts = Counter(
-        failed
-        for server in snapshot.servers
-        for failed in {(check.name or "", check.result) for check in server.checks or ()}
-        if failed[1] in FAILED_RESULTS
-    )
-    for (check, result), count in sorted(counts.items()):
-        yield (check, result or ""), count
+    counts: Counter[tuple[str, str]] = Counter()
+    for server in snapshot.servers:
+        if failed := failed_checks(server):
+            # A check that stands twice in one record is one failing server all the same.
+            counts.update({(check.name or "", check.result or "") for check in failed})
+    yield from sorted(counts.items())
 
 
 FLEET: Final = Collector(
     "fleet",
     (
-        SnapshotFamily(
+        _counts(
             "source_servers",
             "Source servers in each state; an undocumented state counts as other.",
             "state",
-            _counted(lambda server: server.state, SOURCE_STATES),
-            ("state",),
+            lambda server: server.state,
+            SOURCE_STATES,
+            "state",
         ),
-        SnapshotFamily(
+        _counts(
             "source_servers_by_migration_cycle",
             "Source servers in each stage of a migration; an undocumented stage counts as other.",
             "migration_cycle",
-            _counted(lambda server: server.migration_cycle, MIGRATION_CYCLES),
-            ("migration_cycle",),
+            lambda server: server.migration_cycle,
+            MIGRATION_CYCLES,
+            "migration_cycle",
         ),
         SnapshotFamily(
             "source_servers_by_connection",
@@ -96,35 +101,35 @@ FLEET: Final = Collector(
             "connected",
             _by_connection,
             ("connected",),
+            reads=lambda server: server.connected,
         ),
-        SnapshotFamily(
+        _counts(
             "source_servers_by_os",
             "Source servers by operating system; an undocumented one counts as other.",
             "os_type",
-            _counted(lambda server: server.os_type, OS_TYPES),
-            ("os_type",),
+            lambda server: server.os_type,
+            OS_TYPES,
+            "os_type",
         ),
-        SnapshotFamily(
+        _sums(
             "source_servers_size_bytes",
             "Data to be migrated, summed by the state of its servers.",
             "totalsize",
-            _by_state(lambda server: server.totalsize),
-            ("state",),
+            lambda server: server.totalsize,
         ),
-        SnapshotFamily(
+        _sums(
             "source_servers_replicated_bytes",
             "Data migrated, summed by the state of its servers.",
             "replicatesize",
-            _by_state(lambda server: server.replicatesize),
-            ("state",),
+            lambda server: server.replicatesize,
         ),
-        SnapshotFamily(
+        _sums(
             "source_servers_migrate_speed_bytes_per_second",
             "Migration speed as the API tells it, summed by the state of its servers; "
             "its unit on the wire is in doubt: see api.migrate-speed-unit.",
             "current_task.migrate_speed",
             _speed,
-            ("state",),
+            lambda snapshot: snapshot.speed_unit_bytes,
         ),
         SnapshotFamily(
             "source_server_state_transitions",
@@ -140,6 +145,7 @@ FLEET: Final = Collector(
             "checks[].name, checks[].result",
             _failed_checks,
             ("check", "result"),
+            reads=lambda server: server.checks,
         ),
     ),
 )

@@ -1,6 +1,5 @@
 """Families as the options want them: all states instead of one, fewer words in the `_info` metrics."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from exporter.families.family import Collector, Family, Sample, ServerFamily
@@ -29,8 +28,7 @@ def _tailored(family: Family, settings: CollectorSettings) -> Family:
 
 
 def _with_labels(family: ServerFamily, kept: tuple[int, ...]) -> ServerFamily:
-    def samples(server: SourceServer) -> Iterator[Sample]:
-        for values, number in family.samples(server):
-            yield tuple(values[place] for place in kept), number
+    def samples(server: SourceServer) -> list[Sample]:
+        return [(tuple(values[place] for place in kept), number) for values, number in family.samples(server)]
 
     return replace(family, labels=tuple(family.labels[place] for place in kept), samples=samples)

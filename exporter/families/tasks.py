@@ -1,11 +1,24 @@
 """The collector `tasks`: the migration task of each source server that has one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
-from exporter.families.family import Collector, Sample, ServerFamily, SnapshotFamily, seconds, value_of
-from exporter.model import CLONE_STATES, LOG_COLLECT_STATUSES, TASK_STATES, SourceServer, Task
+from exporter.families.family import (
+    ONE,
+    Collector,
+    Sample,
+    ServerFamily,
+    SnapshotValueFamily,
+    Value,
+    ValueFamily,
+    one_of,
+    seconds,
+)
+from exporter.model import CLONE_STATES, LOG_COLLECT_STATUSES, NO_TASK, TASK_STATES, SourceServer, Task
 from exporter.snapshot import SPEED_UNITS, Snapshot, documented
+
+_STATES: Final = one_of(TASK_STATES)
+_LOG_STATUSES: Final = one_of(LOG_COLLECT_STATUSES)
 
 
 def _of_task(
@@ -13,54 +26,47 @@ def _of_task(
     text: str,
     field: str,
     value: Callable[[Task], float | None],
-) -> ServerFamily:
+) -> ValueFamily:
     """Declare a family with one sample for each task that has the value."""
 
     def of_server(server: SourceServer) -> float | None:
-        return value(server.current_task) if server.current_task else None
+        task = server.current_task
+        return None if task is None else value(task)
 
-    return value_of(name, text, f"current_task.{field}", of_server)
-
-
-def _info(server: SourceServer) -> Iterator[Sample]:
-    if task := server.current_task:
-        target = task.target_server
-        yield (
-            (
-                task.project_name or "",
-                task.project_id or "",
-                task.region_id or "",
-                (target.vm_id if target else None) or "",
-                (target.name if target else None) or "",
-                task.id or "",
-                task.name or "",
-                task.type or "",
-                task.vm_template_id or "",
-            ),
-            1,
-        )
+    return ValueFamily(name, text, f"current_task.{field}", of_server)
 
 
-def _state(server: SourceServer) -> Iterator[Sample]:
-    if (task := server.current_task) and task.state is not None:
-        yield (documented(task.state, TASK_STATES),), 1
+def _info(server: SourceServer) -> tuple[Sample, ...]:
+    task = server.current_task
+    if task is None:
+        return ()
+    target = task.target_server
+    labels = (
+        task.project_name or "",
+        task.project_id or "",
+        task.region_id or "",
+        (target.vm_id if target else None) or "",
+        (target.name if target else None) or "",
+        task.id or "",
+        task.name or "",
+        task.type or "",
+        task.vm_template_id or "",
+    )
+    return ((labels, ONE),)
 
 
-def _clone_state(server: SourceServer) -> Iterator[Sample]:
-    clone = server.current_task.clone_server if server.current_task else None
-    if clone and clone.clone_state is not None:
-        yield (clone.clone_error or "", documented(clone.clone_state, CLONE_STATES)), 1
+def _clone_state(server: SourceServer) -> tuple[Sample, ...]:
+    clone = (server.current_task or NO_TASK).clone_server
+    if clone is None or clone.clone_state is None:
+        return ()
+    return (((clone.clone_error or "", documented(clone.clone_state, CLONE_STATES)), ONE),)
 
 
-def _clone_info(server: SourceServer) -> Iterator[Sample]:
-    clone = server.current_task.clone_server if server.current_task else None
-    if clone and (clone.vm_id or clone.name):
-        yield (clone.vm_id or "", clone.name or ""), 1
-
-
-def _log_collect_status(server: SourceServer) -> Iterator[Sample]:
-    if (task := server.current_task) and task.log_collect_status is not None:
-        yield (documented(task.log_collect_status, LOG_COLLECT_STATUSES),), 1
+def _clone_info(server: SourceServer) -> tuple[Sample, ...]:
+    clone = (server.current_task or NO_TASK).clone_server
+    if clone is None or not (clone.vm_id or clone.name):
+        return ()
+    return (((clone.vm_id or "", clone.name or ""), ONE),)
 
 
 def read_subtask(text: str | None) -> tuple[str, float | None]:
@@ -76,16 +82,19 @@ def read_subtask(text: str | None) -> tuple[str, float | None]:
     return (text or "").strip(), None
 
 
-def _subtask_info(server: SourceServer) -> Iterator[Sample]:
-    subtask, _ = read_subtask(server.current_task.subtask_info if server.current_task else None)
-    if subtask:
-        yield (subtask,), 1
+def _subtask_info(server: SourceServer) -> tuple[Sample, ...]:
+    subtask, _ = read_subtask((server.current_task or NO_TASK).subtask_info)
+    return (((subtask,), ONE),) if subtask else ()
 
 
-def _speed(snapshot: Snapshot) -> Iterator[Sample]:
-    for server in snapshot.servers:
-        if (task := server.current_task) and task.migrate_speed is not None:
-            yield (server.id,), task.migrate_speed * snapshot.speed_unit_bytes
+def _speed(snapshot: Snapshot) -> Value:
+    unit = snapshot.speed_unit_bytes
+
+    def value(server: SourceServer) -> float | None:
+        task = server.current_task
+        return None if task is None or task.migrate_speed is None else task.migrate_speed * unit
+
+    return value
 
 
 TASKS: Final = Collector(
@@ -113,15 +122,14 @@ TASKS: Final = Collector(
             "task_state",
             "1 for the state that the task is in; an undocumented state is other.",
             "current_task.state",
-            _state,
+            lambda server: _STATES((server.current_task or NO_TASK).state),
             ("state",),
         ),
-        SnapshotFamily(
+        SnapshotValueFamily(
             "task_migrate_speed_bytes_per_second",
             "Migration speed as the API tells it; its unit on the wire is in doubt: see api.migrate-speed-unit.",
             "current_task.migrate_speed",
             _speed,
-            ("server_id",),
         ),
         _of_task(
             "task_speed_limit_bytes_per_second",
@@ -189,7 +197,7 @@ TASKS: Final = Collector(
             "task_log_collect_status",
             "1 for the status of the collection of logs; an undocumented status is other.",
             "current_task.log_collect_status",
-            _log_collect_status,
+            lambda server: _LOG_STATUSES((server.current_task or NO_TASK).log_collect_status),
             ("status",),
         ),
         _of_task(

@@ -14,6 +14,9 @@ from exporter.target import Target
 COLLECT: Final = "collect[]"
 EXCLUDE: Final = "exclude[]"
 
+MOST_AT_ONCE: Final = 2**20
+"""Bytes of a body that are copied into the socket's buffer at once."""
+
 
 class Scraper:
     """Answers scrapes from what is rendered; the API is never asked."""
@@ -30,11 +33,11 @@ class Scraper:
         self._accounts = frozenset(target.name for target in targets)
         self._clock = clock
 
-    async def metrics(self, request: web.Request) -> web.Response:
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Answer with all accounts."""
         return await self._answer(request, None)
 
-    async def probe(self, request: web.Request) -> web.Response:
+    async def probe(self, request: web.Request) -> web.StreamResponse:
         """Answer with the one account that the query names."""
         account = request.query.get("account")
         if not account:
@@ -43,16 +46,18 @@ class Scraper:
             raise web.HTTPNotFound(text="There is no such account; /sd lists those there are.\n")
         return await self._answer(request, account)
 
-    async def _answer(self, request: web.Request, account: str | None) -> web.Response:
+    async def _answer(self, request: web.Request, account: str | None) -> web.StreamResponse:
         chosen = negotiate_format(_joined(request, hdrs.ACCEPT))
         encoding = negotiate_encoding(_joined(request, hdrs.ACCEPT_ENCODING))
         view = View(self._collectors(request), account, chosen.syntax, encoding)
         tail = self._health.render(chosen.syntax, account)
-        body = await self._exposition.body(view, tail, self._clock.time())
+        kept, fresh = await self._exposition.body(view, tail, self._clock.time())
         headers = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if encoding == "gzip":
             headers[hdrs.CONTENT_ENCODING] = encoding
-        return web.Response(body=body, headers=headers)
+        if len(kept) <= MOST_AT_ONCE:
+            return web.Response(body=kept + fresh, headers=headers)
+        return await _written(request, web.StreamResponse(headers=headers), kept, fresh)
 
     def _collectors(self, request: web.Request) -> frozenset[str]:
         """Read `collect[]` or `exclude[]`: names of collectors that are on."""
@@ -65,6 +70,19 @@ class Scraper:
             names = ", ".join(self._exposition.collector_names)
             raise web.HTTPBadRequest(text=f"No such collector, or it is switched off. Those on: {names}.\n")
         return collect or on - exclude
+
+
+async def _written(request: web.Request, response: web.StreamResponse, *parts: bytes) -> web.StreamResponse:
+    """Write a large body in slices, each when the one before has gone: other requests are answered between them."""
+    response.content_length = sum(map(len, parts))
+    await response.prepare(request)
+    if request.method != hdrs.METH_HEAD:
+        for part in parts:
+            view = memoryview(part)
+            for start in range(0, len(part), MOST_AT_ONCE):
+                await response.write(view[start : start + MOST_AT_ONCE])
+    await response.write_eof()
+    return response
 
 
 def _joined(request: web.Request, header: str) -> str:

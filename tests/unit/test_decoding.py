@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.decoding import Page, decode_page
+from exporter.decoding import Page, Records
 from exporter.errors import BadResponse
 from exporter.model import SourceServer
 from support import DATA, example, example_servers
@@ -15,7 +15,7 @@ MISSING = object()
 
 def page_of(*records: object, count: object = MISSING) -> Page:
     number = len(records) if count is MISSING else count
-    return decode_page(json.dumps({"count": number, "source_servers": records}).encode())
+    return Records().page(json.dumps({"count": number, "source_servers": records}).encode())
 
 
 def only(page: Page) -> SourceServer:
@@ -24,7 +24,7 @@ def only(page: Page) -> SourceServer:
 
 
 def test_the_example_of_the_reference_is_read_whole() -> None:
-    page = decode_page((DATA / "list-servers-200.json").read_bytes())
+    page = Records().page((DATA / "list-servers-200.json").read_bytes())
     assert (page.count, page.rows, len(page.servers), page.invalid, page.unreadable) == (10, 10, 10, 0, {})
     first = page.servers[0]
     assert (first.name, first.state, first.connected, first.memory) == (
@@ -49,6 +49,55 @@ def test_unknown_fields_are_skipped() -> None:
 
 def test_unknown_enumeration_values_are_kept_as_they_are() -> None:
     assert only(page_of({"id": "a", "state": "premiging"})).state == "premiging"
+
+
+def test_undocumented_values_are_counted_by_field_and_value() -> None:
+    page = page_of(
+        {"id": "a", "state": "premiging", "os_type": "BSD", "current_task": {"state": "NEW", "type": "MIGRATE_FILE"}},
+        {"id": "b", "state": "premiging", "migration_cycle": "no_ready", "checks": [{"name": "C", "result": "MAYBE"}]},
+        {"id": "c", "state": "error", "migration_cycle": "checking", "os_type": "LINUX", "checks": [{"name": "C"}]},
+        {"id": 4, "state": "premiging"},
+    )
+    assert page.unknown == {
+        ("state", "premiging"): 3,
+        ("migration_cycle", "no_ready"): 1,
+        ("os_type", "BSD"): 1,
+        ("current_task.state", "NEW"): 1,
+        ("checks.result", "MAYBE"): 1,
+    }
+
+
+def test_a_record_that_stays_the_same_is_the_same_object_in_the_next_list() -> None:
+    records = Records()
+    first, changing = example_servers()[:2]
+    lists = []
+    for size in (1, 2):
+        changing["replicatesize"] = size
+        body = json.dumps({"count": 2, "source_servers": [first, changing]}).encode()
+        lists.append(records.page(body).servers)
+        records.list_ended()
+    (kept, was), (known_again, changed) = lists
+    assert known_again is kept
+    assert (was.replicatesize, changed.replicatesize) == (1, 2)
+
+
+def test_what_left_the_list_is_forgotten() -> None:
+    records = Records()
+    body = json.dumps({"count": 1, "source_servers": [{"id": "a"}]}).encode()
+    first = only(records.page(body))
+    records.list_ended()
+    records.page(b'{"count": 0, "source_servers": []}')
+    records.list_ended()
+    assert only(records.page(body)) is not first
+
+
+def test_what_cannot_be_read_is_counted_in_every_list() -> None:
+    records = Records()
+    body = json.dumps({"count": 1, "source_servers": [{"id": "a", "memory": "much", "state": "odd"}]}).encode()
+    for _ in range(2):
+        page = records.page(body)
+        records.list_ended()
+        assert (page.unreadable, page.unknown) == ({"memory": 1}, {("state", "odd"): 1})
 
 
 @pytest.mark.parametrize(("project", "text"), [(0, "0"), ("0", "0"), ("b2c1", "b2c1")])
@@ -92,14 +141,14 @@ def test_a_record_without_an_id_is_lost_alone_and_counted(record: object) -> Non
 
 def test_broken_text_in_one_record_does_not_lose_the_page() -> None:
     body = b'{"count": 2, "source_servers": [{"id": "a", "name": "x\\ud800"}, {"id": "b", "name": "\xff"}]}'
-    assert [server.id for server in decode_page(body).servers] == ["a", "b"]
-    for server in decode_page(body).servers:
+    assert [server.id for server in Records().page(body).servers] == ["a", "b"]
+    for server in Records().page(body).servers:
         assert server.name is not None
         server.name.encode()
 
 
 def test_an_empty_list_may_be_null() -> None:
-    assert decode_page(b'{"count": 0, "source_servers": null}').rows == 0
+    assert Records().page(b'{"count": 0, "source_servers": null}').rows == 0
 
 
 @pytest.mark.parametrize(
@@ -112,7 +161,7 @@ def test_an_empty_list_may_be_null() -> None:
 )  # fmt: skip
 def test_what_is_not_a_list_of_servers_is_a_bad_response(body: bytes) -> None:
     with pytest.raises(BadResponse):
-        decode_page(body)
+        Records().page(body)
 
 
 json_values = st.recursive(
@@ -124,7 +173,7 @@ json_values = st.recursive(
 
 def decodes_or_refuses(body: bytes) -> None:
     try:
-        page = decode_page(body)
+        page = Records().page(body)
     except BadResponse:
         return
     assert len(page.servers) + page.invalid == page.rows

@@ -50,8 +50,12 @@ def view(
     return View(frozenset(exposition.collector_names), account, syntax, encoding)
 
 
+async def body_of(exposition: Exposition, asked: View, tail: bytes = TAIL, now: float = NOW) -> bytes:
+    return b"".join(await exposition.body(asked, tail, now))
+
+
 async def text(exposition: Exposition, now: float = NOW) -> str:
-    return (await exposition.body(view(exposition), TAIL, now)).decode()
+    return (await body_of(exposition, view(exposition), now=now)).decode()
 
 
 async def test_the_tail_stands_behind_every_family_of_the_snapshots() -> None:
@@ -74,15 +78,15 @@ async def test_families_of_all_accounts_stand_together() -> None:
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 async def test_gzip_holds_the_same_bytes(syntax: Syntax) -> None:
     exposition = Exposition(ALL, [target_of(snapshot(*(server(f"s{i}", memory=i) for i in range(500))))])
-    plain = await exposition.body(view(exposition, syntax, "identity"), TAIL, NOW)
-    packed = await exposition.body(view(exposition, syntax, "gzip"), TAIL, NOW)
+    plain = await body_of(exposition, view(exposition, syntax, "identity"))
+    packed = await body_of(exposition, view(exposition, syntax, "gzip"))
     assert gzip.decompress(packed) == plain
     assert len(packed) < len(plain) / 5
 
 
 async def test_gzip_is_one_member_that_ends_with_the_body(tmp_path: Path) -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
-    packed = await exposition.body(view(exposition, "text", "gzip"), TAIL, NOW)
+    packed = await body_of(exposition, view(exposition, "text", "gzip"))
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)
     plain = member.decompress(packed)
     assert member.eof
@@ -98,7 +102,7 @@ async def test_a_tail_of_its_own_is_in_every_body() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
     for number in range(3):
         tail = f"up {number}\n".encode()
-        assert gzip.decompress(await exposition.body(view(exposition, "text", "gzip"), tail, NOW)).endswith(tail)
+        assert gzip.decompress(await body_of(exposition, view(exposition, "text", "gzip"), tail)).endswith(tail)
 
 
 async def test_a_snapshot_is_rendered_once_for_any_number_of_scrapes_and_formats() -> None:
@@ -137,13 +141,13 @@ async def test_a_new_snapshot_is_rendered_before_the_next_scrape() -> None:
 async def test_a_view_of_one_account_has_that_account_alone() -> None:
     targets = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
     exposition = Exposition(ALL, targets)
-    body = await exposition.body(view(exposition, account="two"), TAIL, NOW)
+    body = await body_of(exposition, view(exposition, account="two"))
     assert Scrape(body.decode()).label_values("source_servers", "account") == ["two"] * 20
 
 
 async def test_a_view_of_some_collectors_has_those_alone() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a", state="error")))])
-    body = await exposition.body(View(frozenset({"servers"}), None, "text", "identity"), TAIL, NOW)
+    body = await body_of(exposition, View(frozenset({"servers"}), None, "text", "identity"))
     read = Scrape(body.decode())
     assert read.value("source_server_state", state="error") == 1
     assert read.values("source_servers") == {}
@@ -153,7 +157,7 @@ async def test_any_number_of_views_can_be_asked_for() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
     for number in range(2 * MOST_BODIES):
         some = View(frozenset({f"none{number}", "fleet"}), None, "text", "identity")
-        assert await exposition.body(some, TAIL, NOW + number)
+        assert await body_of(exposition, some, now=NOW + number)
     await exposition.refresh(NOW + 2 * MOST_BODIES)
 
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec import inspect
 
 from docs.fields import ELSEWHERE, LEFT_OUT, SERVER
-from exporter.decoding import decode_page
+from exporter.decoding import Records
 from exporter.families import FLEET, SWITCHED, full_name
 from exporter.model import SourceServer
 from exporter.paging import merge
@@ -88,7 +88,7 @@ def put(record: dict[str, Any], path: str, value: Any) -> None:
 
 
 def exposed(record: dict[str, Any]) -> Scrape:
-    page = decode_page(msgspec.json.encode({"count": 1, "source_servers": [record]}))
+    page = Records().page(msgspec.json.encode({"count": 1, "source_servers": [record]}))
     assert page.unreadable == {}
     shown = take(merge([page]), account(), 1.0, None)
     text = b"".join(header(family, "text") + lines(family, shown) for family in FAMILIES)

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from exporter.errors import REASONS, Throttled
-from exporter.health import Health
+from exporter.health import FRESH, Health
 from exporter.paging import Listing
 from exporter.rendering import Syntax, metrics
 from exporter.target import Poll, Target
@@ -87,3 +87,16 @@ def test_what_is_told_of_one_account_has_no_other_and_no_process(clock: FakeCloc
     seen = Scrape(health.render("text", "two").decode())
     assert {dict(labels)["account"] for _, labels in seen.samples} == {"two"}
     assert seen.value("up", account="two") == 0
+
+
+def test_what_is_counted_shows_at_once_and_the_rest_within_a_second(clock: FakeClock) -> None:
+    health, _ = health_of(clock)
+    first = health.render("text")
+    assert health.render("text") is first
+    health.of("default").throttled(2.0)
+    assert Scrape(health.render("text").decode()).value("exporter_api_throttle_wait_seconds_total") == 2
+    counted = health.render("text")
+    health.of("default").clock_skew = 5.0
+    assert health.render("text") is counted
+    clock.advance(FRESH)
+    assert Scrape(health.render("text").decode()).value("exporter_api_clock_skew_seconds") == 5

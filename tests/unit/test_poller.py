@@ -1,12 +1,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from exporter.client import RetryBudget
-from exporter.decoding import Page
 from exporter.errors import AuthError, ServerFault, Throttled
 from exporter.model import SourceServer
 from exporter.paging import Listing, Narrowing
@@ -31,14 +31,14 @@ class Rig:
         self.told: list[tuple[Poll, Listing | None]] = []
         self.poller = Poller(self.target, self.page, clock, self, lambda: self.secret_changed)
 
-    async def page(self, offset: int, limit: int, narrowing: Narrowing, budget: RetryBudget) -> Page:
+    async def page(self, offset: int, limit: int, narrowing: Narrowing, budget: RetryBudget) -> bytes:
         del limit, narrowing, budget
         if offset == 0:
             self.polls.append(self.clock.monotonic())
         self.clock.advance(self.took)
         if self.error is not None:
             raise self.error
-        return Page(len(self.servers), len(self.servers), self.servers)
+        return msgspec.json.encode({"count": len(self.servers), "source_servers": self.servers})
 
     async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
         assert target is self.target

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from exporter.decoding import decode_page
-from exporter.families import Family, ServerFamily, SnapshotFamily, collectors, full_name, help_text
+from benchmarks.naive import metric_of
+from exporter.decoding import Records
+from exporter.families import Family, ServerFamily, SnapshotFamily, collectors, full_name
 from exporter.families.family import Sample
 from exporter.paging import Listing
 from exporter.rendering import Syntax, format_value, header, lines
@@ -26,18 +26,9 @@ class Reference(Collector):
     """The same family of the same snapshot, as prometheus-client has it."""
 
     def __init__(self, family: Family, shown: Snapshot) -> None:
-        kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-        own = ("server_id",) if isinstance(family, ServerFamily) else ()
-        self.metric = kind(full_name(family), help_text(family), labels=("account", *own, *family.labels))
-        if isinstance(family, SnapshotFamily):
-            for values, number in family.samples(shown):
-                self.metric.add_metric((shown.account, *values), number)
-            return
-        for one in shown.servers:
-            for values, number in family.samples(one):
-                self.metric.add_metric((shown.account, one.id, *values), number)
+        self.metric = metric_of(family, shown)
 
-    def collect(self) -> list[GaugeMetricFamily | CounterMetricFamily]:
+    def collect(self) -> list[Metric]:
         return [self.metric]
 
 
@@ -60,7 +51,7 @@ def family_of(samples: list[Sample], *labels: str, text: str = "Help.") -> Snaps
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 @pytest.mark.parametrize("family", FAMILIES, ids=full_name)
 def test_the_example_reads_as_prometheus_client_writes_it(family: Family, syntax: Syntax) -> None:
-    page = decode_page((DATA / "list-servers-200.json").read_bytes())
+    page = Records().page((DATA / "list-servers-200.json").read_bytes())
     distinct = [replace(one, id=f"s{number}") for number, one in enumerate(page.servers)]
     before = take(Listing(tuple(distinct), 10), account(), 1.0, None)
     changed = replace(distinct[0], state="waiting", replicatesize=5)

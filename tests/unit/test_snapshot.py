@@ -61,22 +61,6 @@ def test_growth_of_a_server_that_left_is_forgotten() -> None:
     assert after(grown, server("b")).grown_at.keys() == {"b"}
 
 
-def test_undocumented_values_are_counted_by_field_and_value() -> None:
-    current = after(
-        None,
-        server("a", state="premiging", os_type="BSD", current_task={"state": "NEW", "type": "MIGRATE_FILE"}),
-        server("b", state="premiging", migration_cycle="no_ready", checks=[{"name": "CPU", "result": "MAYBE"}]),
-        server("c", state="error", migration_cycle="checking", os_type="LINUX"),
-    )
-    assert current.unknown == {
-        ("state", "premiging"): 2,
-        ("migration_cycle", "no_ready"): 1,
-        ("os_type", "BSD"): 1,
-        ("current_task.state", "NEW"): 1,
-        ("checks.result", "MAYBE"): 1,
-    }
-
-
 def test_a_stale_snapshot_is_served_for_the_grace_and_then_dropped() -> None:
     target = Target(account(poll={"interval": "60s"}))
     target.snapshot = snapshot(read_at=NOW)

@@ -1,0 +1,86 @@
+"""Text deflated in pieces, each on its own, that join into one ordinary gzip member.
+
+A piece ends with a full flush: on a whole byte, and nothing behind it refers to what is in it. So pieces are
+joined by putting them one behind the other, in any order, and their checksums are combined without the text.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from isal import isal_zlib
+
+_LEVEL: Final = 1
+"""Of ISA-L's levels the one that is both quick and small for text like ours."""
+_RAW: Final = -isal_zlib.MAX_WBITS
+_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Deflated text: `crc` and `size` (bytes) are of the text, `lines` is how many it has."""
+
+    data: bytes
+    crc: int = 0
+    size: int = 0
+    lines: int = 0
+
+
+class Deflater:
+    """Makes one piece of text that comes bit by bit."""
+
+    def __init__(self) -> None:
+        self._deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW)
+        self._parts: list[bytes] = []
+        self._crc = self._size = self._lines = 0
+
+    def add(self, text: bytes) -> None:
+        """Take the text that follows."""
+        self._parts.append(self._deflate.compress(text))
+        self._crc = isal_zlib.crc32(text, self._crc)
+        self._size += len(text)
+        self._lines += text.count(b"\n")
+
+    def piece(self) -> Piece:
+        """Give the piece; nothing can be added to it."""
+        self._parts.append(self._deflate.flush(isal_zlib.Z_FULL_FLUSH))
+        return Piece(b"".join(self._parts), self._crc, self._size, self._lines)
+
+
+def deflated(text: bytes) -> Piece:
+    """Make a piece of a whole text."""
+    deflater = Deflater()
+    deflater.add(text)
+    return deflater.piece()
+
+
+def inflated(piece: Piece) -> bytes:
+    """Give the text of a piece."""
+    text: bytes = isal_zlib.decompressobj(_RAW).decompress(piece.data)
+    return text
+
+
+def joined(pieces: Iterable[Piece]) -> Piece:
+    """Make one piece of several."""
+    data = []
+    crc = size = lines = 0
+    for piece in pieces:
+        data.append(piece.data)
+        crc = isal_zlib.crc32_combine(crc, piece.crc, piece.size)
+        size += piece.size
+        lines += piece.lines
+    return Piece(b"".join(data), crc, size, lines)
+
+
+def opened(piece: Piece) -> bytes:
+    """Give the beginning of a gzip member: its header and the piece. `closing` gives the rest."""
+    return _HEADER + piece.data
+
+
+def closing(piece: Piece, tail: bytes) -> bytes:
+    """Give the end of a gzip member that was `opened` with the piece: the deflated tail, and the checksum of both."""
+    deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW)
+    crc = isal_zlib.crc32(tail, piece.crc)
+    size = (piece.size + len(tail)) & 0xFFFFFFFF
+    return b"".join((deflate.compress(tail), deflate.flush(), struct.pack("<LL", crc, size)))

@@ -53,6 +53,12 @@ class Browser:
         )
         return texts
 
+    async def press(self, key: str) -> None:
+        """Press a key, as the code point that WebDriver has for it."""
+        keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+        actions = [{"type": "key", "id": "keyboard", "actions": keys}]
+        await _command(self._http, f"{self._session}/actions", actions=actions)
+
     async def console(self) -> list[str]:
         """Give what the console heard since it was last asked."""
         return [entry["message"] for entry in await _command(self._http, f"{self._session}/se/log", type="browser")]

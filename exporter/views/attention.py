@@ -14,8 +14,6 @@ FAILED_STATES: Final = ("error", "premigfailed", "clearfailed")
 MIGRATING_STATES: Final = ("initialize", "replicate", "syncing", "stopping", "cloning", "cutovering")
 STALLED_AFTER: Final = 1800.0
 """Seconds without a byte after which a server is stalled."""
-MOST_SERVERS: Final = 50
-"""Rows shown; the rest is counted."""
 
 FAILED: Final = "failed"
 DISCONNECTED: Final = "disconnected"

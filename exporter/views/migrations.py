@@ -9,8 +9,6 @@ from exporter.snapshot import Snapshot
 from exporter.views.words import percent
 
 MOVING_STATES: Final = ("replicate", "syncing")
-MOST_MIGRATIONS: Final = 50
-"""Rows shown; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True)

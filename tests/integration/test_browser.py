@@ -1,5 +1,6 @@
 """The pages in a real browser."""
 
+import math
 import re
 from collections.abc import AsyncIterator
 
@@ -21,10 +22,10 @@ async def browser() -> AsyncIterator[Browser]:
         yield window
 
 
-async def counts(browser: Browser) -> dict[str, float]:
-    """Give the numbers of the bars by state."""
+async def counts(browser: Browser, kind: str) -> dict[str, float]:
+    """Give the numbers of the bars of a kind: s by state, c by cycle."""
     found: dict[str, float] = await browser.run(
-        "return Object.fromEntries([...document.querySelectorAll('[data-count^=s-]')]"
+        f"return Object.fromEntries([...document.querySelectorAll('[data-count^={kind}-]')]"
         ".map(found => [found.dataset.count.slice(2), Number(found.textContent)]))"
     )
     return found
@@ -35,8 +36,16 @@ async def test_the_demo_shows_the_numbers_of_its_metrics(browser: Browser) -> No
     async with demo("--poll.interval=1h") as url:
         seen = await scrape(url)
         await browser.open(url)
-        by_state = {dict(labels)["state"]: count for labels, count in seen.values("source_servers").items()}
-        assert await counts(browser) == {state: count for state, count in by_state.items() if count}
+        for kind, name, label in (
+            ("s", "source_servers", "state"),
+            ("c", "source_servers_by_migration_cycle", "migration_cycle"),
+        ):
+            by_label = {dict(labels)[label]: count for labels, count in seen.values(name).items()}
+            assert await counts(browser, kind) == {value: count for value, count in by_label.items() if count}
+        size, across = (seen.total(f"source_servers_{name}_bytes") for name in ("size", "replicated"))
+        assert await browser.text(".tiles .s-replicate .figure") == [f"{math.floor(1000 * across / size) / 10:.1f} %"]
+        running = seen.total("source_servers", state="replicate") + seen.total("source_servers", state="syncing")
+        assert await browser.text(".tiles [href='#running']") == [str(round(running))]
         assert await browser.text("#servers") == ["250"] == [str(round(seen.value("snapshot_source_servers") or 0))]
         assert (await browser.text("tbody th bdi"))[0] == "demo"
         for path in PAGES:
@@ -71,7 +80,7 @@ async def test_the_style_is_in_force_though_all_else_is_forbidden(browser: Brows
     assert brightness[1] < 150
 
 
-@pytest.mark.parametrize("width", [360, 720, 1440])
+@pytest.mark.parametrize("width", [360, 720, 920, 1440])
 async def test_a_page_fits_its_window_and_names_that_are_html_do_nothing(
     browser: Browser, clock: FakeClock, width: int
 ) -> None:
@@ -90,12 +99,26 @@ async def test_a_page_fits_its_window_and_names_that_are_html_do_nothing(
                 wide = await browser.run("return [innerWidth, document.scrollingElement.scrollWidth]")
                 room = await browser.run("return document.documentElement.clientWidth")
                 assert wide == [width, room]
+                assert await browser.run(OVERLAPS) == []
                 assert await browser.run(SMALLEST) >= 12
                 assert "taken" not in await browser.run("return document.title")
                 assert account in " ".join(await browser.text("main"))
                 assert await browser.console() == []
             await browser.open(service.urls[0])
             assert {NASTY, LONG} <= set(await browser.text("bdi"))
+
+
+async def test_large_numbers_stand_beside_their_bars_on_a_small_screen(browser: Browser, clock: FakeClock) -> None:
+    async with Simulator(servers=0, clock=clock) as simulator:
+        for number in range(10_000):
+            simulator.fleet.add({"id": f"{number}", "state": "premigfailed", "migration_cycle": "cutovering"})
+        async with exporting(simulator, clock) as service:
+            await browser.view(width=360)
+            await browser.open(service.urls[0])
+            assert await counts(browser, "s") == {"premigfailed": 10_000}
+            assert await browser.run(OVERLAPS) == []
+            lines = "return [...document.querySelectorAll('.bars li')].map(found => found.offsetHeight)"
+            assert max(await browser.run(lines)) < 30
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -110,8 +133,45 @@ async def test_every_word_stands_out_from_its_ground(browser: Browser, clock: Fa
             assert await browser.run(CONTRASTS) >= 4.5
 
 
+async def test_who_uses_the_keyboard_sees_where_they_are(browser: Browser, clock: FakeClock) -> None:
+    async with Simulator(servers=60, clock=clock) as simulator, exporting(simulator, clock) as service:
+        for path in PAGES:
+            await browser.open(f"{service.urls[0]}{path}")
+            reached = []
+            for _ in range(await browser.run("return document.querySelectorAll('a, summary').length")):
+                await browser.press("\ue004")
+                words, outline, shown = await browser.run(FOCUSED)
+                assert outline >= 2, words
+                assert shown, words
+                reached.append(words)
+            assert reached[0] == "Skip to the content"
+            assert {"Status", "Polls", "Configuration", "Metrics"} <= set(reached)
+
+
+FOCUSED = """
+const found = document.activeElement, box = found.getBoundingClientRect();
+return [found.innerText.trim(), parseFloat(getComputedStyle(found).outlineWidth), box.width > 1 && box.left >= 0];
+"""
 SMALLEST = """
 return Math.min(...[...document.querySelectorAll('main *')].map(found => parseFloat(getComputedStyle(found).fontSize)));
+"""
+OVERLAPS = """
+const hidden = element => element && (getComputedStyle(element).clipPath !== 'none' || hidden(element.parentElement));
+const range = document.createRange();
+const words = [];
+for (const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT); walker.nextNode();) {
+  const node = walker.currentNode;
+  if (!node.data.trim() || hidden(node.parentElement) || node.parentElement.closest('.skip, progress')) continue;
+  range.selectNodeContents(node);
+  for (const box of range.getClientRects()) if (box.width > 1) words.push([node.data.trim().slice(0, 40), box]);
+}
+const over = (one, other) => Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1
+  && Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 4;
+const found = [];
+words.forEach(([one, box], number) => {
+  for (const [other, its] of words.slice(number + 1)) if (over(box, its)) found.push([one, other]);
+});
+return found;
 """
 CONTRASTS = """
 const channel = value => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;

@@ -10,6 +10,7 @@ from exporter.service import Service
 from exporter.simulator import Simulator
 from support import FakeClock, exporting, fetch, next_poll
 
+NOTHING = "\u2013"
 PAGES = ("/", "/config", "/polls")
 NASTY = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>'\"&{{7*7}}"
 
@@ -207,8 +208,38 @@ async def test_a_long_list_is_cut_and_the_rest_counted(clock: FakeClock) -> None
     async with Simulator(servers=0, clock=clock) as simulator:
         for number in range(70):
             simulator.fleet.add({"id": f"a{number}", "state": "error"})
-            simulator.fleet.add({"id": f"b{number}", "state": "replicate", "connected": True})
+            simulator.fleet.add({"id": f"b{number}", "state": "replicate", "totalsize": 9})
         async with exporting(simulator, clock) as running:
             found = await page(running, "/")
     assert found.text.count("And 20 more; the metrics have them all.") == 2
     assert len(found.all("progress")) == 1 + 50
+
+
+async def test_what_is_not_known_yet_is_no_0(clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        simulator.faults.add("hang")
+        async with exporting(simulator, clock, polled=False) as running:
+            found = await page(running, "/")
+    assert f"Source servers {NOTHING} not known yet Data replicated {NOTHING} not known yet" in found.text
+    assert f"Need a person {NOTHING} 1 of 1 account not polled yet" in found.text
+    # News is near, however long the interval.
+    assert [meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "refresh"] == ["5"]
+
+
+async def test_an_empty_fleet_is_known_to_be_empty(clock: FakeClock) -> None:
+    async with Simulator(servers=0, clock=clock) as simulator, exporting(simulator, clock) as running:
+        found = await page(running, "/")
+    assert f"Source servers 0 0 connected Data replicated {NOTHING} nothing to replicate" in found.text
+    assert "There are no source servers." in found.text
+
+
+async def test_an_account_that_has_no_list_is_told_beside_the_number_of_servers(clock: FakeClock) -> None:
+    async with Simulator(servers=7, clock=clock) as north, Simulator(faults=["forbidden"], clock=clock) as east:
+        accounts = [
+            {"name": name, "api": {"endpoint": of.url}, "auth": {"token": of.token}}
+            for name, of in (("north", north), ("east", east))
+        ]
+        async with exporting(north, clock, accounts=accounts) as running:
+            found = await page(running, "/")
+    assert "Source servers 7 of 1 of 2 accounts" in found.text
+    assert "1 of 2 accounts failing" in found.text

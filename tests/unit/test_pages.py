@@ -1,13 +1,16 @@
 """What the pages of polls and configuration tell."""
 
+import asyncio
+
 import pytest
 
 from exporter.errors import AuthError
 from exporter.settings import Settings
 from exporter.target import KEPT_POLLS, PageRead, Poll, Target
 from exporter.web.pages.configuration import configuration_view
+from exporter.web.pages.overview import Overviews
 from exporter.web.pages.polls import SHOWN_POLLS, SHOWN_READS, polls_view
-from support import NOW, account, settings
+from support import NOW, account, server, settings, snapshot
 
 
 def test_polls_are_shown_newest_first_and_their_slowest_pages() -> None:
@@ -87,3 +90,13 @@ def test_each_account_shows_the_options_it_is_polled_with() -> None:
         section.account: row.value for section in accounts for row in section.rows if row.key == "poll.interval"
     }
     assert intervals == {"one": "1m30s", "two": "30s"}
+
+
+async def test_people_who_look_at_the_same_lists_cost_one_look_at_the_servers() -> None:
+    known = [snapshot(server("a", state="error"), server("b", state="replicate"))]
+    overviews = Overviews()
+    seen = await asyncio.gather(*(overviews.of(known) for _ in range(5)))
+    assert all(found is seen[0] for found in seen)
+    assert (seen[0].in_trouble, seen[0].running, seen[0].fleet.servers) == (1, 1, 2)
+    assert (await overviews.of([snapshot(server("a"))])).fleet.servers == 1
+    assert (await overviews.of([])).fleet.servers == 0

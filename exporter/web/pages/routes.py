@@ -10,10 +10,8 @@ from exporter.clock import Clock
 from exporter.settings import Settings
 from exporter.target import Target
 from exporter.views.accounts import account_views
-from exporter.views.attention import MOST_SERVERS, attention_view
-from exporter.views.fleet import fleet_view
-from exporter.views.migrations import MOST_MIGRATIONS, running_migrations
 from exporter.web.pages.configuration import configuration_view
+from exporter.web.pages.overview import Overviews
 from exporter.web.pages.polls import polls_view
 from exporter.web.pages.rendering import Renderer
 
@@ -41,6 +39,7 @@ class Pages:
         self._clock = clock
         self._telemetry_path = telemetry_path
         self._renderer = Renderer(telemetry_path=telemetry_path)
+        self._overviews = Overviews()
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes; where the metrics have such a path, there is no page."""
@@ -53,19 +52,12 @@ class Pages:
         refresh = self._refresh(request)
         now = self._clock.time()
         snapshots = [snapshot for target in self._targets if (snapshot := target.visible(now))]
-        migrations = running_migrations(snapshots)
-        attention = attention_view(snapshots)
         return self._renderer.page(
             "status.html",
             now=now,
             refresh=refresh,
             accounts=account_views(self._targets, now),
-            fleet=fleet_view(snapshots),
-            migrations=migrations[:MOST_MIGRATIONS],
-            more_migrations=max(0, len(migrations) - MOST_MIGRATIONS),
-            attention=attention,
-            troubles=attention.troubles[:MOST_SERVERS],
-            more_troubles=max(0, len(attention.troubles) - MOST_SERVERS),
+            overview=await self._overviews.of(snapshots),
         )
 
     async def configuration(self, _: web.Request) -> web.Response:
@@ -84,6 +76,8 @@ class Pages:
         """Give the seconds until the page loads itself anew; None where a person switched that off."""
         asked = request.query.get("refresh")
         if asked is None:
+            if any(target.last_poll is None for target in self._targets):
+                return SHORTEST_REFRESH
             shortest = min(target.account.poll.interval for target in self._targets)
             return round(min(max(shortest, SHORTEST_REFRESH), LONGEST_REFRESH))
         if asked == "off":

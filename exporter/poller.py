@@ -161,7 +161,8 @@ class Poller:
     def _tell_condition(self, poll: Poll, before: Poll | None) -> None:
         """Log one line a poll at debug, and one for each change of the account's condition."""
         account = self._target.name
-        log.debug("poll ended", account=account, duration=round(poll.duration, 3), pages=poll.pages)
+        result = poll.error.reason if poll.error else "complete"
+        log.debug("poll ended", account=account, result=result, duration=round(poll.duration, 3), pages=poll.pages)
         was = before and before.error and before.error.reason
         if poll.error is not None:
             if poll.error.reason != was:

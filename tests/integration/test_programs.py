@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import signal
 from pathlib import Path
 
 import aiohttp
 
+from exporter.simulator import Simulator
 from programs import PATIENCE, demo, exporter_command, opened, program, prometheus, run, started
 from support import Scrape, fetch, scrape
 
@@ -146,6 +148,35 @@ async def test_help_of_every_command_names_its_options() -> None:
         status, output, _ = await run(*exporter_command(command, "--help"))
         assert status == 0
         assert option in output
+
+
+async def test_a_run_tells_of_each_poll_at_debug_and_of_each_change_of_condition_once() -> None:
+    async with Simulator(servers=3, faults=["forbidden,after=1,times=3"]) as simulator:
+        command = exporter_command(
+            f"--api.endpoint={simulator.url}",
+            "--web.listen-address=127.0.0.1:0",
+            "--poll.interval=1s",
+            "--log.level=debug",
+            "--log.format=json",
+        )
+        async with started(*command, SMS_EXPORTER_AUTH_TOKEN=simulator.token) as process:
+            assert process.stderr is not None
+            lines: list[dict[str, object]] = []
+            async with asyncio.timeout(PATIENCE):
+                while [line["msg"] for line in lines].count("account is up") < 2:
+                    lines.append(json.loads(await process.stderr.readline()))
+    ended = [line for line in lines if line["msg"] == "poll ended"]
+    changes = [line for line in lines if line["msg"] in {"account is up", "poll failed"}]
+    assert [(line["level"], line["result"]) for line in ended] == [
+        ("debug", "complete"),
+        *[("debug", "permission")] * 3,
+        ("debug", "complete"),
+    ]
+    assert [(line["level"], line["msg"]) for line in changes] == [
+        ("info", "account is up"),
+        ("warn", "poll failed"),
+        ("info", "account is up"),
+    ]
 
 
 async def test_nothing_secret_is_logged_by_a_run_at_debug() -> None:

@@ -30,6 +30,7 @@ from exporter.clock import SystemClock
 from exporter.decoding import Records
 from exporter.exposition import Exposition, View
 from exporter.families import Collector, collectors
+from exporter.generation import Generation
 from exporter.health import Health
 from exporter.paging import merge
 from exporter.settings import CollectorSettings, Settings
@@ -92,7 +93,12 @@ def ours(pages: Sequence[bytes], chosen: Sequence[Collector]) -> web.Application
     exposition = Exposition(chosen, [target])
     clock = SystemClock()
     health = Health([target], clock, exposition.series_dropped)
-    return create_app(exposition, health, [target], clock, lambda: SETTINGS)
+    served = Generation(SETTINGS, (target,), exposition)
+    return create_app(lambda: served, health, clock, _nothing_to_reload)
+
+
+async def _nothing_to_reload() -> Sequence[str]:
+    return ()
 
 
 def naively(pages: Sequence[bytes], chosen: Sequence[Collector]) -> web.Application:

@@ -1,19 +1,24 @@
-"""One account put together: its connections, its credentials, and the client that reads its list."""
+"""One account put together: its connections, its credentials, the client that reads its list, and its poller."""
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import aiohttp
+import structlog
 
 from exporter.auth import Credentials, find_credentials
 from exporter.client import RetryObserver, SourcesClient
 from exporter.clock import Clock
 from exporter.errors import AuthError, ConfigurationError
+from exporter.poller import Poller, PollListener
 from exporter.settings import AccountSettings, ApiSettings
+from exporter.settings.changes import same_connection, same_list
+from exporter.target import Target
 from exporter.transport import Api, Limits, Observer, Transport
 
 
@@ -26,8 +31,69 @@ class Surroundings:
     home: Path
 
 
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
 class ClientObserver(Observer, RetryObserver, Protocol):
     """Hears of an account's requests and of the waits between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account that can be polled, and is once it is started, until it is closed."""
+
+    target: Target
+    credentials: Credentials
+    poller: Poller
+    ca_bundle: bytes
+    resources: contextlib.AsyncExitStack
+
+    def start(self) -> None:
+        """Poll from here on."""
+        log.info(
+            "polling",
+            account=self.target.name,
+            api=self.target.account.api.url,
+            auth=self.credentials.source,
+        )
+        self.resources.push_async_callback(_end, asyncio.create_task(self.poller.run()))
+
+    async def close(self) -> None:
+        """End its polling and its connections."""
+        await self.resources.aclose()
+
+    def under(self, options: AccountSettings) -> "Account | None":
+        """Give the same account under other options; None where these need other connections.
+
+        Its poller follows them once it is told to.
+        """
+        if _ca_bundle(options.api) != self.ca_bundle:
+            return None
+        if options == self.target.account:
+            return self
+        if same_connection(self.target.account, options):
+            return replace(self, target=Target(options, like=self.target))
+        return None
+
+
+async def open_account(
+    options: AccountSettings,
+    observer: ClientObserver,
+    listener: PollListener,
+    around: Surroundings,
+    before: Account | None = None,
+) -> Account:
+    """Make an account ready to be started. What `before` knows of the same list is taken over.
+
+    Raises ConfigurationError where there are no credentials, and where the CA bundle cannot be used.
+    """
+    ca_bundle = _ca_bundle(options.api)
+    known = before.target if before and same_list(before.target.account, options) else None
+    target = Target(options, like=known)
+    async with contextlib.AsyncExitStack() as resources:
+        client, found = await resources.enter_async_context(account_client(options, observer, around))
+        poller = Poller(target, client.page, around.clock, listener, found.changed)
+        return Account(target, found, poller, ca_bundle, resources.pop_all())
 
 
 @contextlib.asynccontextmanager
@@ -89,8 +155,14 @@ async def account_credentials(
 
 @contextlib.asynccontextmanager
 async def account_session(api: ApiSettings, *, direct: bool = False) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the connections of one account; they are no other account's. With `direct` no proxy is used."""
-    context = ssl.create_default_context(cafile=api.ca_file)
+    """Open the connections of one account; they are no other account's. With `direct` no proxy is used.
+
+    Raises ConfigurationError where the CA bundle cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=api.ca_file)
+    except OSError:
+        raise ConfigurationError([f"api.ca-file: {api.ca_file} has no certificate in PEM"]) from None
     if api.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -111,3 +183,16 @@ def _transport(
     limits = Limits(api.connect_timeout, api.read_timeout, api.max_response_size)
     proxy = None if kind == "metadata" else api.proxy
     return Transport(session, kind, limits, clock, observer, proxy=proxy)
+
+
+def _ca_bundle(api: ApiSettings) -> bytes:
+    """Read what is trusted beside the system's authorities, to be compared."""
+    try:
+        return api.ca_file.read_bytes() if api.ca_file else b""
+    except OSError as error:
+        raise ConfigurationError([f"api.ca-file: {api.ca_file} cannot be read: {error.strerror}"]) from None
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -26,7 +26,7 @@ from exporter.commands.reading import OnceSettings, Reading, read_once
 from exporter.demo import DemoSettings, SimulatorSettings, credentials_of, demonstrating, simulator_of
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
-from exporter.service import Service, running
+from exporter.service import running
 from exporter.settings import Settings
 from exporter.settings.loading import explained, load_settings
 from exporter.settings.manual import Manual, help_text
@@ -108,17 +108,21 @@ def _help(*, brief: bool) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    settings = load_settings(Settings, argv, Manual(f"{PROG} run", DESCRIPTION, SERVING, NOTATIONS))
-    with explained(Settings):
-        settings.targets()
+    def read() -> Settings:
+        settings = load_settings(Settings, argv, Manual(f"{PROG} run", DESCRIPTION, SERVING, NOTATIONS))
+        with explained(Settings):
+            settings.targets()
+        return settings
+
+    settings = read()
     configure_logs(settings.log.level, settings.log.format)
     if settings.config.check:
         return _report(settings, live=False)
 
     async def serve() -> None:
-        asked_to_stop = _asked_to_stop()
-        async with running(settings, _surroundings()) as service:
-            _log_start(service)
+        asked_to_stop, asked_to_reload = _asked_to_stop(), _heard(signal.SIGHUP)
+        async with running(settings, _surroundings(), read) as service, service.reloading_when(asked_to_reload):
+            log.info("listening", version=__version__, urls=" ".join(service.urls))
             await asked_to_stop.wait()
             log.info("stopping")
 
@@ -184,13 +188,16 @@ def _told(reading: Reading) -> int:
 
 def _demo(argv: Sequence[str]) -> int:
     description = "Runs the exporter on a simulated fleet, both on this machine alone."
-    settings = load_settings(DemoSettings, argv, Manual(f"{PROG} demo", description, SERVING, ELSEWHERE, brief=True))
+
+    def read() -> DemoSettings:
+        return load_settings(DemoSettings, argv, Manual(f"{PROG} demo", description, SERVING, ELSEWHERE, brief=True))
+
+    settings = read()
     configure_logs(settings.log.level, settings.log.format)
 
     async def serve() -> None:
         asked_to_stop = _asked_to_stop()
-        async with demonstrating(settings, _surroundings()) as service:
-            _log_start(service)
+        async with demonstrating(settings, _surroundings(), read) as service:
             await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
             say(f"Open {service.urls[0]} (Ctrl-C ends the demo)")
             await asked_to_stop.wait()
@@ -220,19 +227,17 @@ def _surroundings() -> Surroundings:
     return Surroundings(SystemClock(), os.environ, Path.home())
 
 
-def _log_start(service: Service) -> None:
-    for target, credentials in zip(service.targets, service.credentials, strict=True):
-        log.info("polling", account=target.name, api=target.account.api.url, auth=credentials.source)
-    log.info("listening", version=__version__, urls=" ".join(service.urls))
-
-
 def _asked_to_stop() -> asyncio.Event:
     """Give what is set when the process is asked to end, heard from now on: before anybody is told it is up."""
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
-    return asked
+    return _heard(signal.SIGTERM, signal.SIGINT)
+
+
+def _heard(*signals: signal.Signals) -> asyncio.Event:
+    """Give what is set when the process receives one of these signals."""
+    heard = asyncio.Event()
+    for number in signals:
+        asyncio.get_running_loop().add_signal_handler(number, heard.set)
+    return heard
 
 
 COMMANDS: Final = MappingProxyType(

@@ -1,7 +1,7 @@
 """The commands that need no account: the simulator alone, and an exporter on a simulator."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -102,12 +102,23 @@ def credentials_of(simulator: Simulator) -> Sequence[str]:
 
 
 @contextlib.asynccontextmanager
-async def demonstrating(settings: DemoSettings, around: Surroundings) -> AsyncIterator[Service]:
-    """Run an exporter on a simulator, both on this machine alone, while the context lasts."""
+async def demonstrating(
+    settings: DemoSettings,
+    around: Surroundings,
+    read_again: Callable[[], DemoSettings],
+) -> AsyncIterator[Service]:
+    """Run an exporter on a simulator, both on this machine alone, while the context lasts.
+
+    `read_again` reads the options for a reload.
+    """
     async with Simulator(servers=settings.servers, seed=settings.seed, clock=around.clock) as simulator:
-        api = settings.api.model_copy(update={"endpoint": simulator.url, "region": None})
-        auth = AuthSettings(token=SecretStr(simulator.token))
-        simulated = settings.model_copy(update={"api": api, "auth": auth, "accounts": ()})
+
+        def simulated(options: DemoSettings) -> DemoSettings:
+            api = options.api.model_copy(update={"endpoint": simulator.url, "region": None})
+            auth = AuthSettings(token=SecretStr(simulator.token))
+            return options.model_copy(update={"api": api, "auth": auth, "accounts": ()})
+
         # The simulator is not asked through a proxy, and no credentials of this machine travel to it.
-        async with running(simulated, replace(around, environ={})) as service:
+        alone = replace(around, environ={})
+        async with running(simulated(settings), alone, lambda: simulated(read_again())) as service:
             yield service

@@ -93,14 +93,18 @@ class Exposition:
         rendered = self._accounts.get(account)
         return rendered.series_dropped if rendered else 0
 
+    def recent_views(self, now: float) -> tuple[View, ...]:
+        """Give what was asked for lately."""
+        recent = sorted(self._asked_at.items(), key=lambda asked: asked[1])[-MOST_BODIES:]
+        return tuple(view for view, asked_at in recent if now - asked_at <= REMEMBERED)
+
     async def refresh(self, now: float) -> None:
         """Render the snapshots that are new, and the bodies that were asked for lately; forget the others."""
         async with self._rendering:
             for target in self._targets:
                 if (snapshot := target.visible(now)) is not None:
                     await asyncio.to_thread(self._account_of, snapshot)
-            recent = sorted(self._asked_at.items(), key=lambda asked: asked[1])[-MOST_BODIES:]
-            self._asked_at = {view: asked_at for view, asked_at in recent if now - asked_at <= REMEMBERED}
+            self._asked_at = {view: self._asked_at[view] for view in self.recent_views(now)}
             self._bodies = {view: body for view, body in self._bodies.items() if view in self._asked_at}
             for view in list(self._asked_at):
                 if self._current(view, now) is None:

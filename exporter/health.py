@@ -125,6 +125,7 @@ class _Metrics:
             "Values of a type that their field cannot have; they are left out.",
             "field",
         )
+        self.by_account = (self.polls, self.failures, self.requests, self.retries, self.throttle_wait, self.skipped)
         self.request_duration = Histogram(
             f"{PREFIX}exporter_api_request_duration_seconds",
             "Time from sending a request to its last byte.",
@@ -154,10 +155,10 @@ class Health:
         self._rendered: dict[tuple[Syntax, str | None], _Rendered] = {}
         self.registry = CollectorRegistry()
         self._metrics = _Metrics(self.registry)
-        self._accounts = {target.name: AccountHealth(self._metrics, target.name, clock) for target in targets}
-        for target in targets:
-            self._start_at_zero(target.name)
-        self.registry.register(_TargetCollector(targets, clock, self._accounts, series_dropped))
+        self._accounts: dict[str, AccountHealth] = {}
+        self._targets = _TargetCollector(clock, self._accounts)
+        self.registry.register(self._targets)
+        self.follow(targets, series_dropped)
         build = Gauge(
             f"{PREFIX}exporter_build_info",
             "What was built, and what it runs on.",
@@ -175,15 +176,39 @@ class Health:
             "When the configuration was last read without an error.",
             registry=self.registry,
         )
-        self._reloaded.set(1)
-        self._reloaded_at.set(clock.time())
+        self.reloaded(successful=True)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
     def of(self, account: str) -> AccountHealth:
         """Give what hears of the requests of `account`."""
+        if account not in self._accounts:
+            self._accounts[account] = AccountHealth(self._metrics, account, self._clock)
         return self._accounts[account]
+
+    def follow(self, targets: Sequence[Target], series_dropped: Callable[[str], int]) -> None:
+        """Tell of these targets from here on. The counters of those that stay go on."""
+        for target in targets:
+            self.of(target.name)
+            self._start_at_zero(target.name)
+        self._targets.follow(targets, series_dropped)
+        self._rendered.clear()
+
+    def forget_others(self) -> None:
+        """Drop what was counted of accounts that are no targets."""
+        for account in self._accounts.keys() - {target.name for target in self._targets.targets}:
+            del self._accounts[account]
+            for counter in self._metrics.by_account:
+                counter.remove_by_labels({"account": account})
+        self._rendered.clear()
+
+    def reloaded(self, *, successful: bool) -> None:
+        """Take note of how the configuration was read."""
+        self._reloaded.set(successful)
+        if successful:
+            self._reloaded_at.set(self._clock.time())
+        self._rendered.clear()
 
     def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
         """Count a poll and what its list had that is not exposed."""
@@ -252,16 +277,15 @@ class _OfAccount(Collector):
 class _TargetCollector(Collector):
     """What the targets tell of themselves at the moment of a scrape."""
 
-    def __init__(
-        self,
-        targets: Sequence[Target],
-        clock: Clock,
-        accounts: Mapping[str, AccountHealth],
-        series_dropped: Callable[[str], int],
-    ) -> None:
-        self._targets = targets
+    def __init__(self, clock: Clock, accounts: Mapping[str, AccountHealth]) -> None:
+        self.targets: Sequence[Target] = ()
         self._clock = clock
         self._accounts = accounts
+        self._series_dropped: Callable[[str], int] = lambda _: 0
+
+    def follow(self, targets: Sequence[Target], series_dropped: Callable[[str], int]) -> None:
+        """Tell of these targets from here on."""
+        self.targets = targets
         self._series_dropped = series_dropped
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -272,14 +296,14 @@ class _TargetCollector(Collector):
             "What is polled.",
             labels=("account", "api_region", "endpoint"),
         )
-        for target in self._targets:
+        for target in self.targets:
             api = target.account.api
             info.add_metric((target.name, api.region or "", api.url), 1)
         yield info
 
         def gauge(name: str, text: str, value: Callable[[Target], float | None]) -> GaugeMetricFamily:
             family = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=("account",))
-            for target in self._targets:
+            for target in self.targets:
                 if (number := value(target)) is not None:
                     family.add_metric((target.name,), number)
             return family

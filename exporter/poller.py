@@ -63,6 +63,7 @@ class Poller:
         self._pages = 0
         self._reads: list[PageRead] = []
         self._refusals = 0
+        self._nap: asyncio.Future[None] | None = None
         self._budget = RetryBudget(RETRIES)
         api = target.account.api
         self._pager = Pager(
@@ -77,8 +78,17 @@ class Poller:
         due = self._clock.monotonic()
         while True:
             poll = await self.poll()
-            due = self._next_due(due, poll)
-            await self._wait_until(due, poll)
+            due = await self._wait(due, poll)
+
+    def follow(self, target: Target) -> None:
+        """Go on with the options of `target`, which is of the same list; a poll in flight is not disturbed.
+
+        The next poll comes on the schedule of the new interval, counted from the last one.
+        """
+        if target is not self._target:
+            self._target = target
+            if self._nap is not None:
+                self._nap.cancel()
 
     async def poll(self) -> Poll:
         """Read the list once; the target has the result before the listener hears of it."""
@@ -136,27 +146,43 @@ class Poller:
             self._reads.append(PageRead(offset, limit, asked, self._clock.monotonic() - started, rows, failure))
         return page
 
-    def _next_due(self, due: float, poll: Poll) -> float:
-        """Give the next moment of the schedule that is neither past nor within what was asked to wait."""
-        interval = self._target.account.poll.interval
-        earliest = self._clock.monotonic()
+    async def _wait(self, last_due: float, poll: Poll) -> float:
+        """Wait until the poll after `poll`, which was due at `last_due`, and give when that one is due."""
+        earliest = self._clock.monotonic() + self._pause(poll)
+        due = self._next_due(last_due, earliest)
+        refused = isinstance(poll.error, AuthError)
+        while (rest := due - self._clock.monotonic()) > 0:
+            if refused and self._secret_changed():
+                log.info("the secret was changed: polling again", account=self._target.name)
+                break
+            target = self._target
+            await self._sleep(min(rest, SECRET_WATCH) if refused else rest)
+            if self._target is not target and (now := self._clock.monotonic()) < due:
+                due = self._next_due(last_due, max(earliest, now))
+        return due
+
+    def _pause(self, poll: Poll) -> float:
+        """Give the seconds after `poll` in which there must be no other."""
         self._refusals = self._refusals + 1 if isinstance(poll.error, AuthError) else 0
         if self._refusals:
-            earliest += min(AUTH_BACKOFF * 2 ** (self._refusals - 1), LONGEST_AUTH_BACKOFF)
-        elif poll.error is not None:
-            earliest += poll.error.retry_after or 0.0
+            return min(AUTH_BACKOFF * 2.0 ** (self._refusals - 1), LONGEST_AUTH_BACKOFF)
+        return (poll.error.retry_after or 0.0) if poll.error is not None else 0.0
+
+    def _next_due(self, due: float, earliest: float) -> float:
+        """Give the next moment of the schedule after `due` that is not before `earliest`."""
+        interval = self._target.account.poll.interval
         due += interval
         if due < earliest:
             due += interval * -(-(earliest - due) // interval)
         return due
 
-    async def _wait_until(self, due: float, poll: Poll) -> None:
-        refused = isinstance(poll.error, AuthError)
-        while (rest := due - self._clock.monotonic()) > 0:
-            if refused and self._secret_changed():
-                log.info("the secret was changed: polling again", account=self._target.name)
-                return
-            await self._clock.sleep(min(rest, SECRET_WATCH) if refused else rest)
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep so long, or until other options are followed."""
+        self._nap = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait([self._nap])
+        finally:
+            self._nap.cancel()
 
     def _tell_condition(self, poll: Poll, before: Poll | None) -> None:
         """Log one line a poll at debug, and one for each change of the account's condition."""

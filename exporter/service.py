@@ -1,79 +1,196 @@
-"""The exporter put together: for each account a client and a poller; one server."""
+"""The exporter put together: accounts that are polled, one server, and another configuration put in force live."""
 
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+
+import structlog
 
 from exporter import revision
-from exporter.accounts import Surroundings, account_client
+from exporter.accounts import Account, Surroundings, open_account
 from exporter.auth import Credentials
 from exporter.clock import Clock
+from exporter.errors import ConfigurationError
 from exporter.exposition import Exposition
 from exporter.families import collectors
+from exporter.generation import Generation
 from exporter.health import Health
+from exporter.logs import configure_logs
 from exporter.paging import Listing
 from exporter.poller import Poller
 from exporter.settings import Settings
+from exporter.settings.changes import without_fixed
 from exporter.settings.quantities import parse_listen_place
 from exporter.target import Poll, Target
 from exporter.web import Place, create_app, inherited, serve
 from exporter.web.toolkit import Watched
 
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-@dataclass(frozen=True)
+
 class Service:
-    """A running exporter: where it is reached, what it polls, and what it authenticates with."""
+    """A running exporter: where it is reached, what it polls, and what it authenticates with.
 
-    urls: tuple[str, ...]
-    targets: Sequence[Target]
-    pollers: Sequence[Poller]
-    credentials: Sequence[Credentials]
+    `read_again` gives the configuration as it is written by then, or raises ConfigurationError.
+    """
 
+    def __init__(self, settings: Settings, around: Surroundings, read_again: Callable[[], Settings]) -> None:
+        self.urls: tuple[str, ...] = ()
+        self.health = Health((), around.clock, lambda _: 0, revision=revision())
+        self.generation = Generation(settings, (), Exposition((), ()))
+        self._around = around
+        self._read_again = read_again
+        self._accounts: tuple[Account, ...] = ()
+        self._reloading = asyncio.Lock()
 
-class _Publisher:
-    """Counts each poll, and renders its snapshot before the next scrape asks for it."""
+    @property
+    def targets(self) -> Sequence[Target]:
+        """The accounts in the order of the configuration."""
+        return self.generation.targets
 
-    def __init__(self, health: Health, exposition: Exposition, clock: Clock) -> None:
-        self._health = health
-        self._exposition = exposition
-        self._clock = clock
+    @property
+    def pollers(self) -> Sequence[Poller]:
+        """Their pollers."""
+        return tuple(account.poller for account in self._accounts)
+
+    @property
+    def credentials(self) -> Sequence[Credentials]:
+        """What they authenticate with."""
+        return tuple(account.credentials for account in self._accounts)
+
+    async def reload(self) -> Sequence[str]:
+        """Put the configuration in force as it is written by now, and give the options that wait for a restart.
+
+        Accounts that do not change go on as if nothing had happened. Raises ConfigurationError where the
+        configuration cannot be used; then nothing has changed but what the health metrics tell of it.
+        """
+        async with self._reloading:
+            try:
+                read = await asyncio.to_thread(self._read_again)
+                settings, waiting = without_fixed(self.generation.settings, read)
+                for account in await self.put_in_force(settings):
+                    account.start()
+            except ConfigurationError as error:
+                self.health.reloaded(successful=False)
+                told = "the configuration cannot be used: the one before stays in force"
+                log.error(told, err=str(error))  # noqa: TRY400 - it tells where; a traceback would tell nothing
+                raise
+            except Exception as error:  # a defect of ours must end neither the exporter nor later reloads
+                self.health.reloaded(successful=False)
+                log.exception("the configuration was not put in force")
+                raise ConfigurationError([f"a defect of the exporter: {type(error).__name__}"]) from error
+            self.health.reloaded(successful=True)
+            log.info("the configuration was reloaded", accounts=len(self._accounts))
+            if waiting:
+                log.warning("changed options wait for a restart", options=",".join(waiting))
+            return waiting
+
+    @contextlib.asynccontextmanager
+    async def reloading_when(self, asked: asyncio.Event) -> AsyncIterator[None]:
+        """Reload each time that `asked` is set, while the context lasts."""
+
+        async def reload_when_asked() -> None:
+            while True:
+                await asked.wait()
+                asked.clear()
+                with contextlib.suppress(ConfigurationError):  # which is logged
+                    await self.reload()
+
+        reloading = asyncio.create_task(reload_when_asked())
+        try:
+            yield
+        finally:
+            reloading.cancel()
+            await asyncio.wait([reloading])
+
+    async def put_in_force(self, settings: Settings) -> Sequence[Account]:
+        """Serve what `settings` say instead of what is served, and give the accounts that have yet to be started.
+
+        All that can fail or take time comes first. Raises ConfigurationError where an account has no
+        credentials; then nothing has changed.
+        """
+        before = {account.target.name: account for account in self._accounts}
+        accounts: list[Account] = []
+        fresh: list[Account] = []
+        try:
+            async with contextlib.AsyncExitStack() as opened:
+                for options in settings.targets():
+                    kept = before.get(options.name)
+                    account = kept.under(options) if kept else None
+                    if account is None:
+                        observer = self.health.of(options.name)
+                        account = await open_account(options, observer, self, self._around, kept)
+                        opened.push_async_callback(account.close)
+                        fresh.append(account)
+                    accounts.append(account)
+                generation = await self._next(settings, tuple(account.target for account in accounts))
+                opened.pop_all()
+            await self._replace(generation, accounts)
+        finally:
+            self.health.forget_others()
+        return fresh
+
+    async def close(self) -> None:
+        """End all polling and all connections."""
+        async with contextlib.AsyncExitStack() as closing:
+            for account in self._accounts:
+                closing.push_async_callback(account.close)
 
     async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
-        """Take note of a poll."""
-        self._health.poll_ended(target, poll, listing)
-        await self._exposition.refresh(self._clock.time())
+        """Count a poll, and render its snapshot before the next scrape asks for it."""
+        self.health.poll_ended(target, poll, listing)
+        await self.generation.exposition.refresh(self._around.clock.time())
+
+    async def _next(self, settings: Settings, targets: tuple[Target, ...]) -> Generation:
+        """Make the generation that follows, rendered already."""
+        before = self.generation
+        if (settings.collector, targets) == (before.settings.collector, before.targets):
+            return replace(before, settings=settings)
+        exposition = Exposition(collectors(settings.collector), targets)
+        generation = Generation(settings, targets, exposition, was_ready=before.ready and bool(before.targets))
+        await generation.render_like(before, self._around.clock.time())
+        return generation
+
+    async def _replace(self, generation: Generation, accounts: Sequence[Account]) -> None:
+        """Swap, at one moment, what is served and who is polled; then close what is served no more."""
+        pollers = {account.poller for account in accounts}
+        gone = [account for account in self._accounts if account.poller not in pollers]
+        if generation.settings.log != self.generation.settings.log:
+            configure_logs(generation.settings.log.level, generation.settings.log.format)
+        self.generation, self._accounts = generation, tuple(accounts)
+        self.health.follow(generation.targets, generation.exposition.series_dropped)
+        for account in accounts:
+            self.health.of(account.target.name).credentials = account.credentials
+            account.poller.follow(account.target)
+        for account in gone:
+            await account.close()
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, around: Surroundings) -> AsyncIterator[Service]:
+async def running(
+    settings: Settings,
+    around: Surroundings,
+    read_again: Callable[[], Settings] | None = None,
+) -> AsyncIterator[Service]:
     """Run the exporter while the context lasts; scrapes in flight at its end are finished.
 
-    Raises ConfigurationError where an account has no credentials or the web configuration is unsound, and
+    `read_again` reads the configuration for a reload; without it a reload finds it unchanged. Raises
+    ConfigurationError where an account has no credentials or the web configuration is unsound, and
     ListenError where an address cannot be had.
     """
-    clock = around.clock
-    targets = [Target(account) for account in settings.targets()]
-    exposition = Exposition(collectors(settings.collector), targets)
-    health = Health(targets, clock, exposition.series_dropped, revision=revision())
-    publisher = _Publisher(health, exposition, clock)
+    service = Service(settings, around, read_again or (lambda: settings))
     async with contextlib.AsyncExitStack() as stack:
-        pollers = []
-        credentials = []
-        for target in targets:
-            observer = health.of(target.name)
-            client, found = await stack.enter_async_context(account_client(target.account, observer, around))
-            observer.credentials = found
-            credentials.append(found)
-            pollers.append(Poller(target, client.page, clock, publisher, found.changed))
-        web_config = await stack.enter_async_context(_web_config(settings, clock))
-        app = create_app(exposition, health, targets, clock, lambda: settings, web_config)
+        stack.push_async_callback(service.close)
+        accounts = await service.put_in_force(settings)
+        web_config = await stack.enter_async_context(_web_config(settings, around.clock))
+        app = create_app(lambda: service.generation, service.health, around.clock, service.reload, web_config)
         tls = web_config.tls if web_config else None
-        urls = await stack.enter_async_context(serve(app, _places(settings, around), tls=tls))
-        for poller in pollers:
-            stack.push_async_callback(_end, asyncio.create_task(poller.run()))
-        yield Service(urls, targets, pollers, credentials)
+        service.urls = await stack.enter_async_context(serve(app, _places(settings, around), tls=tls))
+        for account in accounts:
+            account.start()
+        yield service
 
 
 @contextlib.asynccontextmanager
@@ -88,8 +205,3 @@ def _places(settings: Settings, around: Surroundings) -> Sequence[Place]:
     if settings.web.systemd_socket:
         return inherited(around.environ, os.getpid())
     return [parse_listen_place(address) for address in settings.web.listen_address]
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

@@ -1,7 +1,8 @@
 """One account as it stands now: its last polls, its snapshot, and how long that is believed."""
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.errors import PollError
@@ -45,20 +46,52 @@ class Poll:
     reads: tuple[PageRead, ...] = ()
 
 
-class Target:
-    """One account that is polled. Its poller alone writes it; all others read."""
+@dataclass(slots=True)
+class _Known:
+    """What the polls of one list have left."""
 
-    def __init__(self, account: AccountSettings) -> None:
+    last_poll: Poll | None = None
+    history: deque[Poll] = field(default_factory=lambda: deque(maxlen=KEPT_POLLS))
+    snapshot: Snapshot | None = None
+
+
+class Target:
+    """One account that is polled. Its poller alone writes it; all others read.
+
+    With `like`, a target of the same list under other options, both know the same, whichever is polled.
+    """
+
+    def __init__(self, account: AccountSettings, like: "Target | None" = None) -> None:
         self.account = account
-        self.last_poll: Poll | None = None
-        self.history: deque[Poll] = deque(maxlen=KEPT_POLLS)
-        """The last polls, the newest last."""
-        self.snapshot: Snapshot | None = None
+        self._known: _Known = like._known if like else _Known()  # noqa: SLF001 - of its own kind
 
     @property
     def name(self) -> str:
         """The value of the label `account`."""
         return self.account.name
+
+    @property
+    def last_poll(self) -> Poll | None:
+        """The poll that ended last."""
+        return self._known.last_poll
+
+    @last_poll.setter
+    def last_poll(self, poll: Poll | None) -> None:
+        self._known.last_poll = poll
+
+    @property
+    def history(self) -> Sequence[Poll]:
+        """The last polls, the newest last."""
+        return self._known.history
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What the last complete list said."""
+        return self._known.snapshot
+
+    @snapshot.setter
+    def snapshot(self, snapshot: Snapshot | None) -> None:
+        self._known.snapshot = snapshot
 
     @property
     def up(self) -> bool:
@@ -71,7 +104,7 @@ class Target:
             # What a failure passed through holds whole pages, which must not be kept with it.
             poll.error.__cause__ = poll.error.__context__ = poll.error.__traceback__ = None
         self.last_poll = poll
-        self.history.append(poll)
+        self._known.history.append(poll)
 
     def visible(self, now: float) -> Snapshot | None:
         """Give the snapshot to serve at `now`, in seconds since the epoch.

@@ -1,15 +1,14 @@
 """The application: scrapes, discovery of the accounts, pages, and the probes of an orchestrator."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from aiohttp import web
 
 from exporter.clock import Clock
-from exporter.exposition import Exposition
+from exporter.errors import ConfigurationError
+from exporter.generation import Generation
 from exporter.health import Health
-from exporter.settings import Settings
-from exporter.target import Target
 from exporter.web.connection import timed
 from exporter.web.headers import set_safe_headers
 from exporter.web.pages import Pages
@@ -25,16 +24,16 @@ PROBES: Final = ("/-/healthy", "/-/ready")
 
 
 def create_app(
-    exposition: Exposition,
+    current: Callable[[], Generation],
     health: Health,
-    targets: Sequence[Target],
     clock: Clock,
-    settings: Callable[[], Settings],
+    reload: Callable[[], Awaitable[Sequence[str]]],
     policy: Callable[[], Policy] | None = None,
 ) -> web.Application:
     """Make the application. It reads the targets and asks nothing of the API.
 
-    `settings` gives the configuration in force; where the metrics are served stays as it is at first.
+    `current` gives what is in force; the options of the web stay as they are at first. `reload` puts the
+    configuration in force as it is written by then, and gives the options that wait for a restart.
     `policy` gives the web configuration in force, if there is one.
     """
 
@@ -52,7 +51,7 @@ def create_app(
                         "__meta_sms_api_region": target.account.api.region or "",
                     },
                 }
-                for target in targets
+                for target in current().targets
             ],
         )
 
@@ -60,13 +59,24 @@ def create_app(
         return web.Response(text="The exporter is healthy.\n")
 
     async def ready(_: web.Request) -> web.Response:
-        if any(target.last_poll is None for target in targets):
+        if not current().ready:
             return web.Response(status=503, text="The first poll of an account has not ended yet.\n")
         return web.Response(text="The exporter is ready.\n")
 
-    options = settings().web
+    async def reload_configuration(_: web.Request) -> web.Response:
+        if not options.enable_lifecycle:
+            text = "Lifecycle API is not enabled: start the exporter with --web.enable-lifecycle.\n"
+            return web.Response(status=403, text=text)
+        try:
+            waiting = await reload()
+        except ConfigurationError as error:
+            return web.Response(status=500, text="".join(f"{line}\n" for line in error.lines))
+        rest = f"Changed, but waiting for a restart: {', '.join(waiting)}.\n" if waiting else ""
+        return web.Response(text=f"The configuration was reloaded.\n{rest}")
+
+    options = current().settings.web
     telemetry_path = options.telemetry_path
-    scraper = Scraper(exposition, health, targets, clock)
+    scraper = Scraper(current, health, clock)
     slots = Slots(options.max_requests)
     app = web.Application(client_max_size=MOST_REQUEST_BYTES, middlewares=[timed])
     app.on_response_prepare.append(set_safe_headers)
@@ -76,7 +86,8 @@ def create_app(
     app.router.add_get(telemetry_path, slots.around(scraper.metrics))
     app.router.add_get("/probe", slots.around(scraper.probe))
     app.router.add_get("/sd", discovery)
-    Pages(targets, settings, clock, telemetry_path).add_to(app)
+    Pages(current, clock, telemetry_path).add_to(app)
     for path, handler in zip(PROBES, (healthy, ready), strict=True):
         app.router.add_get(path, handler)
+    app.router.add_post("/-/reload", reload_configuration)
     return app

@@ -1,15 +1,15 @@
 """/metrics and /probe: what a scrape asks for in its query and headers, and the body that answers it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from exporter.clock import Clock
-from exporter.exposition import Exposition, View
+from exporter.exposition import View
+from exporter.generation import Generation
 from exporter.health import Health
 from exporter.negotiation import negotiate_encoding, negotiate_format
-from exporter.target import Target
 
 COLLECT: Final = "collect[]"
 EXCLUDE: Final = "exclude[]"
@@ -21,16 +21,9 @@ MOST_AT_ONCE: Final = 2**20
 class Scraper:
     """Answers scrapes from what is rendered; the API is never asked."""
 
-    def __init__(
-        self,
-        exposition: Exposition,
-        health: Health,
-        targets: Sequence[Target],
-        clock: Clock,
-    ) -> None:
-        self._exposition = exposition
+    def __init__(self, current: Callable[[], Generation], health: Health, clock: Clock) -> None:
+        self._current = current
         self._health = health
-        self._accounts = frozenset(target.name for target in targets)
         self._clock = clock
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
@@ -42,16 +35,17 @@ class Scraper:
         account = request.query.get("account")
         if not account:
             raise web.HTTPBadRequest(text="Name an account: /probe?account=NAME.\n")
-        if account not in self._accounts:
+        if all(target.name != account for target in self._current().targets):
             raise web.HTTPNotFound(text="There is no such account; /sd lists those there are.\n")
         return await self._answer(request, account)
 
     async def _answer(self, request: web.Request, account: str | None) -> web.StreamResponse:
+        exposition = self._current().exposition
         chosen = negotiate_format(_joined(request, hdrs.ACCEPT))
         encoding = negotiate_encoding(_joined(request, hdrs.ACCEPT_ENCODING))
-        view = View(self._collectors(request), account, chosen.syntax, encoding)
+        view = View(_collectors(request, exposition.collector_names), account, chosen.syntax, encoding)
         tail = self._health.render(chosen.syntax, account)
-        kept, fresh = await self._exposition.body(view, tail, self._clock.time())
+        kept, fresh = await exposition.body(view, tail, self._clock.time())
         headers = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if encoding == "gzip":
             headers[hdrs.CONTENT_ENCODING] = encoding
@@ -59,17 +53,17 @@ class Scraper:
             return web.Response(body=kept + fresh, headers=headers)
         return await _written(request, web.StreamResponse(headers=headers), kept, fresh)
 
-    def _collectors(self, request: web.Request) -> frozenset[str]:
-        """Read `collect[]` or `exclude[]`: names of collectors that are on."""
-        on = frozenset(self._exposition.collector_names)
-        collect = frozenset(request.query.getall(COLLECT, ()))
-        exclude = frozenset(request.query.getall(EXCLUDE, ()))
-        if collect and exclude:
-            raise web.HTTPBadRequest(text=f"Give {COLLECT} or {EXCLUDE}, not both.\n")
-        if not collect | exclude <= on:
-            names = ", ".join(self._exposition.collector_names)
-            raise web.HTTPBadRequest(text=f"No such collector, or it is switched off. Those on: {names}.\n")
-        return collect or on - exclude
+
+def _collectors(request: web.Request, names: Sequence[str]) -> frozenset[str]:
+    """Read `collect[]` or `exclude[]`: names of collectors that are on."""
+    on = frozenset(names)
+    collect = frozenset(request.query.getall(COLLECT, ()))
+    exclude = frozenset(request.query.getall(EXCLUDE, ()))
+    if collect and exclude:
+        raise web.HTTPBadRequest(text=f"Give {COLLECT} or {EXCLUDE}, not both.\n")
+    if not collect | exclude <= on:
+        raise web.HTTPBadRequest(text=f"No such collector, or it is switched off. Those on: {', '.join(names)}.\n")
+    return collect or on - exclude
 
 
 async def _written(request: web.Request, response: web.StreamResponse, *parts: bytes) -> web.StreamResponse:

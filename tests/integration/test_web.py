@@ -137,7 +137,7 @@ async def test_the_landing_page_leads_to_the_metrics(service: Service) -> None:
     assert 'href="/metrics"' in text
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/-/reload"])
+@pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/-/nothing"])
 async def test_what_is_not_there_is_not_found(service: Service, path: str) -> None:
     status, _, _ = await fetch(f"{service.urls[0]}{path}")
     assert status == 404

@@ -81,6 +81,41 @@ def test_a_poll_is_counted_with_what_its_list_lost(clock: FakeClock) -> None:
     assert seen.value("exporter_unreadable_values_total", field="memory") == 3
 
 
+def test_of_accounts_that_went_nothing_is_told_and_the_counters_of_the_others_go_on(clock: FakeClock) -> None:
+    one, two, three = (Target(account(account={"name": name})) for name in ("one", "two", "three"))
+    health = Health([one, two], clock, lambda _: 0)
+    for target in (one, two):
+        health.of(target.name).request_ended("sms", "200", 0.1, None)
+        health.poll_ended(target, Poll(NOW, 1.0, 1), None)
+    health.follow([two, three], lambda _: 7)
+    health.forget_others()
+    seen = Scrape(health.render("text").decode())
+    assert {dict(labels).get("account") for _, labels in seen.samples} == {"two", "three", None}
+    assert seen.values("exporter_polls_total") == {
+        frozenset({("account", "two")}): 1,
+        frozenset({("account", "three")}): 0,
+    }
+    assert seen.value("exporter_series_dropped", account="two") == 7
+
+
+def test_an_account_that_was_only_tried_leaves_nothing(clock: FakeClock) -> None:
+    health, _ = health_of(clock)
+    before = Scrape(health.render("text").decode()).samples.keys()
+    health.of("tried").request_ended("metadata", "error", 0.1, None)
+    health.forget_others()
+    after = Scrape(health.render("text").decode()).samples.keys()
+    assert {key for key in after ^ before if "request_duration" not in key[0]} == set()
+
+
+def test_a_failed_reload_keeps_the_time_of_the_last_good_one(clock: FakeClock) -> None:
+    health, _ = health_of(clock)
+    clock.advance(100)
+    health.reloaded(successful=False)
+    seen = Scrape(health.render("text").decode())
+    assert seen.value("exporter_config_last_reload_successful") == 0
+    assert seen.value("exporter_config_last_reload_success_timestamp_seconds") == NOW
+
+
 def test_what_is_told_of_one_account_has_no_other_and_no_process(clock: FakeClock) -> None:
     targets = [Target(account(account={"name": name})) for name in ("one", "two")]
     health = Health(targets, clock, lambda _: 0)

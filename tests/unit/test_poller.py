@@ -41,7 +41,7 @@ class Rig:
         return msgspec.json.encode({"count": len(self.servers), "source_servers": self.servers})
 
     async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
-        assert target is self.target
+        assert target.last_poll is self.target.last_poll
         assert target.last_poll is poll
         self.told.append((poll, listing))
 
@@ -165,6 +165,58 @@ async def test_after_a_success_the_back_off_starts_anew(clock: FakeClock, run: R
         clock.advance(await clock.until_asleep())
     await clock.until_asleep()
     assert rig.polls[-1] == due
+
+
+def under(rig: Rig, **poll: object) -> Target:
+    return Target(account(poll=poll), like=rig.target)
+
+
+async def test_a_shorter_interval_counts_from_the_last_poll(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="1h")
+    run(rig)
+    await clock.until_asleep()
+    clock.advance(100)
+    rig.poller.follow(under(rig, interval="30s"))
+    await asyncio.sleep(0)
+    assert await clock.until_asleep() == 20
+    clock.advance(20)
+    await clock.until_asleep()
+    assert rig.polls == [0, 120]
+
+
+async def test_options_that_do_not_change_the_schedule_do_not_move_it(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    run(rig)
+    await clock.until_asleep()
+    for _ in range(3):
+        clock.advance(15)
+        rig.poller.follow(under(rig, interval="60s", timeout="5s"))
+    clock.advance(15)
+    await clock.until_asleep()
+    assert rig.polls == [0, 60]
+
+
+async def test_a_poll_that_is_due_when_the_options_change_is_not_skipped(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    run(rig)
+    await clock.until_asleep()
+    clock.advance(60.5)
+    rig.poller.follow(under(rig, interval="60s", timeout="5s"))
+    assert await clock.until_asleep() == 59.5
+    assert rig.polls == [0, 60.5]
+
+
+async def test_other_options_do_not_end_the_back_off_after_a_refusal(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.error = AuthError("refused")
+    run(rig)
+    await clock.until_asleep()
+    rig.poller.follow(under(rig, interval="20s"))
+    while clock.monotonic() < AUTH_BACKOFF:
+        assert rig.polls == [0]
+        clock.advance(await clock.until_asleep())
+    await clock.until_asleep()
+    assert rig.polls == [0, AUTH_BACKOFF]
 
 
 async def test_the_next_poll_waits_as_long_as_the_api_asked(clock: FakeClock, run: Run) -> None:

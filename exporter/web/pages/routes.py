@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from exporter.clock import Clock
-from exporter.settings import Settings
+from exporter.generation import Generation
 from exporter.target import Target
 from exporter.views.accounts import account_views
 from exporter.web.pages.configuration import configuration_view
@@ -25,17 +25,10 @@ _REFRESH: Final = re.compile("[1-9][0-9]{0,3}")
 
 
 class Pages:
-    """Answers with the pages; `settings` gives the configuration in force. The API is never asked."""
+    """Answers with the pages; `current` gives what is in force. The API is never asked."""
 
-    def __init__(
-        self,
-        targets: Sequence[Target],
-        settings: Callable[[], Settings],
-        clock: Clock,
-        telemetry_path: str,
-    ) -> None:
-        self._targets = targets
-        self._settings = settings
+    def __init__(self, current: Callable[[], Generation], clock: Clock, telemetry_path: str) -> None:
+        self._current = current
         self._clock = clock
         self._telemetry_path = telemetry_path
         self._renderer = Renderer(telemetry_path=telemetry_path)
@@ -49,39 +42,41 @@ class Pages:
 
     async def status(self, request: web.Request) -> web.Response:
         """Answer with how the migration stands."""
-        refresh = self._refresh(request)
+        targets = self._current().targets
+        refresh = _refresh(request, targets)
         now = self._clock.time()
-        snapshots = [snapshot for target in self._targets if (snapshot := target.visible(now))]
+        snapshots = [snapshot for target in targets if (snapshot := target.visible(now))]
         return self._renderer.page(
             "status.html",
             now=now,
             refresh=refresh,
-            accounts=account_views(self._targets, now),
+            accounts=account_views(targets, now),
             overview=await self._overviews.of(snapshots),
         )
 
     async def configuration(self, _: web.Request) -> web.Response:
         """Answer with the configuration in force."""
-        return self._renderer.page("config.html", sections=configuration_view(self._settings()))
+        return self._renderer.page("config.html", sections=configuration_view(self._current().settings))
 
     async def polls(self, request: web.Request) -> web.Response:
         """Answer with the last polls, of all accounts or of the one that the query names."""
         account = request.query.get("account")
-        found = polls_view(self._targets, account)
+        found = polls_view(self._current().targets, account)
         if not found:
             raise web.HTTPNotFound(text="There is no such account; /sd lists those there are.\n")
         return self._renderer.page("polls.html", now=self._clock.time(), accounts=found, chosen=account)
 
-    def _refresh(self, request: web.Request) -> int | None:
-        """Give the seconds until the page loads itself anew; None where a person switched that off."""
-        asked = request.query.get("refresh")
-        if asked is None:
-            if any(target.last_poll is None for target in self._targets):
-                return SHORTEST_REFRESH
-            shortest = min(target.account.poll.interval for target in self._targets)
-            return round(min(max(shortest, SHORTEST_REFRESH), LONGEST_REFRESH))
-        if asked == "off":
-            return None
-        if _REFRESH.fullmatch(asked) and int(asked) <= MOST_ASKED:
-            return int(asked)
-        raise web.HTTPBadRequest(text=f"refresh: write off, or seconds from 1 to {MOST_ASKED}.\n")
+
+def _refresh(request: web.Request, targets: Sequence[Target]) -> int | None:
+    """Give the seconds until the page loads itself anew; None where a person switched that off."""
+    asked = request.query.get("refresh")
+    if asked is None:
+        if any(target.last_poll is None for target in targets):
+            return SHORTEST_REFRESH
+        shortest = min(target.account.poll.interval for target in targets)
+        return round(min(max(shortest, SHORTEST_REFRESH), LONGEST_REFRESH))
+    if asked == "off":
+        return None
+    if _REFRESH.fullmatch(asked) and int(asked) <= MOST_ASKED:
+        return int(asked)
+    raise web.HTTPBadRequest(text=f"refresh: write off, or seconds from 1 to {MOST_ASKED}.\n")

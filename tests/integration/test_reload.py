@@ -1,0 +1,481 @@
+"""The configuration put in force anew while the exporter runs, over real sockets."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+import yaml
+from structlog.testing import capture_logs
+
+from exporter.accounts import Surroundings
+from exporter.service import Service, running
+from exporter.settings import Settings
+from exporter.settings.loading import load_settings
+from exporter.settings.manual import Manual
+from exporter.simulator import Simulator
+from programs import PATIENCE, exporter_command, started, until
+from support import NOWHERE, FakeClock, fetch, scrape
+
+FLAGS = ("--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle")
+RELOADED = "The configuration was reloaded.\n"
+
+
+class World:
+    """Simulators by the name of the account that is at each, and a configuration file that a test writes."""
+
+    def __init__(self, clock: FakeClock, file: Path, simulators: Mapping[str, Simulator]) -> None:
+        self.clock = clock
+        self.file = file
+        self.simulators = simulators
+
+    def account(self, name: str, **options: object) -> dict[str, Any]:
+        simulator = self.simulators[name]
+        return {"name": name, "api": {"endpoint": simulator.url}, "auth": {"token": simulator.token}, **options}
+
+    def write(self, *accounts: str | Mapping[str, Any], **groups: object) -> None:
+        listed = [self.account(account) if isinstance(account, str) else dict(account) for account in accounts]
+        self.file.write_text(yaml.safe_dump({"accounts": listed, **groups}))
+
+    def polls(self, name: str) -> int:
+        """Tell how many readings of the list have begun; the fleets are of one page."""
+        return sum(request.path == "/v3/sources" for request in self.simulators[name].requests)
+
+    @contextlib.asynccontextmanager
+    async def exporting(self, *flags: str, polled: bool = True) -> AsyncIterator[Service]:
+        def read() -> Settings:
+            argv = [f"--config.file={self.file}", *FLAGS, *flags]
+            return load_settings(Settings, argv, Manual("sms-exporter", "", {}))
+
+        async with running(read(), Surroundings(self.clock, {}, NOWHERE), read) as service:
+            if polled:
+                await self.idle(service)
+            yield service
+
+    async def idle(self, service: Service) -> None:
+        """Wait until every account has been polled and all wait for their next poll."""
+        await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
+        await self.clock.until_asleep(len(service.pollers))
+
+    async def pass_time(self, service: Service, seconds: float) -> None:
+        """Let time pass, with the polls that are due in it."""
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
+            first = await self.clock.until_asleep(len(service.pollers))
+            self.clock.advance(min(first, end - self.clock.monotonic()))
+            await self.clock.until_asleep(len(service.pollers))
+
+
+@pytest.fixture
+async def world(clock: FakeClock, tmp_path: Path) -> AsyncIterator[World]:
+    async with contextlib.AsyncExitStack() as stack:
+        simulators = {
+            name: await stack.enter_async_context(Simulator(servers=size, clock=clock))
+            for name, size in (("shop", 20), ("depot", 30), ("yard", 40))
+        }
+        for simulator in simulators.values():
+            simulator.fleet.freeze()
+        yield World(clock, tmp_path / "config.yml", simulators)
+
+
+async def reload(service: Service) -> tuple[int, str]:
+    """Ask for a reload as an operator does, and give the status and text of the answer."""
+    async with aiohttp.ClientSession() as session, session.post(f"{service.urls[0]}/-/reload") as response:
+        return response.status, await response.text()
+
+
+async def test_an_unchanged_account_is_neither_polled_again_nor_skipped(world: World) -> None:
+    world.write("shop", "depot")
+    async with world.exporting() as service:
+        await world.pass_time(service, 50)
+        for _ in range(3):
+            assert await reload(service) == (200, RELOADED)
+        assert world.polls("shop") == 1
+        await world.pass_time(service, 10)
+        assert (world.polls("shop"), world.polls("depot")) == (2, 2)
+        world.write("shop", world.account("depot", poll={"timeout": "9s"}), collector={"tasks": False})
+        assert await reload(service) == (200, RELOADED)
+        await world.pass_time(service, 60)
+        assert (world.polls("shop"), world.polls("depot")) == (3, 3)
+        assert (await scrape(service.urls[0])).value("exporter_polls_total", account="shop") == 3
+
+
+async def test_accounts_come_and_go(world: World) -> None:
+    world.write("shop", "depot")
+    async with world.exporting() as service:
+        await world.pass_time(service, 30)
+        world.write("shop", "yard")
+        assert (await reload(service))[0] == 200
+        await world.idle(service)
+        seen = await scrape(service.urls[0])
+        assert {dict(own).get("account") for _, own in seen.samples} == {"shop", "yard", None}
+        assert seen.total("source_servers", account="yard") == 40
+        assert seen.value("exporter_polls_total", account="yard") == 1
+        assert "yard" in (await fetch(f"{service.urls[0]}/sd"))[1]
+        assert (await fetch(f"{service.urls[0]}/probe?account=yard"))[0] == 200
+        assert (await fetch(f"{service.urls[0]}/probe?account=depot"))[0] == 404
+        for page in ("", "config", "polls"):
+            _, text, _ = await fetch(f"{service.urls[0]}/{page}")
+            assert ("yard" in text, "depot" in text) == (True, False), page
+        await world.pass_time(service, 300)
+        assert world.polls("depot") == 1
+        world.write("shop", "depot")
+        assert (await reload(service))[0] == 200
+        await world.idle(service)
+        assert (await scrape(service.urls[0])).value("exporter_polls_total", account="depot") == 1
+
+
+async def test_an_account_that_is_added_takes_nothing_out_of_service(world: World) -> None:
+    world.write("shop")
+    async with world.exporting() as service:
+        world.simulators["depot"].faults.add("hang")
+        world.write("shop", "depot")
+        assert await reload(service) == (200, RELOADED)
+        assert (await fetch(f"{service.urls[0]}/-/ready"))[0] == 200
+        seen = await scrape(service.urls[0])
+        assert (seen.value("up", account="depot"), seen.value("up", account="shop")) == (0, 1)
+
+
+async def test_an_account_that_is_removed_keeps_nobody_from_being_ready(world: World) -> None:
+    world.simulators["depot"].faults.add("hang")
+    world.write("shop", "depot")
+    async with world.exporting(polled=False) as service:
+        await service.pollers[0].polled.wait()
+        assert (await fetch(f"{service.urls[0]}/-/ready"))[0] == 503
+        world.write("shop")
+        assert await reload(service) == (200, RELOADED)
+        assert (await fetch(f"{service.urls[0]}/-/ready"))[0] == 200
+
+
+async def test_collectors_and_ceilings_change_at_once_and_without_a_poll(world: World) -> None:
+    world.write("shop", "depot")
+    async with world.exporting() as service:
+        url = service.urls[0]
+        assert (await fetch(f"{url}/metrics?collect[]=disks"))[0] == 400
+        world.write(world.account("shop", limits={"series": 100}), "depot", collector={"disks": True, "checks": False})
+        assert await reload(service) == (200, RELOADED)
+        seen = await scrape(url)
+        assert seen.values("source_server_disk_size_bytes", account="depot")
+        assert not seen.values("source_server_checks")
+        assert not seen.values("source_server_info", account="shop")
+        assert (seen.value("exporter_series_dropped", account="shop") or 0) > 0
+        assert seen.total("source_servers", account="shop") == 20
+        assert (await fetch(f"{url}/metrics?collect[]=disks"))[0] == 200
+        world.write("shop", "depot")
+        assert await reload(service) == (200, RELOADED)
+        seen = await scrape(url)
+        assert len(seen.values("source_server_info", account="shop")) == 20
+        assert seen.value("exporter_series_dropped", account="shop") == 0
+        assert (world.polls("shop"), world.polls("depot")) == (1, 1)
+
+
+async def test_what_is_known_of_a_list_stays_while_the_same_list_is_meant(world: World) -> None:
+    shop = world.simulators["shop"]
+    world.write("shop")
+    async with world.exporting() as service:
+        shop.fleet.fail(shop.fleet.ids[0])
+        await world.pass_time(service, 60)
+        before = await scrape(service.urls[0])
+        assert before.value("source_server_state_transitions_total", to_state="error") == 1
+        # Another secret for the same list: polled anew at once, and compared with what was known.
+        world.write(world.account("shop", auth={"token": shop.tokens.issue_static(shop.user)}))
+        await reload(service)
+        await world.idle(service)
+        assert world.polls("shop") == 3
+        after = await scrape(service.urls[0])
+        assert after.value("source_server_state_transitions_total", to_state="error") == 1
+        assert after.value("exporter_polls_total") == 3
+        grown = "source_server_replicated_bytes_last_increase_timestamp_seconds"
+        assert after.values(grown) == before.values(grown)
+        assert len(service.targets[0].history) == 3
+        # Another list under the same name: nothing of the one before is told of it.
+        world.write({**world.account("depot"), "name": "shop"})
+        await reload(service)
+        await world.idle(service)
+        other = await scrape(service.urls[0])
+        assert other.total("source_servers") == 30
+        assert other.total("source_server_state_transitions_total") == 0
+        assert other.value("exporter_polls_total") == 4
+        assert len(service.targets[0].history) == 1
+
+
+async def test_another_interval_counts_from_the_last_poll(world: World) -> None:
+    world.write(world.account("shop", poll={"interval": "1h"}))
+    async with world.exporting() as service:
+        await world.pass_time(service, 100)
+        world.write(world.account("shop", poll={"interval": "30s"}))
+        assert await reload(service) == (200, RELOADED)
+        assert await world.clock.until_asleep() == 20
+        await world.pass_time(service, 20)
+        assert world.polls("shop") == 2
+        world.write(world.account("shop", poll={"interval": "10m"}))
+        assert await reload(service) == (200, RELOADED)
+        assert await world.clock.until_asleep() == 600
+        assert (await scrape(service.urls[0])).value("poll_interval_seconds") == 600
+
+
+async def test_a_reload_does_not_wait_for_an_api_that_hangs(world: World) -> None:
+    world.write("shop", "depot")
+    async with world.exporting() as service:
+        for name in ("shop", "depot"):
+            world.simulators[name].faults.add("hang,times=1")
+        world.clock.advance(60)
+        await until(lambda: asyncio.sleep(0, world.polls("shop") == world.polls("depot") == 2))
+        world.write("shop", world.account("depot", api={"endpoint": world.simulators["depot"].url, "concurrency": 2}))
+        assert await reload(service) == (200, RELOADED)
+        await service.pollers[1].polled.wait()
+        seen = await scrape(service.urls[0])
+        assert (seen.value("up", account="shop"), seen.value("up", account="depot")) == (1, 1)
+        assert seen.value("exporter_polls_total", account="depot") == 2
+        assert world.polls("shop") == 2
+
+
+BAD = {
+    "yaml": ("accounts: [}\n", "config.yml, line 1, column 12"),
+    "an option": ("poll: {interval: 60}\n", "poll.interval: given 60"),
+    "a misspelt option": ("colector: {disks: true}\n", "colector: no such option; did you mean collector"),
+    "no place": ("accounts: [{name: a}]\n", "api.region or api.endpoint is needed"),
+    "no credentials": (
+        "api: {region: cn-north-4}\nauth: {metadata_endpoint: 'http://127.0.0.1:9'}\n",
+        "no credentials",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+async def test_a_bad_configuration_changes_nothing_and_says_what_is_wrong(fault: str, world: World) -> None:
+    content, message = BAD[fault]
+    world.write("shop", "depot", log={"level": "debug"})
+    async with world.exporting() as service:
+        url = service.urls[0]
+        generation = service.generation
+        config = (await fetch(f"{url}/config"))[1]
+        world.file.write_text(content)
+        with capture_logs() as events:
+            status, text = await reload(service)
+        assert status == 500
+        assert message in text
+        assert [message in event["err"] for event in events if event["log_level"] == "error"] == [True]
+        assert service.generation is generation
+        seen = await scrape(url)
+        assert seen.value("exporter_config_last_reload_successful") == 0
+        assert seen.value("exporter_config_last_reload_success_timestamp_seconds") == world.clock.time()
+        assert {dict(own).get("account") for _, own in seen.samples} == {"shop", "depot", None}
+        assert (await fetch(f"{url}/config"))[1] == config
+        world.clock.advance(60)
+        await world.clock.until_asleep(2)
+        world.write("shop", "depot", log={"level": "debug"})
+        assert await reload(service) == (200, RELOADED)
+        seen = await scrape(url)
+        assert seen.value("exporter_config_last_reload_successful") == 1
+        assert seen.value("exporter_config_last_reload_success_timestamp_seconds") == world.clock.time()
+        assert seen.value("exporter_polls_total", account="shop") == 2
+
+
+async def test_of_an_account_without_credentials_no_other_is_changed_and_nothing_stays_open(world: World) -> None:
+    world.write("shop")
+    async with world.exporting() as service:
+        opened = open_files()
+        nothing = {**world.account("yard"), "auth": {"metadata_endpoint": world.simulators["yard"].url}}
+        world.simulators["yard"].faults.add("html,api=metadata")
+        world.write(world.account("shop", filter={"state": "finished"}), "depot", nothing)
+        status, text = await reload(service)
+        assert status == 500
+        assert text.startswith("account yard: there are no credentials")
+        seen = await scrape(service.urls[0])
+        assert {dict(own).get("account") for _, own in seen.samples} == {"shop", None}
+        assert (world.polls("shop"), world.polls("depot")) == (1, 0)
+        await until(lambda: asyncio.sleep(0, open_files() <= opened))
+
+
+async def test_flags_win_over_the_file_also_at_a_reload(world: World) -> None:
+    world.write("shop", collector={"checks": False}, log={"level": "warn"})
+    async with world.exporting("--collector.checks") as service:
+        world.write("shop", collector={"checks": False, "tasks": False}, log={"level": "warn"})
+        assert await reload(service) == (200, RELOADED)
+        seen = await scrape(service.urls[0])
+    assert seen.values("source_server_checks")
+    assert not seen.values("task_info")
+
+
+async def test_what_needs_a_restart_is_said_and_stays_as_it_was(world: World) -> None:
+    world.write("shop", web={"telemetry_path": "/sms"})
+    async with world.exporting() as service:
+        world.write("shop", web={"telemetry_path": "/other"}, collector={"disks": True})
+        with capture_logs() as events:
+            status, text = await reload(service)
+        assert status == 200
+        assert text == f"{RELOADED}Changed, but waiting for a restart: --web.telemetry-path.\n"
+        assert [event["options"] for event in events if "options" in event] == ["--web.telemetry-path"]
+        assert "source_server_disk" in (await fetch(f"{service.urls[0]}/sms"))[1]
+        _, config, _ = await fetch(f"{service.urls[0]}/config")
+        assert ("/sms" in config, "/other" in config) == (True, False)
+
+
+async def test_another_ca_bundle_in_the_same_file_is_trusted(world: World, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    shop = world.account("shop", api={"endpoint": world.simulators["shop"].url, "ca_file": str(bundle)})
+    world.write(shop)
+    async with world.exporting() as service:
+        assert (await reload(service))[0] == 200
+        (before,) = service.pollers
+        bundle.write_text("no certificate")
+        status, text = await reload(service)
+        assert (status, text) == (500, f"api.ca-file: {bundle} has no certificate in PEM\n")
+        assert service.pollers == (before,)
+        trustme.CA().cert_pem.write_to_path(bundle)
+        assert (await reload(service))[0] == 200
+        assert service.pollers != (before,)
+
+
+async def test_reloads_that_are_asked_for_together_follow_one_another(world: World) -> None:
+    world.write("shop")
+    async with world.exporting() as service:
+        world.write("shop", "depot")
+        answers = await asyncio.gather(*(reload(service) for _ in range(5)))
+        await world.idle(service)
+        assert answers == [(200, RELOADED)] * 5
+        assert world.polls("depot") == 1
+
+
+async def test_without_the_option_nobody_can_ask_for_a_reload(world: World) -> None:
+    world.write("shop")
+    async with world.exporting("--no-web.enable-lifecycle") as service:
+        status, text = await reload(service)
+        assert status == 403
+        assert text.startswith("Lifecycle API is not enabled")
+        assert (await fetch(f"{service.urls[0]}/-/reload"))[0] == 405
+
+
+async def test_a_get_does_not_reload(world: World) -> None:
+    world.write("shop")
+    async with world.exporting() as service:
+        status, _, headers = await fetch(f"{service.urls[0]}/-/reload")
+    assert (status, headers["Allow"]) == (405, "POST")
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def counters(text: str) -> dict[str, float]:
+    """Read the counters of the account shop; the whole parser would be what is measured."""
+    samples = (line.rsplit(" ", 1) for line in text.splitlines() if 'account="shop"' in line)
+    return {series: float(value) for series, value in samples if "_total{" in series}
+
+
+async def scraped(url: str, times: list[int], scraper: int) -> None:
+    """Scrape again and again: every answer must be whole, and no counter may go back."""
+    last: dict[str, float] = {}
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{url}/metrics") as response:
+                assert response.status == 200
+                text = await response.text()
+            assert 'huaweicloud_sms_snapshot_source_servers{account="shop"} 20.0\n' in text
+            assert text.count('huaweicloud_sms_source_servers{account="shop",state=') > 15
+            seen = counters(text)
+            assert len(seen) > 30
+            assert not {series for series, value in last.items() if seen.get(series, 0) < value}
+            last = seen
+            times[scraper] += 1
+
+
+async def test_fifty_reloads_under_load(world: World) -> None:
+    """A third of them bad, ten scrapers, and polls in between; at the end all is as in the beginning."""
+    configurations: Sequence[tuple[Sequence[str], Mapping[str, Any]]] = (
+        (("shop", "depot"), {"collector": {"disks": True}}),
+        (("shop", "yard"), {"limits": {"series": 300}}),
+        (("yard", "shop", "depot"), {"collector": {"tasks": False, "info_labels_exclude": ["ip"]}}),
+        (("shop",), {"poll": {"interval": "60s", "stale_policy": "keep"}}),
+    )
+    bad = [content for content, _ in BAD.values()]
+    world.write("shop", "depot")
+    async with world.exporting() as service:
+        await scrape(service.urls[0])
+        files, tasks = open_files(), len(asyncio.all_tasks())
+        scrapes, statuses = [0] * 10, []
+        async with asyncio.TaskGroup() as group:
+            scraping = [group.create_task(scraped(service.urls[0], scrapes, number)) for number in range(10)]
+            for number in range(50):
+                before = list(scrapes)
+                if number % 3 == 2:
+                    world.file.write_text(bad[number % len(bad)])
+                else:
+                    accounts, groups = configurations[number % len(configurations)]
+                    world.write(*accounts, **groups)
+                statuses.append((await reload(service))[0])
+                await world.idle(service)
+                await world.pass_time(service, 30)
+                while any(now == then for now, then in zip(scrapes, before, strict=True)):
+                    await asyncio.sleep(0)
+            world.write("shop", "depot")
+            assert (await reload(service))[0] == 200
+            for task in scraping:
+                task.cancel()
+        await world.idle(service)
+        assert statuses == [500 if number % 3 == 2 else 200 for number in range(50)]
+        assert world.polls("shop") == 1 + 50 * 30 // 60
+        await until(lambda: asyncio.sleep(0, open_files() <= files and len(asyncio.all_tasks()) <= tasks))
+
+
+async def test_a_reload_in_the_midst_of_the_end_leaves_nothing_behind(world: World) -> None:
+    world.write("shop")
+    files, tasks = open_files(), len(asyncio.all_tasks())
+    world.simulators["depot"].faults.add("hang")
+    async with world.exporting() as service:
+        lost = {**world.account("depot"), "auth": {"metadata_endpoint": world.simulators["depot"].url}}
+        world.write("shop", lost)
+        asked = asyncio.Event()
+        async with service.reloading_when(asked):
+            asked.set()
+            await until(lambda: asyncio.sleep(0, bool(world.simulators["depot"].requests)))
+        assert (await scrape(service.urls[0])).value("exporter_config_last_reload_successful") == 1
+    world.simulators["depot"].faults.clear()
+    await until(lambda: asyncio.sleep(0, open_files() <= files and len(asyncio.all_tasks()) <= tasks))
+
+
+async def test_a_hangup_reloads_a_real_process_and_a_term_ends_it_meanwhile(tmp_path: Path) -> None:
+    async with Simulator(servers=5) as simulator:
+        config = tmp_path / "config.yml"
+        content = {"api": {"endpoint": simulator.url}, "auth": {"token": simulator.token}}
+
+        def write(**groups: object) -> None:
+            config.write_text(yaml.safe_dump(content | groups))
+
+        write()
+        command = exporter_command(f"--config.file={config}", "--web.listen-address=127.0.0.1:0")
+        async with started(*command) as process:
+            assert process.stderr is not None
+
+            async def line_with(text: str) -> str:
+                async with asyncio.timeout(PATIENCE):
+                    while text not in (line := (await process.stderr.readline()).decode()):  # type: ignore[union-attr]
+                        assert line
+                return line
+
+            url = (await line_with("msg=listening")).partition("urls=")[2].split()[0]
+            process.send_signal(signal.SIGHUP)
+            await line_with("the configuration was reloaded")
+            write(collector={"disks": True}, log={"format": "json"})
+            process.send_signal(signal.SIGHUP)
+            assert (await line_with("the configuration was reloaded")).startswith("{")
+            seen = await until(lambda: scrape(url))
+            assert seen.values("source_server_disk_size_bytes")
+            config.write_text("api: {endpoint:\n  - [\n")
+            process.send_signal(signal.SIGHUP)
+            assert "config.yml, line " in await line_with('"level": "error"')
+            assert (await scrape(url)).value("exporter_config_last_reload_successful") == 0
+            # The account that is new waits for the metadata service; the end does not.
+            simulator.faults.add("hang")
+            write(auth={"metadata_endpoint": simulator.url})
+            process.send_signal(signal.SIGHUP)
+            await until(lambda: asyncio.sleep(0, any("/meta-data/" in one.path for one in simulator.requests)))
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0

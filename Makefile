@@ -16,7 +16,7 @@ help: ## Show this list
 demo: $(VENV)/run ## Run the exporter on an embedded simulator of the API: http://127.0.0.1:10058
 	@$(BIN)/python -m exporter demo $(ARGS)
 
-test: $(VENV)/dev ## Run all tests on two cores (ARGS=… is passed to pytest)
+test: $(VENV)/dev $(if $(CI),tools) ## Run all tests on two cores (ARGS=… is passed to pytest)
 	@$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
 
 lint: $(VENV)/dev ## Check style, types and the direction of imports

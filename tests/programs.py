@@ -31,7 +31,7 @@ def program(name: str) -> str:
     path = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ['PATH']}")
     if path is None:
         if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed")
+            pytest.fail(f"{name} is not installed (make tools builds those that are written in Go)")
         pytest.skip(f"{name} is not installed")
     return path
 

@@ -51,12 +51,16 @@ requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed require
 UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
 
-tools: tools/bin/.built ## Build the programs of the tests that are written in Go (needs go)
+tools: tools/bin/.built tools/wheels/.built ## Bring what some tests need: programs in Go (needs go), and the image's packages
 
 tools/bin/.built: tools/go.mod tools/go.sum
 	cd tools && go build -o bin/ helm.sh/helm/v4/cmd/helm sigs.k8s.io/kustomize/kustomize/v5
 	cd tools && go build -o bin/compose-spec github.com/compose-spec/compose-go/v2/cmd
 	cd tools && go mod download github.com/prometheus-operator/prometheus-operator
+	@touch $@
+
+tools/wheels/.built: requirements/run.txt | $(BIN)/python
+	@$(PIP) download --require-hashes --dest $(@D) -r $<
 	@touch $@
 
 KUSTOMIZE := deploy/kubernetes/kustomize
@@ -73,7 +77,7 @@ manifests: tools/bin/.built ## Render the chart for users of kustomize
 	@rm $(MANIFESTS)/errors
 
 clean: ## Remove everything that was set up
-	rm -rf $(VENV) tools/bin .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) tools/bin tools/wheels .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed (Debian: apt install python3-venv); PYTHON=… names one." >&2; exit 1; }

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 
 from exporter import __version__
 from manifests import CHART, KUBERNETES, ROOT, Object, documents, helm, only, rendered, validate
 from programs import exporter_command, program, run
+from secure import USERS, Site
 
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 EXAMPLE = {path.name.removesuffix("-values.yaml"): path for path in VALUES}
@@ -87,7 +89,7 @@ def test_everything_that_selects_finds_the_pod(values: Path) -> None:
     assert all(selector.items() <= template["metadata"]["labels"].items() for selector in selectors)
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLE if name not in {"demo", "environment", "tls"}])
+@pytest.mark.parametrize("name", [name for name in EXAMPLE if name not in {"demo", "environment"}])
 async def test_the_exporter_takes_the_configuration_that_is_rendered(name: str, tmp_path: Path) -> None:
     objects = rendered(EXAMPLE[name])
     mounted = {mount["mountPath"] for mount in container(objects)["volumeMounts"]}
@@ -97,13 +99,17 @@ async def test_the_exporter_takes_the_configuration_that_is_rendered(name: str, 
         here = tmp_path / file.removeprefix("/")
         here.parent.mkdir(parents=True, exist_ok=True)
         here.write_text("made-up")
+    site = Site(tmp_path / "etc" / "sms-exporter" / "web", trustme.CA(), trustme.CA())
+    site.folder.mkdir(parents=True)
+    site.write(tls_server_config=site.certify(), basic_auth_users=USERS)
     config = tmp_path / "etc" / "sms-exporter" / "config" / "config.yml"
     config.parent.mkdir(parents=True)
     config.write_text(text.replace("/etc/", f"{tmp_path}/etc/"))
     arguments = [argument.replace("/etc/", f"{tmp_path}/etc/") for argument in container(objects)["args"]]
     status, output, errors = await run(*exporter_command(*arguments, "--config.check"))
     assert status == 0, errors
-    assert output.count("made-up") == 0
+    assert "made-up" not in output
+    assert ("web: TLS" in output) == (name == "tls")
 
 
 def test_a_demo_and_variables_need_no_configuration_file() -> None:

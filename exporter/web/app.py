@@ -44,7 +44,8 @@ def create_app(
                 {
                     "targets": [request.host],
                     "labels": {
-                        "__scheme__": request.scheme,
+                        # Plain HTTP may be the last part of a way through a proxy with TLS: its scheme is not told.
+                        **({"__scheme__": "https"} if request.secure else {}),
                         "__metrics_path__": "/probe",
                         "__param_account": target.name,
                         "__meta_sms_account": target.name,

@@ -51,12 +51,13 @@ async def listening(
     except OSError as error:
         reason = error.strerror or error
         raise ListenError(f"--web.listen-address: cannot listen on {place}: {reason}") from error
+    inode = place.path.stat().st_ino if isinstance(place, UnixAddress) else 0
     try:
         yield server.sockets
     finally:
         server.close()
         if isinstance(place, UnixAddress):
-            place.path.unlink(missing_ok=True)
+            _unlink(place.path, inode)
 
 
 def _bound_unix(path: Path) -> socket.socket:
@@ -72,6 +73,13 @@ def _bound_unix(path: Path) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+def _unlink(path: Path, inode: int) -> None:
+    """Remove our socket, and none that another process has put there since."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.lstat().st_ino == inode:
+            path.unlink()
 
 
 def _is_stale(path: Path) -> bool:

@@ -67,6 +67,16 @@ async def test_a_unix_socket_that_is_in_use_is_left_alone(simulator: Simulator, 
             client.connect(str(path))
 
 
+async def test_a_unix_socket_that_another_has_put_there_since_is_left_alone(
+    simulator: Simulator, clock: FakeClock, path: Path
+) -> None:
+    async with exporting(simulator, clock, web={"listen_address": (f"unix:{path}",)}):
+        path.rename(path.with_suffix(".old"))
+        with socket.socket(socket.AF_UNIX) as another:
+            another.bind(str(path))
+    assert path.is_socket()
+
+
 async def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(
     simulator: Simulator, clock: FakeClock, path: Path
 ) -> None:

@@ -79,6 +79,13 @@ async def test_scrapers_that_come_together_share_one_check() -> None:
     assert len(checks.costs) == 1
 
 
+async def test_who_is_gone_when_its_turn_comes_costs_nothing() -> None:
+    checks = Checks()
+    users = Users(HASHES, checks)
+    assert not await users.admits(basic("ann", "ann's"), is_gone=lambda: True)
+    assert not checks.costs
+
+
 async def test_a_remembered_password_opens_no_other_users_door() -> None:
     users = Users({"a": HASHES["ann"], "ab": HASHES["bob"]})
     assert await users.admits(basic("a", "ann's"))

@@ -105,7 +105,7 @@ http_server_config:
     Strict-Transport-Security: max-age=31536000
     X-Content-Type-Options: nosniff
     X-Frame-Options: sameorigin
-    X-XSS-Protection: "0"
+    X-XSS-Protection: 0
 basic_auth_users:
   prometheus: {HASH}
 rate_limit:
@@ -115,6 +115,7 @@ rate_limit:
     assert config.rate_limit.interval == pytest.approx(0.1)
     assert config.basic_auth_users["prometheus"].get_secret_value() == HASH
     assert set(config.http_server_config.headers) == set(HEADERS)
+    assert config.http_server_config.headers["X-XSS-Protection"] == "0"
     assert summary(config) == (
         "TLS13 to TLS13; client certificates required; 1 user; one request every 0.1s, 20 at once"
     )

@@ -26,7 +26,11 @@ def screening(policy: Callable[[], Policy], exempt: Collection[str] = ()) -> Mid
         current = policy()
         if current.bucket is not None and not current.bucket.take():
             raise web.HTTPTooManyRequests(text="Too many requests.\n")
-        if current.users is not None and not await current.users.admits(request.headers.get(hdrs.AUTHORIZATION, "")):
+        authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+        if current.users is not None and not await current.users.admits(
+            authorization,
+            is_gone=lambda: request.transport is None,
+        ):
             raise web.HTTPUnauthorized(text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: CHALLENGE})
         return await handler(request)
 

@@ -5,7 +5,16 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, StrictBool, StrictInt, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    StrictInt,
+    field_validator,
+    model_validator,
+)
 
 from exporter.settings.group import Group
 from exporter.web.toolkit.names import ALWAYS_ON, CIPHER_SUITES, CURVES, VERSIONS
@@ -56,7 +65,9 @@ def _refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
 
 
 class Section(Group):
-    """A part of the file, in which a key with nothing behind it is as one that is not there."""
+    """A part of the file, as Go reads YAML: a key with nothing behind it is not there, a number is a text, too."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -52,6 +52,8 @@ def read_material(config: TlsServerConfig, folder: Path) -> Material:
 def make_context(config: TlsServerConfig, material: Material) -> ssl.SSLContext:
     """Make the context of a server. Raises ConfigurationError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # Go's servers do not renegotiate either: a client could have them do the dear part again and again.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     _set_versions(context, config)
     _set_ciphers(context, config)
     _set_curves(context, config)

@@ -30,8 +30,11 @@ class Users:
         self._right: dict[bytes, bytes] = {}
         self._one_at_a_time = asyncio.Lock()
 
-    async def admits(self, authorization: str) -> bool:
-        """Tell whether an `Authorization` header is that of a user."""
+    async def admits(self, authorization: str, is_gone: Callable[[], bool] = lambda: False) -> bool:
+        """Tell whether an `Authorization` header is that of a user.
+
+        Of who `is_gone` when its turn comes, nothing is checked.
+        """
         given = read_basic(authorization)
         if given is None:
             return False
@@ -43,6 +46,8 @@ class Users:
             # Another request with the same password may have been before.
             if self._remembered(user, digest):
                 return True
+            if is_gone():
+                return False
             hashed = self._hashes.get(user)
             same = await asyncio.to_thread(self._check, password[:_MOST_PASSWORD_BYTES], hashed or self._decoy(user))
             if not same or hashed is None:
@@ -51,7 +56,7 @@ class Users:
             return True
 
     def _remembered(self, user: bytes, digest: bytes) -> bool:
-        return hmac.compare_digest(self._right.get(user, b""), digest)
+        return hmac.compare_digest(self._right.get(user, bytes(len(digest))), digest)
 
     def _digest(self, user: bytes, password: bytes) -> bytes:
         # The lengths keep two pairs apart that would be the same text.

@@ -95,6 +95,9 @@ class Connection(web.RequestHandler):
         What a client sent is neither echoed nor logged: a header that cannot be parsed may be a password.
         """
         del message
+        if isinstance(exc, ConnectionError):
+            # Who left while being answered is no failure of ours; aiohttp takes it as a quiet end.
+            raise exc
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log_exception("request failed", exc_info=exc)
         else:

@@ -98,6 +98,21 @@ async def test_a_scrape_that_is_not_read_holds_its_slot_while_it_lasts() -> None
         assert (status, text) == (503, "1 scrapes are being answered, the most that web.max-requests allows.\n")
 
 
+async def test_who_leaves_in_the_middle_of_an_answer_gives_the_slot_back_and_is_no_error_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with served(slots=1) as url:
+        async with connected(url) as (reader, writer):
+            writer.write(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+
+        async def free() -> bool:
+            return (await fetch(url))[0] == 200
+
+        await until(free)
+    assert not [record for record in caplog.records if record.levelno >= logging.INFO]
+
+
 async def test_a_scrape_that_is_never_read_is_cut_off_and_gives_its_slot_back() -> None:
     async with served(Limits(first_head=NEVER, exchange=SOON, idle=NEVER), slots=1) as url:
         async with connected(url) as (reader, writer):

@@ -78,7 +78,7 @@ async def test_the_access_log_and_all_others_hold_no_password_and_no_key(site: S
     seen = [line for line in lines if line["msg"] == "request"]
     assert [(line["method"], line["path"], line["status"]) for line in seen] == [
         ("GET", "/metrics", 200),
-        ("GET", "/\\nodd", 401),
+        ("GET", "/\nodd", 401),
     ]
     assert {line["level"] for line in seen} == {"debug"}
     assert {line["client"] for line in seen} == {"127.0.0.1"}

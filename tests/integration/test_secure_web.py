@@ -12,7 +12,7 @@ import trustme
 from structlog.testing import capture_logs
 
 from exporter.errors import ConfigurationError
-from programs import program, run
+from programs import program, run, until
 from secure import HASH, PASSWORD, REFUSED, RIGHT, USERS, Site, ask
 from support import FakeClock
 
@@ -133,6 +133,41 @@ async def test_a_client_authority_changed_on_disk_lets_its_clients_in_and_the_ot
         await site.look(clock)
         assert await ask(f"{service.urls[0]}/metrics", former) == REFUSED
         assert (await ask(f"{service.urls[0]}/metrics", site.client("scraper")))[0] == 200
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_no_scrape_fails_while_certificates_change_and_nothing_leaks(site: Site, clock: FakeClock) -> None:
+    site.write(tls_server_config=site.certify(), basic_auth_users=USERS)
+    tls = site.client()
+    async with site.exporting(clock) as service:
+        url = f"{service.urls[0]}/metrics"
+        assert (await ask(url, tls, RIGHT))[0] == 200
+        open_at_first = open_files()
+        changing = True
+
+        async def scraping() -> set[int]:
+            statuses = set()
+            while changing:
+                statuses.add((await ask(url, tls, RIGHT))[0])
+            return statuses
+
+        scrapers = [asyncio.create_task(scraping()) for _ in range(3)]
+        for number in range(15):
+            # Each third time the key is not that of the certificate.
+            site.certify()
+            if number % 3 == 2:
+                (site.folder / "server.key").write_bytes(site.authority.issue_cert("x").private_key_pem.bytes())
+            await site.look(clock)
+        changing = False
+        assert await asyncio.gather(*scrapers) == [{200}] * 3
+
+        async def none_leaked() -> bool:
+            return open_files() <= open_at_first
+
+        await until(none_leaked)
 
 
 @pytest.mark.parametrize("name", ["web.yml", "server.crt", "server.key"])

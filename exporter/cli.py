@@ -21,7 +21,7 @@ from exporter import __version__, revision
 from exporter.accounts import Surroundings
 from exporter.clock import SystemClock
 from exporter.commands import check, once, status
-from exporter.commands.output import PROG, OutputError, complain, ended_by_signals, say
+from exporter.commands.output import PROG, OutputError, complain, ended_by_signals, say, say_report
 from exporter.commands.reading import OnceSettings, Reading, read_once
 from exporter.demo import DemoSettings, SimulatorSettings, credentials_of, demonstrating, simulator_of
 from exporter.errors import ConfigurationError
@@ -143,7 +143,7 @@ def _report(settings: Settings, *, live: bool) -> int:
     file = settings.web.config_file
     policy = read_policy(file, SystemClock()) if file else None
     findings = asyncio.run(check.check(settings, _surroundings(), live=live))
-    say("\n".join(line for finding in findings for line in finding.lines()))
+    say_report((line for finding in findings for line in finding.lines()), check.COLUMN)
     if policy is not None:
         say(f"web: {summary(policy.config)}")
     return max(finding.status for finding in findings)

@@ -32,6 +32,8 @@ STATUSES: Final = MappingProxyType(
     },
 )
 
+COLUMN: Final = 15
+"""Where a fact begins behind its name."""
 NOTICED: Final = 2.0
 """Seconds of clock skew from which it is one: the API tells its time in whole seconds."""
 
@@ -145,7 +147,7 @@ class _Ear:
 
 
 def _fact(name: str, value: str) -> str:
-    return f"  {name:<13}{value}"
+    return f"  {name}".ljust(COLUMN) + value
 
 
 def _skew(seconds: float) -> str:

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -22,6 +24,14 @@ def say(text: str) -> None:
         raise
     except OSError as error:
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def say_report(lines: Iterable[str], column: int) -> None:
+    """Write lines, one each in a pipe; in a terminal what is too long goes on in the next line, at `column`."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        width, indent = shutil.get_terminal_size().columns, " " * column
+        lines = (textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False) for line in lines)
+    say("\n".join(lines))
 
 
 def complain(lines: Iterable[str]) -> None:

@@ -40,7 +40,7 @@ class Reading:
     def failures(self) -> Sequence[str]:
         """Tell of each account whose list did not come complete, and what to do."""
         return [
-            f"account {target.name}: {poll.error.reason}: {poll.error.message}; {poll.error.hint}"
+            f"account {target.name}: {poll.error.reason}: {poll.error.message.removesuffix('.')}; {poll.error.hint}"
             for target in self.targets
             if (poll := target.last_poll) and poll.error
         ]

@@ -13,7 +13,7 @@ from rich.text import Text
 from exporter.commands.output import PROG
 from exporter.commands.status import NOTHING, StatusView
 from exporter.views.accounts import AccountView
-from exporter.views.attention import CHECKS, AttentionView, Trouble
+from exporter.views.attention import CHECKS, FAILED, AttentionView, Trouble
 from exporter.views.fleet import Bar, FleetView
 from exporter.views.migrations import Migration
 from exporter.views.words import printable, short_span, size, span, speed
@@ -47,12 +47,17 @@ class _Named(Protocol):
 
 @dataclass(frozen=True)
 class _Column(Generic[Row_contra]):
-    """A column of a table of rows; `ratio` is its share of the room that is left, `room` the least width for it."""
+    """A column of a table of rows.
+
+    `ratio` is its share of the room that is left, `most` the columns that it takes at most, `room` the width
+    of the terminal from which it is there.
+    """
 
     title: str
     cell: Callable[[Row_contra], RenderableType]
     number: bool = False
     ratio: int | None = None
+    most: int | None = None
     room: int = 0
 
 
@@ -128,6 +133,7 @@ def _table(rows: Iterable[Row], columns: Iterable[_Column[Row]], width: int) -> 
             Text(column.title),
             justify="right" if column.number else "left",
             ratio=column.ratio,
+            max_width=column.most,
             no_wrap=True,
             overflow="ellipsis",
         )
@@ -154,7 +160,7 @@ _ACCOUNT: Final[Sequence[_Column[AccountView]]] = (
 
 def _server(*, several: bool) -> Sequence[_Column[_Named]]:
     """Give the columns that name a server, of one account or of several."""
-    account: Sequence[_Column[_Named]] = [_Column("Account", lambda row: _words(row.account), ratio=2)]
+    account: Sequence[_Column[_Named]] = [_Column("Account", lambda row: _words(row.account), most=16)]
     return (
         *(account if several else ()),
         _Column("Server", lambda row: _words(row.name), ratio=4),
@@ -175,9 +181,10 @@ def _trouble(now: float) -> Sequence[_Column[Trouble]]:
 
 
 def _what(row: Trouble) -> Text:
-    """Name the kinds of trouble; failed checks are named themselves."""
-    kinds = [kind for kind in row.kinds if kind != CHECKS]
-    return _words("; ".join([*kinds, *row.details]), "red" if kinds else "yellow")
+    """Name the kinds of trouble, unless a detail says more of it."""
+    told = {CHECKS, FAILED} if row.details else set()
+    words = [*(kind for kind in row.kinds if kind not in told), *row.details]
+    return _words("; ".join(words), "yellow" if row.kinds == (CHECKS,) else "red")
 
 
 _MIGRATION: Final[Sequence[_Column[Migration]]] = (

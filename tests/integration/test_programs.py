@@ -123,6 +123,17 @@ async def test_a_missing_region_is_one_line_that_lists_them() -> None:
     assert "api.region or api.endpoint is needed" in errors
 
 
+async def test_a_ca_bundle_without_certificates_is_one_line_and_status_2(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("no certificate\n")
+    for command in ("run", "check", "once"):
+        options = ("--api.endpoint=https://127.0.0.1:9", "--auth.token=x", f"--api.ca-file={bundle}")
+        status, output, errors = await run(*exporter_command(command, *options))
+        assert (status, output) == (2, "")
+        assert errors.startswith(f"sms-exporter: error: api.ca-file: {bundle} has no certificate in PEM")
+        assert errors.count("\n") == 1
+
+
 async def test_an_address_that_is_taken_is_one_line_and_status_1() -> None:
     async with demo("--servers=1") as url:
         address = url.removeprefix("http://")

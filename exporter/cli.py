@@ -23,6 +23,7 @@ from exporter.clock import SystemClock
 from exporter.commands import check, once, status
 from exporter.commands.output import PROG, OutputError, complain, ended_by_signals, say, say_report
 from exporter.commands.reading import OnceSettings, Reading, read_once
+from exporter.commands.terminal import show, waiting
 from exporter.demo import DemoSettings, SimulatorSettings, credentials_of, demonstrating, simulator_of
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     match argv:
-        case ["--version"]:
+        case _ if "--version" in argv:
             return _version()
         case ["help", name, *_]:
             return _command(name)(["--help"])
@@ -163,9 +164,6 @@ def _status(argv: Sequence[str]) -> int:
         reading = asyncio.run(read_once(settings, _surroundings()))
         say("\n".join(status.plain_lines(reading)))
         return _told(reading)
-    # Slow to import, and needed by nothing else.
-    from exporter.commands.terminal import show, waiting  # noqa: PLC0415
-
     with waiting():
         reading = asyncio.run(read_once(settings, _surroundings()))
     show(status.status_view(reading, SystemClock().time()))

@@ -146,6 +146,11 @@ def _words(text: str, style: str = "") -> Text:
     return Text(printable(text) or NOTHING, style=style)
 
 
+def _bar(part: float, whole: float) -> ProgressBar:
+    # Colours that each terminal has its own shade of, for a light ground and a dark one.
+    return ProgressBar(total=whole, completed=part, style="bright_black", complete_style="blue", finished_style="blue")
+
+
 _ACCOUNT: Final[Sequence[_Column[AccountView]]] = (
     _Column("Account", lambda row: _words(row.name), ratio=1),
     _Column(
@@ -188,7 +193,7 @@ def _what(row: Trouble) -> Text:
 
 
 _MIGRATION: Final[Sequence[_Column[Migration]]] = (
-    _Column("Progress", lambda row: ProgressBar(total=100, completed=row.share), ratio=5),
+    _Column("Progress", lambda row: _bar(row.share, 100), ratio=5),
     _Column("Replicated", lambda row: f"{row.share:.1f} %", number=True),
     _Column("Of", lambda row: size(row.size), number=True, room=WIDE),
     _Column("Speed", lambda row: NOTHING if row.speed is None else speed(row.speed), number=True, room=MIDDLE),
@@ -201,5 +206,5 @@ def _state(largest: int) -> Sequence[_Column[Bar]]:
         _Column("State", lambda bar: bar.name),
         _Column("Servers", lambda bar: str(bar.count), number=True),
         _Column("Share", lambda bar: f"{bar.share:.1f} %", number=True),
-        _Column("", lambda bar: ProgressBar(total=largest, completed=bar.count), ratio=1),
+        _Column("", lambda bar: _bar(bar.count, largest), ratio=1),
     )

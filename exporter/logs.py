@@ -50,6 +50,7 @@ def _escaped(char: str) -> str:
 def configure_logs(level: Literal["debug", "info", "warn", "error"], form: Literal["logfmt", "json"]) -> None:
     """Set up the process's logging: our own lines and those of the libraries alike."""
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         _add_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),

@@ -92,6 +92,8 @@ class Poller:
 
     async def poll(self) -> Poll:
         """Read the list once; the target has the result before the listener hears of it."""
+        # Of this task alone: every line of the poll names the account, also those of retries and renewals.
+        structlog.contextvars.bind_contextvars(account=self._target.name)
         started_at, started = self._clock.time(), self._clock.monotonic()
         self._pages, self._reads, self._budget = 0, [], RetryBudget(RETRIES)
         before, previous = self._target.last_poll, self._target.snapshot
@@ -193,9 +195,15 @@ class Poller:
         if poll.error is not None:
             if poll.error.reason != was:
                 log.warning("poll failed", account=account, err=poll.error.message, **poll.error.facts())
+            if before and self._served(before) and not self._served(poll):
+                log.warning("the last list is too old and served no longer", account=account)
         elif before is None or was is not None:
             servers = len(self._target.snapshot.servers) if self._target.snapshot else 0
             log.info("account is up", account=account, servers=servers, pages=poll.pages)
+
+    def _served(self, poll: Poll) -> bool:
+        """Tell whether the list was young enough when `poll` ended."""
+        return self._target.visible(poll.started_at + poll.duration) is not None
 
     def _tell_changes(self, snapshot: Snapshot | None, previous: Snapshot | None) -> None:
         """Log one line for each server that changed state, and for each unknown value that is new."""

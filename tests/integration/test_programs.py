@@ -162,7 +162,7 @@ async def test_help_of_every_command_names_its_options() -> None:
 
 
 async def test_a_run_tells_of_each_poll_at_debug_and_of_each_change_of_condition_once() -> None:
-    async with Simulator(servers=3, faults=["forbidden,after=1,times=3"]) as simulator:
+    async with Simulator(servers=3, faults=["server-error,times=1", "forbidden,after=1,times=3"]) as simulator:
         command = exporter_command(
             f"--api.endpoint={simulator.url}",
             "--web.listen-address=127.0.0.1:0",
@@ -176,6 +176,7 @@ async def test_a_run_tells_of_each_poll_at_debug_and_of_each_change_of_condition
             async with asyncio.timeout(PATIENCE):
                 while [line["msg"] for line in lines].count("account is up") < 2:
                     lines.append(json.loads(await process.stderr.readline()))
+    assert [line["account"] for line in lines if line["msg"] == "a page is tried again"] == ["default"]
     ended = [line for line in lines if line["msg"] == "poll ended"]
     changes = [line for line in lines if line["msg"] in {"account is up", "poll failed"}]
     assert [(line["level"], line["result"]) for line in ended] == [

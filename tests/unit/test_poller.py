@@ -246,6 +246,18 @@ async def test_one_line_is_logged_for_each_change_of_condition(clock: FakeClock)
     assert len(logged(events, "poll ended")) == 6
 
 
+async def test_a_list_that_becomes_too_old_is_logged_once(clock: FakeClock) -> None:
+    rig = Rig(clock, interval="60s", stale_after="150s")
+    with capture_logs() as events:
+        await rig.poller.poll()
+        rig.error = ServerFault("oops")
+        for _ in range(5):
+            clock.advance(60)
+            await rig.poller.poll()
+            assert len(logged(events, "the last list is too old and served no longer")) == (clock.monotonic() > 150)
+    assert len(logged(events, "poll failed")) == 1
+
+
 async def test_a_change_of_state_is_logged_with_the_servers_name_and_both_states(clock: FakeClock) -> None:
     rig = Rig(clock)
     await rig.poller.poll()

@@ -42,7 +42,7 @@ def test_a_remembered_failure_keeps_nothing_that_it_passed_through() -> None:
 
 
 def shown(tree: Settings) -> dict[str, str | None]:
-    return {row.key: row.value for section in configuration_view(tree) for row in section.rows}
+    return {row.name: row.value for section in configuration_view(tree) for row in section.rows}
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,12 @@ def test_values_are_written_as_their_options_take_them() -> None:
     assert found["api.insecure-skip-verify"] == "false"
     assert found["web.listen-address"] == ":10058"
     assert found["api.region"] is None
+    assert found["web.config.file"] is None
 
 
 def test_what_differs_from_its_default_is_marked() -> None:
     sections = configuration_view(settings(poll={"interval": "90s"}))
-    changed = {row.key for section in sections for row in section.rows if row.changed}
+    changed = {row.name for section in sections for row in section.rows if row.changed}
     assert changed == {"api.endpoint", "poll.interval"}
 
 
@@ -87,7 +88,7 @@ def test_each_account_shows_the_options_it_is_polled_with() -> None:
     own, *accounts = configuration_view(Settings.model_validate(tree))
     assert own.account is None
     intervals = {
-        section.account: row.value for section in accounts for row in section.rows if row.key == "poll.interval"
+        section.account: row.value for section in accounts for row in section.rows if row.name == "poll.interval"
     }
     assert intervals == {"one": "1m30s", "two": "30s"}
 

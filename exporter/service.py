@@ -166,6 +166,7 @@ class Service:
             account.poller.follow(account.target)
         for account in gone:
             await account.close()
+            log.info("polling ended", account=account.target.name)
 
 
 @contextlib.asynccontextmanager

@@ -113,4 +113,5 @@ class Target:
         """
         if self.snapshot is None or self.account.poll.stale_policy == "keep":
             return self.snapshot
-        return self.snapshot if now - self.snapshot.read_at <= self.account.poll.grace else None
+        # As long ahead as behind: where the clock was set back, a list must not stay fresh until it is there again.
+        return self.snapshot if abs(now - self.snapshot.read_at) <= self.account.poll.grace else None

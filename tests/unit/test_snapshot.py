@@ -68,6 +68,13 @@ def test_a_stale_snapshot_is_served_for_the_grace_and_then_dropped() -> None:
     assert target.visible(NOW + 300.1) is None
 
 
+def test_a_list_does_not_stay_fresh_because_the_clock_was_set_back() -> None:
+    target = Target(account(poll={"interval": "60s"}))
+    target.snapshot = snapshot(read_at=NOW)
+    assert target.visible(NOW - 300) is target.snapshot
+    assert target.visible(NOW - 86_400) is None
+
+
 def test_the_grace_is_three_intervals_and_at_least_five_minutes() -> None:
     assert account(poll={"interval": "10s"}).poll.grace == 300
     assert account(poll={"interval": "10m"}).poll.grace == 1800

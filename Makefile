@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs dashboards screenshots golden requirements tools manifests clean
+.PHONY: help demo test lint format bench docs dashboards screenshots golden requirements tools manifests compose clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,10 @@ manifests: tools/bin/.built ## Render the chart for users of kustomize
 	@$(call render,serviceaccount configmap deployment service networkpolicy,base)
 	@$(call render,servicemonitor prometheusrule,monitoring)
 	@rm $(MANIFESTS)/errors
+
+compose: ## Write Prometheus's configuration for Compose: the one of deploy/prometheus with other addresses
+	@sed -e 's/127\.0\.0\.1:9093/alertmanager:9093/' -e 's/127\.0\.0\.1:10058/exporter:10058/' \
+		deploy/prometheus/prometheus.yml >deploy/compose/prometheus.yml
 
 clean: ## Remove everything that was set up
 	rm -rf $(VENV) tools/bin tools/wheels .hypothesis .mypy_cache .pytest_cache .ruff_cache

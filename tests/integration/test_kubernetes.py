@@ -203,3 +203,12 @@ def test_kustomize_builds_the_demo_with_monitoring_and_dashboards() -> None:
     dashboards = {text for each in objects if each["kind"] == "ConfigMap" for text in each["data"].values()}
     assert dashboards == {file.read_text(encoding="utf-8") for file in DASHBOARDS}
     assert not {"volumes", "volumeMounts"} & container(objects).keys()
+
+
+async def test_the_examples_of_the_page_on_scaling_are_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    stateful, agent = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    validate(yaml.safe_load(stateful))
+    (tmp_path / "agent.yml").write_text(agent, encoding="utf-8")
+    status, output, errors = await run(program("promtool"), "check", "config", "--agent", str(tmp_path / "agent.yml"))
+    assert status == 0, output + errors

@@ -156,7 +156,7 @@ class Poller:
         while (rest := due - self._clock.monotonic()) > 0:
             if refused and self._secret_changed():
                 log.info("the secret was changed: polling again", account=self._target.name)
-                break
+                return self._clock.monotonic()
             target = self._target
             await self._sleep(min(rest, SECRET_WATCH) if refused else rest)
             if self._target is not target and (now := self._clock.monotonic()) < due:

@@ -145,7 +145,7 @@ async def test_a_changed_secret_ends_the_back_off_at_once(clock: FakeClock, run:
     assert await clock.until_asleep() == SECRET_WATCH
     rig.error, rig.secret_changed = None, True
     clock.advance(SECRET_WATCH)
-    await clock.until_asleep()
+    assert await clock.until_asleep() == 60
     assert rig.polls == [0, SECRET_WATCH]
     assert rig.target.up
 

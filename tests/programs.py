@@ -178,11 +178,18 @@ async def prometheus(folder: Path, scrape_config: str) -> AsyncIterator[Promethe
     config.write_text(
         f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{scrape_config}",
     )
+    async with prometheus_of(config) as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def prometheus_of(config: Path) -> AsyncIterator[Prometheus]:
+    """Run Prometheus with a configuration file, its data beside it."""
     address = f"127.0.0.1:{free_port()}"
     command = (
         program("prometheus"),
         f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
+        f"--storage.tsdb.path={config.parent / 'data'}",
         f"--web.listen-address={address}",
         "--log.level=error",
     )

@@ -84,14 +84,16 @@ def disconnected(states: str = MIGRATING_STATES) -> str:
 def stalled() -> str:
     """Give 1 for each connected server that should send bytes, and has sent none for STALLED_AFTER.
 
-    It must have been known, and in its state, for as long.
+    It must have been known, and in its state, for as long, and not have all its bytes across.
     """
     window = f"{STALLED_AFTER}s"
     connected = among(servers_in(MOVING_STATES), f"({server('source_server_connected')} == 1)")
     unchanged = among(connected, f"({one(f'changes({selector(_REPLICATED)}[{window}])', 'server_id')} == 0)")
     known = among(unchanged, one(f"{selector(_REPLICATED)} offset {window}", "server_id"))
     changed = server("source_server_state_changed_timestamp_seconds")
-    return f"({known} unless {_ON} (time() - {changed} < {STALLED_AFTER}))"
+    begun = f"(time() - {changed} < {STALLED_AFTER})"
+    across = f"({server(_REPLICATED)} >= ({server('source_server_size_bytes')} > 0))"
+    return f"({known} unless {_ON} {begun} unless {_ON} {across})"
 
 
 def attention() -> str:

@@ -176,6 +176,8 @@ async def test_only_a_connected_server_that_should_send_and_has_not_for_half_an_
         *a_server("stopped", sent="0+5x40 200x20", state="syncing"),
         *a_server("begun", changed=3000),
         *a_server("seen-late", sent="_x50 5x10"),
+        *a_server("across"),
+        {"series": 'huaweicloud_sms_source_server_size_bytes{account="a",server_id="across"}', "values": "5x60"},
         *a_server("disconnected", connected=0),
         *a_server("waiting", state="waiting"),
     ]

@@ -27,32 +27,11 @@ class Piece:
     lines: int = 0
 
 
-class Deflater:
-    """Makes one piece of text that comes bit by bit."""
-
-    def __init__(self) -> None:
-        self._deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW)
-        self._parts: list[bytes] = []
-        self._crc = self._size = self._lines = 0
-
-    def add(self, text: bytes) -> None:
-        """Take the text that follows."""
-        self._parts.append(self._deflate.compress(text))
-        self._crc = isal_zlib.crc32(text, self._crc)
-        self._size += len(text)
-        self._lines += text.count(b"\n")
-
-    def piece(self) -> Piece:
-        """Give the piece; nothing can be added to it."""
-        self._parts.append(self._deflate.flush(isal_zlib.Z_FULL_FLUSH))
-        return Piece(b"".join(self._parts), self._crc, self._size, self._lines)
-
-
 def deflated(text: bytes) -> Piece:
-    """Make a piece of a whole text."""
-    deflater = Deflater()
-    deflater.add(text)
-    return deflater.piece()
+    """Make a piece of a text."""
+    deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW)
+    data = deflate.compress(text) + deflate.flush(isal_zlib.Z_FULL_FLUSH)
+    return Piece(data, isal_zlib.crc32(text), len(text), text.count(b"\n"))
 
 
 def inflated(piece: Piece) -> bytes:

@@ -1,5 +1,6 @@
 """The answer of `GET /v3/sources` as typed structs, and the enumerations that its reference documents.
 
+Fields that are not exposed are not here, and so not decoded: `docs/fields.py` says why of each.
 Every field but a server's `id` is optional: real answers leave out what the reference calls mandatory.
 `None` means that the field was absent, null or unreadable. Fields have the API's own names and units:
 sizes in bytes, dates in milliseconds since the epoch.
@@ -81,7 +82,6 @@ class CloneServer(Record, frozen=True, kw_only=True, gc=False):
     name: str | None = None
     clone_error: str | None = None
     clone_state: str | None = None
-    error_msg: str | None = None
 
 
 class Task(Record, frozen=True, kw_only=True, gc=False):
@@ -107,15 +107,8 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     use_public_ip: bool | None = None
     clone_server: CloneServer | None = None
     remain_seconds: Whole | None = None
-    log_bucket: str | None = None
-    log_expire: Whole | None = None
     log_upload_time: Whole | None = None
-    log_share_url: str | None = None
     subtask_info: str | None = None
-
-    def __repr__(self) -> str:
-        """Leave out `log_share_url`: who has the link has the logs."""
-        return f"Task(id={self.id!r}, state={self.state!r})"
 
 
 NO_CLONE: Final = CloneServer()
@@ -126,13 +119,9 @@ NO_TASK: Final = Task()
 class EnvironmentCheck(Record, frozen=True, kw_only=True, gc=False):
     """Table 8: one check of the source server's environment."""
 
-    id: Whole | None = None
-    params: tuple[str, ...] | None = None
     name: str | None = None
     result: str | None = None
     error_code: str | None = None
-    error_or_warn: str | None = None
-    error_params: str | None = None
 
 
 class PhysicalVolume(Record, frozen=True, kw_only=True, gc=False):
@@ -140,13 +129,11 @@ class PhysicalVolume(Record, frozen=True, kw_only=True, gc=False):
 
     device_use: str | None = None
     file_system: str | None = None
-    index: Whole | None = None
     mount_point: str | None = None
     name: str | None = None
     size: Whole | None = None
     inode_size: Whole | None = None
     used_size: Whole | None = None
-    uuid: str | None = None
 
 
 class Disk(Record, frozen=True, kw_only=True, gc=False):
@@ -162,8 +149,6 @@ class Disk(Record, frozen=True, kw_only=True, gc=False):
 class LogicalVolume(Record, frozen=True, kw_only=True, gc=False):
     """Table 13: a logical volume of a volume group."""
 
-    block_count: Whole | None = None
-    block_size: Whole | None = None
     file_system: str | None = None
     inode_size: Whole | None = None
     inode_nums: Whole | None = None
@@ -178,7 +163,6 @@ class LogicalVolume(Record, frozen=True, kw_only=True, gc=False):
 class VolumeGroup(Record, frozen=True, kw_only=True, gc=False):
     """Table 12: an LVM volume group."""
 
-    components: str | None = None
     free_size: Whole | None = None
     logical_volumes: tuple[LogicalVolume, ...] | None = None
     name: str | None = None

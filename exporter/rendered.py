@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from operator import eq
 from typing import Final, TypeAlias, TypeVar
 
-from exporter.deflate import Deflater, Piece, deflated
+from exporter.deflate import Piece, deflated, joined
 from exporter.families import Family, FamilyOfServers, ServerFamily, SnapshotFamily, SnapshotValueFamily
 from exporter.model import SourceServer
-from exporter.rendering import escaped_ids, lines_of_all, writer
+from exporter.rendering import Write, escaped_ids, lines_of_all, writer
 from exporter.snapshot import Snapshot
 
 _PART: Final = 400
@@ -42,13 +42,15 @@ def render(families: Sequence[Family], snapshot: Snapshot, before: Rendered | No
 
 
 def _written(families: Iterable[FamilyOfServers], snapshot: Snapshot) -> Iterator[tuple[str, Piece]]:
-    outputs = [(family.name, writer(family, snapshot), Deflater()) for family in families]
+    outputs: list[tuple[str, Write, list[Piece]]] = [
+        (family.name, writer(family, snapshot), []) for family in families
+    ]
     for servers in _parts(snapshot.servers):
         ids = escaped_ids(servers)
-        for _, write, deflater in outputs:
-            deflater.add(write(servers, ids).encode())
-    for name, _, deflater in outputs:
-        yield name, deflater.piece()
+        for _, write, pieces in outputs:
+            pieces.append(deflated(write(servers, ids).encode()))
+    for name, _, pieces in outputs:
+        yield name, joined(pieces)
 
 
 def _unchanged(families: Iterable[Family], snapshot: Snapshot, before: Rendered) -> Iterator[tuple[str, Piece]]:

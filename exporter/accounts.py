@@ -159,18 +159,24 @@ async def account_session(api: ApiSettings, *, direct: bool = False) -> AsyncIte
 
     Raises ConfigurationError where the CA bundle cannot be used.
     """
-    try:
-        context = ssl.create_default_context(cafile=api.ca_file)
-    except OSError:
-        raise ConfigurationError([f"api.ca-file: {api.ca_file} has no certificate in PEM"]) from None
-    if api.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    connector = aiohttp.TCPConnector(ssl=context, limit=api.concurrency + 1)
+    connector = aiohttp.TCPConnector(ssl=_trust(api), limit=api.concurrency + 1)
     # A cookie of one answer must not travel with the next request.
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=not direct) as session:
         yield session
+
+
+def _trust(api: ApiSettings) -> ssl.SSLContext | bool:
+    """Give whom the account trusts; True is whom the system does."""
+    if api.insecure_skip_verify:
+        return False
+    if api.ca_file is None:
+        # aiohttp has one context for all: another one a session would be a megabyte of certificates each.
+        return True
+    try:
+        return ssl.create_default_context(cafile=api.ca_file)
+    except OSError:
+        raise ConfigurationError([f"api.ca-file: {api.ca_file} has no certificate in PEM"]) from None
 
 
 def _transport(

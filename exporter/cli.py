@@ -17,14 +17,13 @@ from typing import Final
 
 import structlog
 
-from exporter import __version__, revision
+from exporter import __version__, process, revision
 from exporter.accounts import Surroundings
 from exporter.clock import SystemClock
 from exporter.commands import check, once, status
 from exporter.commands.output import PROG, OutputError, complain, ended_by_signals, say, say_report
 from exporter.commands.reading import OnceSettings, Reading, read_once
 from exporter.commands.terminal import show, waiting
-from exporter.demo import DemoSettings, SimulatorSettings, credentials_of, demonstrating, simulator_of
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
 from exporter.service import running
@@ -127,7 +126,7 @@ def _run(argv: Sequence[str]) -> int:
             await asked_to_stop.wait()
             log.info("stopping")
 
-    asyncio.run(serve())
+    process.serve(serve)
     return 0
 
 
@@ -185,6 +184,9 @@ def _told(reading: Reading) -> int:
 
 
 def _demo(argv: Sequence[str]) -> int:
+    # Imported here: who polls an account needs no simulator in memory.
+    from exporter.demo import DemoSettings, demonstrating  # noqa: PLC0415
+
     description = "Runs the exporter on a simulated fleet, both on this machine alone."
 
     def read() -> DemoSettings:
@@ -200,11 +202,13 @@ def _demo(argv: Sequence[str]) -> int:
             say(f"Open {service.urls[0]} (Ctrl-C ends the demo)")
             await asked_to_stop.wait()
 
-    asyncio.run(serve())
+    process.serve(serve)
     return 0
 
 
 def _simulate(argv: Sequence[str]) -> int:
+    from exporter.demo import SimulatorSettings, credentials_of, simulator_of  # noqa: PLC0415 - as above
+
     description = "Serves a simulated fleet as the SMS and IAM APIs would, for trying things out."
     settings = load_settings(SimulatorSettings, argv, Manual(f"{PROG} simulate", description, SERVING))
 

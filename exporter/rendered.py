@@ -42,9 +42,7 @@ def render(families: Sequence[Family], snapshot: Snapshot, before: Rendered | No
 
 
 def _written(families: Iterable[FamilyOfServers], snapshot: Snapshot) -> Iterator[tuple[str, Piece]]:
-    outputs: list[tuple[str, Write, list[Piece]]] = [
-        (family.name, writer(family, snapshot), []) for family in families
-    ]
+    outputs: list[tuple[str, Write, list[Piece]]] = [(family.name, writer(family, snapshot), []) for family in families]
     for servers in _parts(snapshot.servers):
         ids = escaped_ids(servers)
         for _, write, pieces in outputs:

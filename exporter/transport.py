@@ -137,16 +137,18 @@ class Transport:
             raise ConnectionFailed(f"no connection to {host}: {error}") from error
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
+        chunks = []
+        size = 0
         async for chunk in response.content.iter_chunked(_CHUNK):
-            body += chunk
-            if len(body) > self._limits.max_response_size:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._limits.max_response_size:
                 raise BadResponse(
                     f"{response.url.host} sent more than {self._limits.max_response_size} bytes",
                     status=response.status,
                     advice="raise api.max-response-size if the API really sends that much",
                 )
-        return bytes(body)
+        return b"".join(chunks)
 
 
 def _host_of(location: str) -> str:

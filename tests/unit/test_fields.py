@@ -135,7 +135,11 @@ def test_the_model_has_the_fields_that_are_exposed_and_no_other() -> None:
 
 def test_the_tables_have_every_field_of_the_reference() -> None:
     words = (DATA / "reference-fields.txt").read_text().splitlines()
-    known = SERVER.keys() | LEFT_OUT.keys() | {f"{table}/{field}" for table, fields in ELSEWHERE.items() for field in fields}
+    known = (
+        SERVER.keys()
+        | LEFT_OUT.keys()
+        | {f"{table}/{field}" for table, fields in ELSEWHERE.items() for field in fields}
+    )
     assert {line for line in words if line and not line.startswith("#")} == known
 
 

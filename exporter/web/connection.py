@@ -67,6 +67,9 @@ class Connection(web.RequestHandler):
         """Begin."""
         super().connection_made(transport)
         self._wire = transport
+        if isinstance(transport, asyncio.Transport):
+            # An answer is finished when the kernel has all of it: at the end of the process a buffer would be lost.
+            transport.set_write_buffer_limits(0)
         self._cut_after(self._limits.first_head)
         if len(self._server.connections) > self._limits.connections:
             log.debug("connection refused: there are too many")

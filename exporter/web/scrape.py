@@ -66,16 +66,21 @@ def _collectors(request: web.Request, names: Sequence[str]) -> frozenset[str]:
     return collect or on - exclude
 
 
-async def _written(request: web.Request, response: web.StreamResponse, *parts: bytes) -> web.StreamResponse:
+async def _written(
+    request: web.Request,
+    response: web.StreamResponse,
+    kept: bytes,
+    fresh: bytes,
+) -> web.StreamResponse:
     """Write a large body in slices, each when the one before has gone: other requests are answered between them."""
-    response.content_length = sum(map(len, parts))
+    response.content_length = len(kept) + len(fresh)
     await response.prepare(request)
-    if request.method != hdrs.METH_HEAD:
-        for part in parts:
-            view = memoryview(part)
-            for start in range(0, len(part), MOST_AT_ONCE):
-                await response.write(view[start : start + MOST_AT_ONCE])
-    await response.write_eof()
+    if request.method == hdrs.METH_HEAD:
+        return response
+    view = memoryview(kept)
+    for start in range(0, len(kept), MOST_AT_ONCE):
+        await response.write(view[start : start + MOST_AT_ONCE])
+    await response.write_eof(fresh)
     return response
 
 

@@ -29,8 +29,9 @@ format: $(VENV)/dev ## Mend what the style checks can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/dev ## Measure scrapes and polls beside a peer, and write docs/performance.md
+bench: $(VENV)/dev ## Measure scrapes, polls and accounts, and write docs/performance.md and docs/scaling.md
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.accounts
 
 docs: $(VENV)/dev ## Build the reference pages of docs/ from the code
 	$(BIN)/python -m docs.generate

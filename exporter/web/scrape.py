@@ -14,8 +14,11 @@ from exporter.negotiation import negotiate_encoding, negotiate_format
 COLLECT: Final = "collect[]"
 EXCLUDE: Final = "exclude[]"
 
+SMALL: Final = 2**16
+"""Bytes of a body that is sent with its headers; to copy a larger one behind them would cost more than it saves."""
+
 MOST_AT_ONCE: Final = 2**20
-"""Bytes of a body that are copied into the socket's buffer at once."""
+"""Bytes of a body that are handed to the socket at once."""
 
 
 class Scraper:
@@ -49,7 +52,7 @@ class Scraper:
         headers = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if encoding == "gzip":
             headers[hdrs.CONTENT_ENCODING] = encoding
-        if len(kept) <= MOST_AT_ONCE:
+        if len(kept) <= SMALL:
             return web.Response(body=kept + fresh, headers=headers)
         return await _written(request, web.StreamResponse(headers=headers), kept, fresh)
 

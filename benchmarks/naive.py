@@ -1,6 +1,8 @@
 """The peer: the exporter that anyone would write. pydantic models, a custom collector, rendered at each scrape."""
 
+import time
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -19,6 +21,7 @@ from exporter.families import (
     help_text,
 )
 from exporter.families.family import first_of_each, labels_of, value_in
+from exporter.model import SourceServer
 from exporter.snapshot import Snapshot
 
 
@@ -72,8 +75,48 @@ class Task(Loose):
     subtask_info: str | None = None
 
 
+class Volume(Loose):
+    """A partition or a logical volume."""
+
+    name: str | None = None
+    device_use: str | None = None
+    file_system: str | None = None
+    mount_point: str | None = None
+    size: int | None = None
+    used_size: int | None = None
+    free_size: int | None = None
+    inode_size: int | None = None
+    inode_nums: int | None = None
+
+
+class Disk(Loose):
+    """A disk."""
+
+    name: str | None = None
+    size: int | None = None
+    device_use: str | None = None
+    used_size: int | None = None
+    physical_volumes: list[Volume] | None = None
+
+
+class Group(Loose):
+    """A volume group."""
+
+    name: str | None = None
+    size: int | None = None
+    free_size: int | None = None
+    logical_volumes: list[Volume] | None = None
+
+
+class Recommended(Loose):
+    """The recommended target."""
+
+    disks: list[Disk] | None = None
+    volume_groups: list[Group] | None = None
+
+
 class Server(Loose):
-    """A source server, as far as the default collectors want it."""
+    """A source server."""
 
     id: str
     ip: str | None = None
@@ -89,6 +132,7 @@ class Server(Loose):
     memory: int | None = None
     current_task: Task | None = None
     checks: list[Check] | None = None
+    init_target_server: Recommended | None = None
     replicatesize: int | None = None
     stage_action_time: int | None = None
     totalsize: int | None = None
@@ -106,9 +150,12 @@ class Page(Loose):
     source_servers: list[Server]
 
 
-def decode(pages: Sequence[bytes]) -> list[Server]:
-    """Decode all pages."""
-    return [server for page in pages for server in Page.model_validate_json(page).source_servers]
+def snapshot_of(pages: Sequence[bytes]) -> Snapshot:
+    """Decode all pages into models; the declarations of the families read these as they read ours."""
+    servers = [server for page in pages for server in Page.model_validate_json(page).source_servers]
+    now = time.time()
+    grown_at = {server.id: now for server in servers}
+    return Snapshot("default", now, cast("tuple[SourceServer, ...]", tuple(servers)), len(servers), grown_at=grown_at)
 
 
 def metric_of(family: Family, snapshot: Snapshot) -> Metric:

@@ -1,0 +1,107 @@
+"""What a poll costs: CPU seconds of one process from the bytes of all pages to the bytes that are served."""
+
+import asyncio
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks import naive
+from benchmarks.pages import heard, moved, pages_of, records_of
+from exporter.decoding import Records
+from exporter.exposition import Exposition, View
+from exporter.families import Collector, collectors
+from exporter.paging import merge
+from exporter.settings import CollectorSettings, Settings
+from exporter.snapshot import take
+from exporter.target import Target
+
+SETTINGS: Final = Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}})
+ONE_PERCENT: Final = 0.01
+
+
+def chosen(which: str) -> tuple[Collector, ...]:
+    """Give the collectors that are on by default, or `all`."""
+    return collectors(CollectorSettings(disks=which == "all"))
+
+
+class OurPoll:
+    """An account that is polled from pages in memory; what a poll learns the next one knows."""
+
+    def __init__(self, which: str) -> None:
+        self._target = Target(SETTINGS.targets()[0])
+        self._exposition = Exposition(chosen(which), [self._target])
+        self._view = View(frozenset(self._exposition.collector_names), None, "openmetrics", "gzip")
+        self._records = Records()
+        self._body = b""
+
+    def poll(self, pages: Sequence[bytes], now: float) -> bytes:
+        """Read a list, and give the body that is served from then on."""
+        listing = merge([self._records.page(page) for page in pages])
+        self._records.list_ended()
+        self._target.snapshot = take(listing, self._target.account, now, self._target.snapshot)
+        asyncio.run(self._serve(now))
+        return self._body
+
+    async def _serve(self, now: float) -> None:
+        # Kept, not returned: asyncio.run() spends a while on the text of a large result.
+        self._body = b"".join(await self._exposition.body(self._view, b"# EOF\n", now))
+
+
+@dataclass(frozen=True, slots=True)
+class PollCost:
+    """CPU seconds of polls of one fleet; sizes in bytes, of the pages and of the body."""
+
+    servers: int
+    first: float
+    one_percent: float
+    heard: float
+    peer: float
+    raw: float
+    pages: int
+    body: int
+
+
+def measure(servers: int, which: str, runs: int) -> PollCost:
+    """Measure a fleet; the figures are medians of `runs`."""
+    records = records_of(servers)
+    pages = pages_of(records)
+    later, all_heard = pages_of(moved(records, ONE_PERCENT)), pages_of(heard(records))
+    now = time.time()
+    # The records are no part of a server: collections are not to look through them.
+    del records
+    gc.collect()
+    gc.freeze()
+
+    def second(next_pages: Sequence[bytes]) -> Callable[[], Callable[[], object]]:
+        def prepare() -> Callable[[], object]:
+            ours = OurPoll(which)
+            ours.poll(pages, now)
+            return lambda: ours.poll(next_pages, now + 60)
+
+        return prepare
+
+    return PollCost(
+        servers,
+        first=_cpu(lambda: lambda: OurPoll(which).poll(pages, now), runs),
+        one_percent=_cpu(second(later), runs),
+        heard=_cpu(second(all_heard), runs),
+        peer=_cpu(lambda: lambda: naive.render(chosen(which), naive.snapshot_of(pages)), min(runs, 3)),
+        raw=_cpu(lambda: lambda: [json.loads(page) for page in pages], runs),
+        pages=sum(map(len, pages)),
+        body=len(OurPoll(which).poll(pages, now)),
+    )
+
+
+def _cpu(prepare: Callable[[], Callable[[], object]], runs: int) -> float:
+    """Give the median CPU seconds of work that is prepared anew, unmeasured, for each run."""
+    seconds = []
+    for _ in range(runs):
+        work = prepare()
+        started = time.process_time()
+        work()
+        seconds.append(time.process_time() - started)
+    return statistics.median(seconds)

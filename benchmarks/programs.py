@@ -1,0 +1,128 @@
+"""The programs that are measured, each a process of its own on loopback that ends with the measurement."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import sys
+import tempfile
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+PATIENCE: Final = 300.0
+"""Seconds in which a program must be up."""
+GO_PEER: Final = "prometheus-pushgateway"
+"""An exporter in Go, of Debian's package of this name, that serves what it is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A running program: its URL, and its number as a process."""
+
+    url: str
+    pid: int
+
+    def peak_memory(self) -> int:
+        """Give the most memory that it ever had, in bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+@contextlib.asynccontextmanager
+async def served(kind: str, servers: int, collectors: str = "default", delay: float = 0.0) -> AsyncIterator[Program]:
+    """Run one of `benchmarks.served`."""
+    arguments = ("-m", "benchmarks.served", kind, str(servers), collectors, str(delay))
+    async with _started(sys.executable, *arguments) as process:
+        yield Program(await _line(process), process.pid)
+
+
+@contextlib.asynccontextmanager
+async def exporter(api: Program, collectors: str = "default", *options: str) -> AsyncIterator[Program]:
+    """Run the exporter, as its users do, on a served list; it has been polled once."""
+    url = f"http://127.0.0.1:{_free_port()}"
+    given = (
+        f"--api.endpoint={api.url}",
+        "--auth.token=none",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        "--log.level=error",
+        *(("--collector.disks",) if collectors == "all" else ()),
+        *options,
+    )
+    async with _started(sys.executable, "-m", "exporter", *given) as process:
+        await _answers(f"{url}/-/ready")
+        yield Program(url, process.pid)
+
+
+@contextlib.asynccontextmanager
+async def stalls(api: Program, polls: int) -> AsyncIterator[tuple[Program, asyncio.subprocess.Process]]:
+    """Run an exporter that tells, at the end of some polls, how long its event loop stood still at most."""
+    async with _started(sys.executable, "-m", "benchmarks.stalls", api.url, str(polls)) as process:
+        yield Program(await _line(process), process.pid), process
+
+
+@contextlib.asynccontextmanager
+async def go_peer(ours: str) -> AsyncIterator[Program | None]:
+    """Run an exporter in Go that serves the very series of ours at this URL; None where it is not installed."""
+    path = shutil.which(GO_PEER)
+    if path is None:
+        yield None
+        return
+    url = f"http://127.0.0.1:{_free_port()}"
+    with tempfile.TemporaryDirectory() as folder:
+        async with _started(
+            path, f"--web.listen-address={url.removeprefix('http://')}", "--log.level=error", cwd=folder
+        ) as process:
+            await _answers(f"{url}/-/ready")
+            await asyncio.to_thread(_push, ours, url)
+            yield Program(url, process.pid)
+
+
+def _push(ours: str, url: str) -> None:
+    """Hand over one scrape; families of the process itself would be there twice."""
+    with urllib.request.urlopen(f"{ours}/metrics") as response:  # noqa: S310 - a server on loopback that we started
+        lines = response.read().decode().splitlines()
+    own = "".join(f"{line}\n" for line in lines if "huaweicloud_sms_" in line)
+    request = urllib.request.Request(f"{url}/metrics/job/sms", own.encode(), method="POST")  # noqa: S310 - as above
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - as above
+        answer.read()
+
+
+@contextlib.asynccontextmanager
+async def _started(*command: str, cwd: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=cwd)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+async def _line(process: asyncio.subprocess.Process) -> str:
+    async with asyncio.timeout(PATIENCE):
+        if process.stdout is None or not (line := await process.stdout.readline()):
+            raise RuntimeError("a program ended before it said that it is up")
+        return line.decode().strip()
+
+
+async def _answers(url: str) -> None:
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with session.get(url) as response:
+                    if response.ok:
+                        return
+            # Another process has no event to wait for.
+            await asyncio.sleep(0.1)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

@@ -1,0 +1,74 @@
+"""`python -m benchmarks.served KIND SERVERS COLLECTORS DELAY`: one of the servers that are measured, on a free port.
+
+KIND is `api` (the pages of a fleet, each after DELAY seconds), `naive` (the peer, which renders at each scrape) or
+`constant` (aiohttp with the bytes of one scrape of ours, the limit). It says its URL once it can be asked.
+"""
+
+import asyncio
+import gzip
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from benchmarks import naive
+from benchmarks.pages import PAGE_SIZE, pages_of, records_of
+from benchmarks.polls import OurPoll, chosen
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def api(servers: int, _: str, delay: float) -> Handler:
+    """Serve the list; beside it the number of requests for pages so far."""
+    pages = pages_of(records_of(servers))
+    asked = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal asked
+        if request.path == "/asked":
+            return web.json_response(asked)
+        asked += 1
+        await asyncio.sleep(delay)
+        return web.Response(body=pages[int(request.query["offset"]) // PAGE_SIZE], content_type="application/json")
+
+    return answer
+
+
+def peer(servers: int, collectors: str, _: float) -> Handler:
+    """Serve the peer's exposition."""
+    shown = naive.snapshot_of(pages_of(records_of(servers)))
+
+    async def answer(_: web.Request) -> web.Response:
+        body = gzip.compress(naive.render(chosen(collectors), shown), 1)
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+
+    return answer
+
+
+def constant(servers: int, collectors: str, _: float) -> Handler:
+    """Serve a body of ours from memory, and do nothing else."""
+    body = OurPoll(collectors).poll(pages_of(records_of(servers)), time.time())
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+
+    return answer
+
+
+KINDS = {"api": api, "naive": peer, "constant": constant}
+
+
+async def _serve(handler: Handler) -> None:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)  # noqa: T201 - who started it reads it
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    kind, servers, collectors, delay = sys.argv[1:]
+    asyncio.run(_serve(KINDS[kind](int(servers), collectors, float(delay))))

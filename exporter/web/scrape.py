@@ -1,5 +1,6 @@
 """/metrics and /probe: what a scrape asks for in its query and headers, and the body that answers it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,7 +18,7 @@ EXCLUDE: Final = "exclude[]"
 SMALL: Final = 2**16
 """Bytes of a body that is sent with its headers; to copy a larger one behind them would cost more than it saves."""
 
-MOST_AT_ONCE: Final = 2**20
+MOST_AT_ONCE: Final = 2**18
 """Bytes of a body that are handed to the socket at once."""
 
 
@@ -83,6 +84,8 @@ async def _written(
     view = memoryview(kept)
     for start in range(0, len(kept), MOST_AT_ONCE):
         await response.write(view[start : start + MOST_AT_ONCE])
+        # A reader that is quick enough would keep the loop to itself.
+        await asyncio.sleep(0)
     await response.write_eof(fresh)
     return response
 

@@ -203,3 +203,16 @@ async def test_a_snapshot_that_grows_stale_leaves_without_a_poll() -> None:
         "stale",
     ]
     assert Scrape(await text(exposition, NOW + 301)).label_values("source_server_info", "account") == ["fresh"]
+
+
+async def test_the_loop_goes_on_while_a_large_fleet_is_rendered() -> None:
+    servers = [server(f"s{number}", state="replicate", memory=number, totalsize=number) for number in range(4000)]
+    exposition = Exposition(ALL, [target_of(snapshot(*servers))])
+    rendering = asyncio.create_task(text(exposition))
+    turns = 0
+    while not rendering.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert Scrape(rendering.result()).total("source_servers") == 4000
+    # On the loop itself it would be a handful.
+    assert turns > 50

@@ -74,7 +74,8 @@ class SourcesClient:
         self._observer = observer
         self._attempts = attempts
         self._filters = dict(filters or {})
-        self._limiter = aiolimiter.AsyncLimiter(rate_limit, 1.0)
+        # A bucket holds at least one request: below one a second it takes longer to fill.
+        self._limiter = aiolimiter.AsyncLimiter(max(1.0, rate_limit), max(1.0, 1.0 / rate_limit))
 
     async def page(self, offset: int, limit: int, narrowing: Mapping[str, str], budget: RetryBudget) -> bytes:
         """Give the body of a page; passing failures are retried while attempts and `budget` last.

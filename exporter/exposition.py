@@ -113,6 +113,8 @@ class Exposition:
     async def _render_shared(self, view: View, now: float) -> _Body:
         """Render once for all scrapes that wait for the same body."""
         async with self._rendering:
+            # While it waited, a poll may have forgotten it among others.
+            self._asked_at[view] = now
             body = self._current(view, now)
             if body is None:
                 body = await asyncio.to_thread(self._body, view, self._shown(view, now))

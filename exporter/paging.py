@@ -117,10 +117,13 @@ class Pager:
         self._addressing = "pages"
         try:
             listing = await self._list({}, self._narrowings)
+            self._may_switch = False
         except (Moved, _TooLong):
-            self._addressing = "records"
             return None
-        self._may_switch = False
+        finally:
+            # Whatever ended the try, a failed request or the poll's time too: nothing is proven.
+            if self._may_switch:
+                self._addressing = "records"
         log.warning("the API counts offsets in pages: so does this account from now on")
         return listing
 

@@ -154,11 +154,12 @@ class Poller:
         due = self._next_due(last_due, earliest)
         refused = isinstance(poll.error, AuthError)
         while (rest := due - self._clock.monotonic()) > 0:
+            target = self._target
+            await self._sleep(min(rest, SECRET_WATCH) if refused else rest)
+            # Looked at after a while only, so that a refusal that nobody took note of is no reason to hurry.
             if refused and self._secret_changed():
                 log.info("the secret was changed: polling again", account=self._target.name)
                 return self._clock.monotonic()
-            target = self._target
-            await self._sleep(min(rest, SECRET_WATCH) if refused else rest)
             if self._target is not target and (now := self._clock.monotonic()) < due:
                 due = self._next_due(last_due, max(earliest, now))
         return due
@@ -168,7 +169,7 @@ class Poller:
         self._refusals = self._refusals + 1 if isinstance(poll.error, AuthError) else 0
         if self._refusals:
             return min(AUTH_BACKOFF * 2.0 ** (self._refusals - 1), LONGEST_AUTH_BACKOFF)
-        return (poll.error.retry_after or 0.0) if poll.error is not None else 0.0
+        return min(poll.error.retry_after or 0.0, LONGEST_AUTH_BACKOFF) if poll.error is not None else 0.0
 
     def _next_due(self, due: float, earliest: float) -> float:
         """Give the next moment of the schedule after `due` that is not before `earliest`."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-THREADS: Final = 2
-"""One that renders does not keep the other from looking up a name; each takes memory of its own."""
+THREADS: Final = 16
+"""Started as they are needed: names that are looked up in an outage of DNS take one each for a while."""
 
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which a thread that renders lets the event loop go on, instead of Python's 5 ms."""

@@ -61,11 +61,11 @@ class Site:
         return context
 
     @contextlib.asynccontextmanager
-    async def exporting(self, clock: FakeClock, **web: object) -> AsyncIterator[Service]:
+    async def exporting(self, clock: FakeClock, *, servers: int = 3, **web: object) -> AsyncIterator[Service]:
         """Run an exporter with this configuration; its first poll has ended."""
         options = {"listen_address": ("127.0.0.1:0",), "config_file": self.file} | web
         async with (
-            Simulator(servers=3, clock=clock) as simulator,
+            Simulator(servers=servers, clock=clock) as simulator,
             exporting(simulator, clock, web=options) as service,
         ):
             await clock.until_asleep(2)

@@ -38,7 +38,7 @@ class ApiSettings(Group):
         description="Largest response read, such as 32MiB; a larger one is refused.",
     )
 
-    rate_limit: float = Field(50.0, gt=0, description="Most requests a second.")
+    rate_limit: float = Field(50.0, gt=0, allow_inf_nan=False, description="Most requests a second.")
     proxy: ProxyUrl | None = Field(None, description="Outbound proxy; else HTTPS_PROXY and NO_PROXY are obeyed.")
     ca_file: FilePath | None = Field(None, description="CA bundle (PEM) to trust instead of the system's.")
     insecure_skip_verify: bool = Field(False, description="Trust any certificate: for experiments only.")

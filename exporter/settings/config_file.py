@@ -32,10 +32,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError([f"--config.file: {path} cannot be read: {reason}"]) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it is not YAML"
+        # Of an alias or a tag it would repeat what may be a secret.
+        told = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
+        problem = (told and getattr(error, "problem", None)) or "it is not YAML"
         raise ConfigurationError([f"--config.file: {path}{place}: {problem}"]) from None
     if content is None:
         return {}

@@ -137,5 +137,6 @@ def _line(fault: Any, known: Sequence[Option]) -> str:  # noqa: ANN401 - pydanti
 
 
 def _shown(value: object) -> str:
-    text = re.sub(r"//[^/@]*@", "//<secret>@", repr(value))
+    # A user and a password may stand before the host of a URL, also of one that is not written as it should be.
+    text = repr(re.sub(r"^(\w+://)?.*@", r"\1<secret>@", value) if isinstance(value, str) else value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

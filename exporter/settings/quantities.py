@@ -109,10 +109,21 @@ def parse_proxy(value: object) -> str:
 
 def _base_url(value: object) -> SplitResult:
     url = urlsplit(value) if isinstance(value, str) else None
+    if url is not None and not _has_a_port(url):
+        msg = f"write a port from 1 to {_LAST_PORT}, or none"
+        raise ValueError(msg)
     if url is None or url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
         msg = "write a URL as https://HOST[:PORT][/PATH]"
         raise ValueError(msg)
     return url
+
+
+def _has_a_port(url: SplitResult) -> bool:
+    """Tell whether the port is one, or is left out."""
+    try:
+        return url.port != 0
+    except ValueError:
+        return False
 
 
 Url = Annotated[str, BeforeValidator(parse_url)]

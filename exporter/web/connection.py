@@ -68,8 +68,9 @@ class Connection(web.RequestHandler):
         super().connection_made(transport)
         self._wire = transport
         if isinstance(transport, asyncio.Transport):
-            # An answer is finished when the kernel has all of it: at the end of the process a buffer would be lost.
-            transport.set_write_buffer_limits(0)
+            # An answer is finished when no buffer of ours has any of it: at the end of the process it would be lost.
+            # 1 and not 0: TLS takes an empty buffer for a full one at 0.
+            transport.set_write_buffer_limits(1)
         self._cut_after(self._limits.first_head)
         if len(self._server.connections) > self._limits.connections:
             log.debug("connection refused: there are too many")

@@ -30,6 +30,18 @@ REQUIRE = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "
 SANS = {"client_allowed_sans": ["other.example.org", "scraper.example.org"]}
 
 
+async def test_a_large_exposition_comes_whole_over_tls_again_and_again(site: Site, clock: FakeClock) -> None:
+    site.write(tls_server_config=site.certify())
+    async with site.exporting(clock, servers=1500) as service:
+        connector = aiohttp.TCPConnector(ssl=site.client())
+        async with asyncio.timeout(30), aiohttp.ClientSession(connector=connector) as session:
+            for encoding in ("identity", "gzip") * 3:
+                headers = {"Accept-Encoding": encoding}
+                async with session.get(f"{service.urls[0]}/metrics", headers=headers) as response:
+                    text = await response.text()
+                assert text.count("huaweicloud_sms_source_server_info{") == 1500
+
+
 @pytest.mark.parametrize(
     ("keys", "let_in"),
     [

@@ -303,3 +303,13 @@ def test_the_web_configuration_has_the_flag_that_all_exporters_have(
 @pytest.mark.parametrize("address", ["unix:", "unix:relative", "unix:/" + "x" * 107])
 def test_a_unix_socket_needs_a_path_that_a_system_can_bind(address: str) -> None:
     assert "write a unix socket as unix:/PATH" in fault(f"--web.listen-address={address}")
+
+
+@pytest.mark.parametrize(
+    "proxy", ["me:open@sesame@proxy:3128", "http://me:open/sesame@proxy:3128", "ftp://me:sesame@proxy"]
+)
+def test_a_password_in_an_unusable_url_is_not_shown(proxy: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load("--api.region=cn-north-4", f"--api.proxy={proxy}")
+    assert "--api.proxy" in str(raised.value)
+    assert not [part for part in ("open", "sesame") if part in str(raised.value)]

@@ -247,3 +247,22 @@ def test_a_merged_list_has_every_row_accounted_for(pages: list[list[str]], count
 def test_every_reason_is_one_class() -> None:
     reasons = [kind.reason for kind in PollError.__subclasses__()]
     assert len(set(reasons)) == len(reasons) == 9
+
+
+@pytest.mark.parametrize("failure", [ServerFault("busy"), TimeoutError()])
+async def test_a_try_by_pages_that_fails_proves_nothing(failure: Exception) -> None:
+    class Overloaded(FakeList):
+        def answer(self, offset: int, limit: int) -> Page:
+            if len(self.asked) == 2:
+                return page(count=len(self.ids))
+            if len(self.asked) > 2:
+                raise failure
+            return super().answer(offset, limit)
+
+    fleet = Overloaded(300)
+    pager = fleet.pager()
+    with pytest.raises(type(failure)):
+        await pager.read()
+    healed = FakeList(300)
+    fleet.answer = healed.answer  # type: ignore[method-assign]
+    assert len((await pager.read()).servers) == 300

@@ -287,3 +287,23 @@ async def test_a_listener_that_fails_does_not_end_the_polling(clock: FakeClock) 
 
     rig.poll_ended = failing  # type: ignore[method-assign]
     assert (await rig.poller.poll()).error is None
+
+
+@pytest.mark.parametrize("asked", [1e8, float("inf")])
+async def test_the_api_cannot_silence_an_account_for_longer_than_an_hour(
+    clock: FakeClock, run: Run, asked: float
+) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.error = Throttled("slower", retry_after=asked)
+    run(rig)
+    assert await clock.until_asleep() == LONGEST_AUTH_BACKOFF
+
+
+async def test_a_refusal_of_which_the_credentials_did_not_hear_does_not_hurry_the_polls(
+    clock: FakeClock, run: Run
+) -> None:
+    rig = Rig(clock)
+    rig.error, rig.secret_changed = AuthError("refused"), True
+    run(rig)
+    assert await clock.until_asleep() == SECRET_WATCH
+    assert rig.polls == [0]

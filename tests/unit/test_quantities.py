@@ -5,6 +5,7 @@ from exporter.settings.quantities import (
     format_duration,
     parse_duration,
     parse_listen_address,
+    parse_proxy,
     parse_url,
 )
 
@@ -59,3 +60,9 @@ def test_a_url_loses_its_final_slash_only() -> None:
 def test_what_is_no_base_url_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="https://HOST"):
         parse_url(text)
+
+
+@pytest.mark.parametrize("url", ["http://host:99999", "http://host:abc", "http://host:0", "http://me:a/b@host:80"])
+def test_a_port_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="a port from 1 to 65535"):
+        parse_proxy(url)

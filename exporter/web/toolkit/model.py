@@ -39,7 +39,7 @@ def _blank_is_unset(value: object) -> object:
 
 def _go_duration(value: object) -> float:
     """Read a duration as Go writes them (`1s`, `1.5s`, `1m30s`), or 0, as seconds."""
-    if value in {0, "0"} and not isinstance(value, bool):
+    if isinstance(value, str | int) and not isinstance(value, bool) and value in {0, "0"}:
         return 0.0
     spans = _SPAN.findall(value) if isinstance(value, str) else []
     if not spans or "".join(number + unit for number, unit in spans) != value:

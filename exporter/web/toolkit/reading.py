@@ -34,7 +34,7 @@ def parse(content: bytes, path: Path) -> WebConfig:
         raise ConfigurationError([f"{OPTION}: {path}: it is not UTF-8"]) from None
     except RecursionError:
         raise ConfigurationError([f"{OPTION}: {path}: it is nested too deep"]) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it is not YAML"

@@ -57,7 +57,10 @@ class Watched:
     async def _watch(self) -> None:
         while True:
             await self._clock.sleep(LOOK_EVERY)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # a defect of ours must not end the watch: certificates would expire in service
+                log.exception("the web configuration could not be looked at", file=str(self._path))
 
     async def look(self) -> None:
         """Look at the files, and put in force what is new, sound, and seen twice."""

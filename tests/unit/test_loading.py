@@ -136,6 +136,8 @@ def test_a_bad_flag_is_one_line_that_names_it(argv: list[str], parts: list[str])
         ("a: b: c", ["line 1, column 5"]),
         ("poll: 5m", ["poll"]),
         ("\tx: 1", ["line 1"]),
+        ("poll: {interval: 2024-13-45}", ["it is not YAML"]),
+        (f"auth: {{token: *{SECRET}}}", ["line 1, column 15: it is not YAML"]),
     ],
 )
 def test_a_bad_file_is_one_line_that_names_it(config: Path, text: str, parts: list[str]) -> None:

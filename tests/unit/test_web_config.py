@@ -286,3 +286,11 @@ def test_the_documentation_tells_of_every_key_and_its_example_is_sound() -> None
     assert all(f"`{header}`" in page for header in HEADERS)
     example = ROOT / "deploy" / "web.yml"
     assert parse(example.read_bytes(), example).tls_server_config is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 2024-13-45", "a: 0b_", "rate_limit: {interval: [1s]}", "rate_limit: {interval: {}}"]
+)
+def test_what_yaml_or_go_would_not_read_is_an_error_like_any_other(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        parse(text.encode(), FILE)

@@ -5,9 +5,9 @@ number of scrapers cost little more than one.
 """
 
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,13 +15,10 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     Histogram,
-    Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.clock import Clock
@@ -30,8 +27,8 @@ from exporter.families.family import PREFIX
 from exporter.paging import Listing
 from exporter.refusal import read_http_date
 from exporter.rendering import Syntax, metrics
-from exporter.snapshot import Snapshot
 from exporter.target import Poll, Target
+from exporter.target_metrics import Expiring, OfAccount, TargetCollector
 from exporter.transport import Api, Response
 
 SKIPPED: Final = ("duplicate", "invalid")
@@ -42,14 +39,6 @@ FRESH: Final = 1.0
 is not counted, as what the process uses."""
 
 _DURATIONS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-
-
-class Expiring(Protocol):
-    """What may expire."""
-
-    @property
-    def expires_at(self) -> float | None:
-        """When, in seconds since the epoch; None where unknown or never."""
 
 
 class AccountHealth:
@@ -156,7 +145,7 @@ class Health:
         self.registry = CollectorRegistry()
         self._metrics = _Metrics(self.registry)
         self._accounts: dict[str, AccountHealth] = {}
-        self._targets = _TargetCollector(clock, self._accounts)
+        self._targets = TargetCollector(clock, self._accounts)
         self.registry.register(self._targets)
         self.follow(targets, series_dropped)
         build = Gauge(
@@ -233,7 +222,7 @@ class Health:
         now = self._clock.monotonic()
         kept = self._rendered.get((syntax, account))
         if kept is None or kept.changes != self._metrics.changes or now - kept.at >= FRESH:
-            registry = self.registry if account is None else _OfAccount(self.registry, account)
+            registry = self.registry if account is None else OfAccount(self.registry, account)
             kept = _Rendered(metrics(registry.collect(), syntax), self._metrics.changes, now)
             self._rendered[syntax, account] = kept
         return kept.text
@@ -256,112 +245,3 @@ class _Rendered:
     text: bytes
     changes: int
     at: float
-
-
-class _OfAccount(Collector):
-    """The samples of a registry that have one account's label."""
-
-    def __init__(self, registry: CollectorRegistry, account: str) -> None:
-        self._registry = registry
-        self._account = account
-
-    def collect(self) -> Iterator[Metric]:
-        """Give the families that have such samples, with those alone."""
-        for metric in self._registry.collect():
-            samples = [sample for sample in metric.samples if sample.labels.get("account") == self._account]
-            if samples:
-                metric.samples = samples
-                yield metric
-
-
-class _TargetCollector(Collector):
-    """What the targets tell of themselves at the moment of a scrape."""
-
-    def __init__(self, clock: Clock, accounts: Mapping[str, AccountHealth]) -> None:
-        self.targets: Sequence[Target] = ()
-        self._clock = clock
-        self._accounts = accounts
-        self._series_dropped: Callable[[str], int] = lambda _: 0
-
-    def follow(self, targets: Sequence[Target], series_dropped: Callable[[str], int]) -> None:
-        """Tell of these targets from here on."""
-        self.targets = targets
-        self._series_dropped = series_dropped
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give one family after the other; what is not known has no sample."""
-        now = self._clock.time()
-        info = GaugeMetricFamily(
-            f"{PREFIX}account_info",
-            "What is polled.",
-            labels=("account", "api_region", "endpoint"),
-        )
-        for target in self.targets:
-            api = target.account.api
-            info.add_metric((target.name, api.region or "", api.url), 1)
-        yield info
-
-        def gauge(name: str, text: str, value: Callable[[Target], float | None]) -> GaugeMetricFamily:
-            family = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=("account",))
-            for target in self.targets:
-                if (number := value(target)) is not None:
-                    family.add_metric((target.name,), number)
-            return family
-
-        def shown(value: Callable[[Snapshot], float]) -> Callable[[Target], float | None]:
-            def of(target: Target) -> float | None:
-                snapshot = target.visible(now)
-                return None if snapshot is None else value(snapshot)
-
-            return of
-
-        yield gauge("up", "Whether the account's last poll ended complete.", lambda target: target.up)
-        yield gauge(
-            "last_success_timestamp_seconds",
-            "When the last complete list was read; absent before the first.",
-            lambda target: target.snapshot.read_at if target.snapshot else None,
-        )
-        yield gauge(
-            "poll_interval_seconds",
-            "Time from poll to poll.",
-            lambda target: target.account.poll.interval,
-        )
-        yield gauge(
-            "snapshot_source_servers",
-            "Source servers in the list being served.",
-            shown(lambda snapshot: len(snapshot.servers)),
-        )
-        yield gauge(
-            "api_source_servers",
-            "Source servers in that list by the API's own count.",
-            shown(lambda snapshot: snapshot.count),
-        )
-        yield gauge(
-            "exporter_poll_duration_seconds",
-            "Duration of the last poll.",
-            lambda target: target.last_poll.duration if target.last_poll else None,
-        )
-        yield gauge(
-            "exporter_poll_pages",
-            "Pages asked for in the last poll.",
-            lambda target: target.last_poll.pages if target.last_poll else None,
-        )
-        yield gauge(
-            "exporter_series_dropped",
-            "Series that are not exposed because the account has more than limits.series.",
-            lambda target: self._series_dropped(target.name),
-        )
-        yield gauge(
-            "exporter_credentials_expiration_timestamp_seconds",
-            "When the token or temporary key in use expires; absent where that is not known.",
-            lambda target: _expiry(self._accounts[target.name].credentials),
-        )
-        yield gauge(
-            "exporter_api_clock_skew_seconds",
-            "This machine's clock minus the API's, as of its last answer.",
-            lambda target: self._accounts[target.name].clock_skew,
-        )
-
-
-def _expiry(credentials: Expiring | None) -> float | None:
-    return credentials.expires_at if credentials else None

@@ -30,15 +30,13 @@ class Pages:
     def __init__(self, current: Callable[[], Generation], clock: Clock, telemetry_path: str) -> None:
         self._current = current
         self._clock = clock
-        self._telemetry_path = telemetry_path
         self._renderer = Renderer(telemetry_path=telemetry_path)
         self._overviews = Overviews()
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes; where the metrics have such a path, there is no page."""
+        """Add the routes."""
         for path, handler in (("/", self.status), ("/config", self.configuration), ("/polls", self.polls)):
-            if path != self._telemetry_path:
-                app.router.add_get(path, handler)
+            app.router.add_get(path, handler)
 
     async def status(self, request: web.Request) -> web.Response:
         """Answer with how the migration stands."""

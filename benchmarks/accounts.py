@@ -10,8 +10,6 @@ import gzip
 import json
 import os
 import re
-import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -22,6 +20,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from benchmarks.programs import Program, answers, free_port, line_of, started
+from benchmarks.scrapes import ACCEPT
 from exporter.families.family import PREFIX
 
 ACCOUNTS: Final = (1, 5, 10, 20)
@@ -29,9 +29,7 @@ SERVERS: Final = 1_000
 ROUNDS: Final = 4
 INTERVAL: Final = 15
 """Seconds from poll to poll, for the measurement to end soon; as much changes between two as in a real minute."""
-PATIENCE: Final = 120.0
-"""Seconds in which a program must be up."""
-ACCEPT: Final = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
+COMMAND: Final = (sys.executable, "-m", "exporter")
 PAGE: Final = Path(__file__).parent.parent / "docs" / "scaling.md"
 
 _SAMPLE: Final = re.compile(r"^(?P<name>\w+)(?:\{.*\})? (?P<value>\S+)", re.MULTILINE)
@@ -57,22 +55,10 @@ class Reading:
 class Exporter:
     """A running exporter."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str, session: aiohttp.ClientSession) -> None:
-        self._process = process
-        self._url = url
+    def __init__(self, program: Program, session: aiohttp.ClientSession) -> None:
+        self._url = program.url
         self._session = session
-
-    async def ready(self) -> None:
-        """Wait until every account has been polled once."""
-        async with asyncio.timeout(PATIENCE):
-            while not await self._is_ready():  # noqa: ASYNC110 - another process has no event to wait for
-                await asyncio.sleep(0.5)
-
-    async def _is_ready(self) -> bool:
-        with contextlib.suppress(aiohttp.ClientConnectionError):
-            async with self._session.get(f"{self._url}/-/ready") as response:
-                return response.ok
-        return False
+        self.peak_memory = program.peak_memory
 
     async def scrape(self) -> Reading:
         """Scrape it once."""
@@ -80,23 +66,6 @@ class Exporter:
             response.raise_for_status()
             body = await response.read()
         return Reading(gzip.decompress(body).decode(), len(body))
-
-    def peak_memory(self) -> int:
-        """Give the most memory that it ever had, in bytes."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-@contextlib.asynccontextmanager
-async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a command of the exporter while the context lasts."""
-    command = (sys.executable, "-m", "exporter", *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        await process.communicate()
 
 
 @contextlib.asynccontextmanager
@@ -106,10 +75,10 @@ async def simulators(count: int, servers: int) -> AsyncIterator[Sequence[dict[st
         accounts = []
         for number in range(count):
             fleet = (f"--servers={servers}", f"--seed={number}", f"--acceleration={60 / INTERVAL}")
-            process = await stack.enter_async_context(started("simulate", "--listen=127.0.0.1:0", *fleet))
+            process = await stack.enter_async_context(started(*COMMAND, "simulate", "--listen=127.0.0.1:0", *fleet))
             told: dict[str, str] = {}
             while "token" not in told:
-                words = (await _line(process.stdout)).split()
+                words = (await line_of(process)).split()
                 told[words[0]] = words[1]
             account = {"api": {"endpoint": told["endpoint"]}, "auth": {"token": told["token"]}}
             accounts.append({"name": f"account-{number}", **account})
@@ -122,21 +91,15 @@ async def exporting(accounts: Iterable[dict[str, Any]], *options: str) -> AsyncI
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yml"
         file.write_text(json.dumps({"poll": {"interval": f"{INTERVAL}s"}, "accounts": list(accounts)}))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
+        url = f"http://127.0.0.1:{free_port()}"
+        address = url.removeprefix("http://")
         common = (f"--config.file={file}", f"--web.listen-address={address}", "--log.level=warn")
-        async with started(*common, *options) as process, aiohttp.ClientSession(auto_decompress=False) as session:
-            exporter = Exporter(process, f"http://{address}", session)
-            await exporter.ready()
-            yield exporter
-
-
-async def _line(stream: asyncio.StreamReader | None) -> str:
-    async with asyncio.timeout(PATIENCE):
-        if stream is None or not (line := await stream.readline()):
-            raise RuntimeError("a program ended before it said that it is up")
-        return line.decode()
+        async with (
+            started(*COMMAND, *common, *options) as process,
+            aiohttp.ClientSession(auto_decompress=False) as session,
+        ):
+            await answers(f"{url}/-/ready")
+            yield Exporter(Program(url, process.pid), session)
 
 
 async def account_row(accounts: int) -> str:

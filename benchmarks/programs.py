@@ -37,14 +37,14 @@ class Program:
 async def served(kind: str, servers: int, collectors: str = "default", delay: float = 0.0) -> AsyncIterator[Program]:
     """Run one of `benchmarks.served`."""
     arguments = ("-m", "benchmarks.served", kind, str(servers), collectors, str(delay))
-    async with _started(sys.executable, *arguments) as process:
-        yield Program(await _line(process), process.pid)
+    async with started(sys.executable, *arguments) as process:
+        yield Program(await line_of(process), process.pid)
 
 
 @contextlib.asynccontextmanager
 async def exporter(api: Program, collectors: str = "default", *options: str) -> AsyncIterator[Program]:
     """Run the exporter, as its users do, on a served list; it has been polled once."""
-    url = f"http://127.0.0.1:{_free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     given = (
         f"--api.endpoint={api.url}",
         "--auth.token=none",
@@ -53,16 +53,16 @@ async def exporter(api: Program, collectors: str = "default", *options: str) -> 
         *(("--collector.disks",) if collectors == "all" else ()),
         *options,
     )
-    async with _started(sys.executable, "-m", "exporter", *given) as process:
-        await _answers(f"{url}/-/ready")
+    async with started(sys.executable, "-m", "exporter", *given) as process:
+        await answers(f"{url}/-/ready")
         yield Program(url, process.pid)
 
 
 @contextlib.asynccontextmanager
 async def stalls(api: Program, polls: int) -> AsyncIterator[tuple[Program, asyncio.subprocess.Process]]:
     """Run an exporter that tells, at the end of some polls, how long its event loop stood still at most."""
-    async with _started(sys.executable, "-m", "benchmarks.stalls", api.url, str(polls)) as process:
-        yield Program(await _line(process), process.pid), process
+    async with started(sys.executable, "-m", "benchmarks.stalls", api.url, str(polls)) as process:
+        yield Program(await line_of(process), process.pid), process
 
 
 @contextlib.asynccontextmanager
@@ -72,12 +72,12 @@ async def go_peer(ours: str) -> AsyncIterator[Program | None]:
     if path is None:
         yield None
         return
-    url = f"http://127.0.0.1:{_free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory() as folder:
-        async with _started(
+        async with started(
             path, f"--web.listen-address={url.removeprefix('http://')}", "--log.level=error", cwd=folder
         ) as process:
-            await _answers(f"{url}/-/ready")
+            await answers(f"{url}/-/ready")
             await asyncio.to_thread(_push, ours, url)
             yield Program(url, process.pid)
 
@@ -93,7 +93,8 @@ def _push(ours: str, url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _started(*command: str, cwd: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+async def started(*command: str, cwd: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program while the context lasts."""
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=cwd)
     try:
         yield process
@@ -103,14 +104,16 @@ async def _started(*command: str, cwd: str | None = None) -> AsyncIterator[async
         await process.communicate()
 
 
-async def _line(process: asyncio.subprocess.Process) -> str:
+async def line_of(process: asyncio.subprocess.Process) -> str:
+    """Give the next line that a program says."""
     async with asyncio.timeout(PATIENCE):
         if process.stdout is None or not (line := await process.stdout.readline()):
             raise RuntimeError("a program ended before it said that it is up")
         return line.decode().strip()
 
 
-async def _answers(url: str) -> None:
+async def answers(url: str) -> None:
+    """Wait until a server answers that all is well."""
     async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
         while True:
             with contextlib.suppress(aiohttp.ClientConnectionError):
@@ -121,7 +124,8 @@ async def _answers(url: str) -> None:
             await asyncio.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Give a port that was free a moment ago."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

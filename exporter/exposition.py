@@ -32,7 +32,7 @@ MOST_BODIES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a scrape asks for: the collectors by name, one account or all, and how it is written."""
+    """What a scrape asks for: the collectors by name, one account or all (None), and how it is written."""
 
     collectors: frozenset[str]
     account: str | None

@@ -215,7 +215,7 @@ class Health:
             self._metrics.unknown.labels(field).inc(count)
 
     def render(self, syntax: Syntax, account: str | None = None) -> bytes:
-        """Give the exposition of all of it, or of what is known of one account.
+        """Give the exposition of all of it, of what is known of one account, or of what belongs to no account: "".
 
         In OpenMetrics it has the line that ends a body.
         """

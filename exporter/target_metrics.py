@@ -30,7 +30,7 @@ class Heard(Protocol):
 
 
 class OfAccount(Collector):
-    """The samples of a registry that have one account's label."""
+    """The samples of a registry that have one account's label; those that have none where the account is empty."""
 
     def __init__(self, registry: CollectorRegistry, account: str) -> None:
         self._registry = registry
@@ -39,7 +39,7 @@ class OfAccount(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give the families that have such samples, with those alone."""
         for metric in self._registry.collect():
-            samples = [sample for sample in metric.samples if sample.labels.get("account") == self._account]
+            samples = [sample for sample in metric.samples if sample.labels.get("account", "") == self._account]
             if samples:
                 metric.samples = samples
                 yield metric

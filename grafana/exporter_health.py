@@ -263,7 +263,15 @@ def _processes() -> list[Panel]:
             (f"max by (instance) ({_of_exporters('process_open_fds')})", "{{instance}}"),
         ),
         graph(
-            Frame("Samples a scrape", "Samples that Prometheus reads in one scrape of the exporter.", width=6),
-            (f"max by (instance) ({_of_exporters('scrape_samples_scraped')})", "{{instance}}"),
+            Frame(
+                "Samples a scrape",
+                "Samples that Prometheus reads in one scrape of the exporter, or of each account where these are "
+                "targets of their own.",
+                width=6,
+            ),
+            (
+                f"max by (instance) (scrape_samples_scraped and on (job, instance) ({_BUILD} or {PREFIX}up))",
+                "{{instance}}",
+            ),
         ),
     ]

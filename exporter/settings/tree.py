@@ -84,8 +84,8 @@ class WebSettings(Group):
     @field_validator("telemetry_path")
     @classmethod
     def _free(cls, path: str) -> str:
-        if path.startswith("/-/") or path in {"/probe", "/sd", "/config", "/polls"}:
-            msg = "/probe, /sd, /config, /polls and what begins with /-/ are taken"
+        if path.startswith("/-/") or path in {"/probe", "/self", "/sd", "/config", "/polls"}:
+            msg = "/probe, /self, /sd, /config, /polls and what begins with /-/ are taken"
             raise ValueError(msg)
         return path
 

@@ -38,21 +38,24 @@ def create_app(
     """
 
     async def discovery(request: web.Request) -> web.Response:
-        """Answer in the form of Prometheus's http_sd: one target an account, scraped through /probe."""
+        """Answer in the form of Prometheus's http_sd: one target an account, and one for what belongs to none."""
+        # Plain HTTP may be the last part of a way through a proxy with TLS: its scheme is not told.
+        scheme = {"__scheme__": "https"} if request.secure else {}
+        accounts = [
+            {
+                "__metrics_path__": "/probe",
+                "__param_account": target.name,
+                # Else all targets would have the address, and the series `up` of each would be the same.
+                "instance": f"{request.host}/{target.name}",
+                "__meta_sms_account": target.name,
+                "__meta_sms_api_region": target.account.api.region or "",
+            }
+            for target in current().targets
+        ]
         return web.json_response(
             [
-                {
-                    "targets": [request.host],
-                    "labels": {
-                        # Plain HTTP may be the last part of a way through a proxy with TLS: its scheme is not told.
-                        **({"__scheme__": "https"} if request.secure else {}),
-                        "__metrics_path__": "/probe",
-                        "__param_account": target.name,
-                        "__meta_sms_account": target.name,
-                        "__meta_sms_api_region": target.account.api.region or "",
-                    },
-                }
-                for target in current().targets
+                {"targets": [request.host], "labels": scheme | labels}
+                for labels in (*accounts, {"__metrics_path__": "/self"})
             ],
         )
 
@@ -86,6 +89,7 @@ def create_app(
         app.on_response_prepare.append(configured_headers(policy))
     app.router.add_get(telemetry_path, slots.around(scraper.metrics))
     app.router.add_get("/probe", slots.around(scraper.probe))
+    app.router.add_get("/self", slots.around(scraper.itself))
     app.router.add_get("/sd", discovery)
     Pages(current, clock, telemetry_path).add_to(app)
     for path, handler in zip(PROBES, (healthy, ready), strict=True):

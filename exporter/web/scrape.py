@@ -1,4 +1,4 @@
-"""/metrics and /probe: what a scrape asks for in its query and headers, and the body that answers it."""
+"""/metrics, /probe and /self: what a scrape asks for in its query and headers, and the body that answers it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,6 +14,9 @@ from exporter.negotiation import negotiate_encoding, negotiate_format
 
 COLLECT: Final = "collect[]"
 EXCLUDE: Final = "exclude[]"
+
+NO_ACCOUNT: Final = ""
+"""A name that no account can have: to Prometheus, a label that is empty is one that is not there."""
 
 SMALL: Final = 2**16
 """Bytes of a body that is sent with its headers; to copy a larger one behind them would cost more than it saves."""
@@ -42,6 +45,10 @@ class Scraper:
         if all(target.name != account for target in self._current().targets):
             raise web.HTTPNotFound(text="There is no such account; /sd lists those there are.\n")
         return await self._answer(request, account)
+
+    async def itself(self, request: web.Request) -> web.StreamResponse:
+        """Answer with what belongs to no account: with all probes, it is what `metrics` gives."""
+        return await self._answer(request, NO_ACCOUNT)
 
     async def _answer(self, request: web.Request, account: str | None) -> web.StreamResponse:
         exposition = self._current().exposition

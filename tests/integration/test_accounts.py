@@ -54,14 +54,30 @@ async def test_a_probe_of_each_account_is_that_accounts_part_of_the_metrics(cloc
                 probed = Scrape(text)
                 assert probed.samples == of_account(whole, target.name)
                 assert probed.total("source_servers") == 1000
+            _, text, _ = await fetch(f"{service.urls[0]}/self")
+            of_all = {name for name, labels in whole.samples if "account" not in dict(labels)}
+            assert {name for name, _ in Scrape(text).samples} == of_all
             assert asked == [5, 5, 5] == [len(simulator.requests) for simulator in running]
 
 
-async def test_discovery_lists_every_account(clock: FakeClock) -> None:
-    async with simulators(clock, 1, 1) as running:
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+async def test_what_discovery_lists_has_each_series_of_the_metrics_once(accept: str, clock: FakeClock) -> None:
+    async with simulators(clock, 3, 3) as running:
+        # One account is down, and has health series alone.
+        running[1].faults.add("forbidden")
         async with exporting(running[0], clock, accounts=accounts_of(running)) as service:
-            _, text, _ = await fetch(f"{service.urls[0]}/sd")
-    assert [group["labels"]["__param_account"] for group in json.loads(text)] == ["account-1", "account-2"]
+            _, text, _ = await fetch(f"{service.urls[0]}/metrics", Accept=accept)
+            whole = Scrape(text.removesuffix("# EOF\n"))
+            _, listed, _ = await fetch(f"{service.urls[0]}/sd")
+            groups = [group["labels"] for group in json.loads(listed)]
+            parts = []
+            for labels in groups:
+                asked = f"?account={labels['__param_account']}" if "__param_account" in labels else ""
+                _, text, _ = await fetch(f"{service.urls[0]}{labels['__metrics_path__']}{asked}", Accept=accept)
+                parts.append(Scrape(text.removesuffix("# EOF\n")).samples.keys())
+    assert [labels.get("__param_account") for labels in groups] == ["account-1", "account-2", None]
+    assert len({labels.get("instance") for labels in groups}) == len(groups)
+    assert sorted(key for part in parts for key in part) == sorted(whole.samples)
 
 
 async def test_accounts_have_intervals_filters_and_limits_of_their_own(clock: FakeClock) -> None:

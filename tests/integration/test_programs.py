@@ -34,13 +34,25 @@ async def test_prometheus_scrapes_the_demo_and_counts_its_fleet(tmp_path: Path) 
             assert await server.value("up{job='sms'}") == 1
 
 
-async def test_prometheus_discovers_the_accounts_and_probes_each(tmp_path: Path) -> None:
+async def test_prometheus_discovers_the_accounts_and_the_exporter_and_finds_all_metrics_once(tmp_path: Path) -> None:
     program("prometheus")
     async with demo("--servers=20", "--account.name=north east") as url:
-        scraping = f"  - {{job_name: sms, http_sd_configs: [{{url: '{url}/sd', refresh_interval: 1s}}]}}\n"
+        address = url.removeprefix("http://")
+        scraping = (
+            f"  - {{job_name: sms, http_sd_configs: [{{url: '{url}/sd', refresh_interval: 1s}}]}}\n"
+            f"  - {{job_name: whole, static_configs: [{{targets: ['{address}']}}]}}\n"
+        )
+        own = "__name__!~'up|scrape_.+'"
         async with prometheus(tmp_path, scraping) as server:
-            assert await server.value("sum(huaweicloud_sms_source_servers{account='north east'})") == 20
-            assert await server.value("scrape_samples_scraped{job='sms'} > 100") > 100
+            assert await server.value("sum(huaweicloud_sms_source_servers{job='sms', account='north east'})") == 20
+            assert await server.value(f"up{{job='sms', instance='{address}/north east'}}") == 1
+            assert await server.value(f"up{{job='sms', instance='{address}'}}") == 1
+            assert await server.value(f"count(group by (__name__) ({{job='whole', {own}}})) > 50") > 50
+            for one, other in (("whole", "sms"), ("sms", "whole")):
+                names = (f"group by (__name__) ({{job='{job}', {own}}})" for job in (one, other))
+                assert await server.value(f"absent({' unless on (__name__) '.join(names)})") == 1
+            series = f"label_replace({{job='sms', {own}}}, 'family', '$1', '__name__', '(.+)')"
+            assert await server.value(f"max(count without (instance) ({series}))") == 1
 
 
 async def test_the_demo_prints_its_address_last_and_alone() -> None:

@@ -17,7 +17,7 @@ from secure import HASH, PASSWORD, REFUSED, RIGHT, USERS, Site, ask
 from support import FakeClock
 
 KEPT = "web configuration kept as it was"
-PATHS = ("/metrics", "/probe?account=default", "/sd", "/", "/config", "/polls", "/-/healthy", "/-/ready")
+PATHS = ("/metrics", "/probe?account=default", "/self", "/sd", "/", "/config", "/polls", "/-/healthy", "/-/ready")
 
 
 @pytest.fixture

@@ -117,10 +117,13 @@ async def test_discovery_lists_the_accounts_in_the_form_of_http_sd(service: Serv
     status, text, headers = await fetch(f"{service.urls[0]}/sd")
     assert status == 200
     assert headers["Content-Type"].startswith("application/json")
-    (group,) = json.loads(text)
-    assert group["targets"] == [service.urls[0].removeprefix("http://")]
-    assert group["labels"]["__metrics_path__"] == "/probe"
-    assert group["labels"]["__param_account"] == "default"
+    address = service.urls[0].removeprefix("http://")
+    account, itself = json.loads(text)
+    assert account["targets"] == itself["targets"] == [address]
+    assert account["labels"]["__metrics_path__"] == "/probe"
+    assert account["labels"]["__param_account"] == "default"
+    assert account["labels"]["instance"] == f"{address}/default"
+    assert itself["labels"] == {"__metrics_path__": "/self"}
 
 
 @pytest.mark.parametrize(("query", "status"), [("", 400), ("?account=", 400), ("?account=<b>x</b>", 404)])
@@ -167,7 +170,7 @@ async def test_the_exporter_listens_on_every_address_it_is_given(clock: FakeCloc
 async def test_scrapes_do_not_ask_the_api(clock: FakeClock) -> None:
     async with Simulator(servers=450, clock=clock) as simulator, exporting(simulator, clock) as running:
         asked = len(simulator.requests)
-        for path in ("/metrics", "/probe?account=default", "/sd", "/", "/-/ready", "/-/healthy"):
+        for path in ("/metrics", "/probe?account=default", "/self", "/sd", "/", "/-/ready", "/-/healthy"):
             assert (await fetch(f"{running.urls[0]}{path}"))[0] == 200
         assert len(simulator.requests) == asked
         await next_poll(clock)

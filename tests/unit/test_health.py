@@ -124,6 +124,13 @@ def test_what_is_told_of_one_account_has_no_other_and_no_process(clock: FakeCloc
     assert seen.value("up", account="two") == 0
 
 
+def test_what_belongs_to_no_account_is_the_rest(clock: FakeClock) -> None:
+    health = Health([Target(account(account={"name": name})) for name in ("one", "two")], clock, lambda _: 0)
+    whole, one, two, rest = (Scrape(health.render("text", part).decode()).samples for part in (None, "one", "two", ""))
+    assert rest.keys() == whole.keys() - one.keys() - two.keys()
+    assert rest.keys() >= {("huaweicloud_sms_exporter_config_last_reload_successful", frozenset())}
+
+
 def test_what_is_counted_shows_at_once_and_the_rest_within_a_second(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     first = health.render("text")

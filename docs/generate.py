@@ -232,10 +232,10 @@ def _configuration() -> str:
         "",
     ]
     parts += _options(options(Settings))
-    common = {option.key for option in options(Settings)}
+    common = {(option.key, option.default) for option in options(Settings)}
     for command, tree in (("check", CheckSettings), ("demo", DemoSettings)):
-        parts += [f"## `sms-exporter {command}`", "", "Takes all of the above, and:", ""]
-        parts += _options(option for option in options(tree) if option.key not in common)
+        parts += [f"## `sms-exporter {command}`", "", "Takes all of the above. Its own, and other defaults:", ""]
+        parts += _options(option for option in options(tree) if (option.key, option.default) not in common)
     parts += ["## `sms-exporter simulate`", ""]
     parts += _options(options(SimulatorSettings))
     return "\n".join(parts)

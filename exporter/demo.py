@@ -13,7 +13,7 @@ from exporter.errors import ConfigurationError
 from exporter.service import Service, running
 from exporter.settings import AuthSettings, LogSettings, PollSettings, Settings, WebSettings
 from exporter.settings.group import Words
-from exporter.settings.quantities import parse_listen_address
+from exporter.settings.quantities import Address, parse_listen_address
 from exporter.settings.tree import AccountNameSettings
 from exporter.simulator import BadFault, Simulator, parse_fault
 
@@ -34,18 +34,12 @@ class SimulatorSettings(BaseSettings):
         cli_avoid_json=True,
     )
 
-    listen: str = Field(f"{LOOPBACK}:10059", description="Address to serve on, as HOST:PORT.")
+    listen: Address = Field(f"{LOOPBACK}:10059", description="Address to serve on, as HOST:PORT.")
     servers: int = Field(250, ge=0, le=100_000, description="How many source servers there are.")
     seed: int = Field(1, description="The same seed makes the same fleet and the same life.")
     acceleration: float = Field(60.0, gt=0, description="How much shorter than real ones migrations are.")
     offsets: Literal["records", "pages"] = Field("records", description="What an offset of the list counts.")
     fault: Words = Field((), description="A fault from the start, as NAME[=VALUE]; repeat it for several.")
-
-    @field_validator("listen")
-    @classmethod
-    def _readable(cls, listen: str) -> str:
-        parse_listen_address(listen)
-        return listen
 
     @field_validator("fault")
     @classmethod
@@ -64,6 +58,8 @@ class SimulatorSettings(BaseSettings):
 
 class DemoSettings(Settings):
     """An exporter of a simulated fleet, quick enough to watch."""
+
+    MOST_USED = ("web.listen_address", "poll.interval", "account.name", "collector.disks", "log.level")
 
     web: WebSettings = WebSettings(listen_address=(f"{LOOPBACK}:10058",))
     log: LogSettings = LogSettings(level="warn")

@@ -11,7 +11,13 @@ from pydantic import AliasChoices, BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from exporter.settings.quantities import parse_duration, parse_proxy, parse_url
+from exporter.settings.quantities import (
+    check_listen_address,
+    check_listen_places,
+    parse_duration,
+    parse_proxy,
+    parse_url,
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,13 @@ class Option:
         return next((word for word in words if word is not None), "TEXT")
 
 
-_BY_READER: Final[Mapping[object, str]] = {parse_duration: "DURATION", parse_url: "URL", parse_proxy: "URL"}
+_BY_READER: Final[Mapping[object, str]] = {
+    parse_duration: "DURATION",
+    parse_url: "URL",
+    parse_proxy: "URL",
+    check_listen_address: "ADDRESS",
+    check_listen_places: "ADDRESS",
+}
 _BY_TYPE: Final[Mapping[object, str]] = {
     bool: "",
     int: "NUMBER",
@@ -74,7 +86,7 @@ _BY_TYPE: Final[Mapping[object, str]] = {
     ByteSize: "SIZE",
     Path: "FILE",
     SecretStr: "SECRET",
-    tuple: "ADDRESS",
+    tuple: "WORD",
 }
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+
+from exporter.settings.group import Words
 
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
 _LAST_PORT: Final = 65535
@@ -90,6 +92,19 @@ def parse_listen_place(value: str) -> ListenAddress | UnixAddress:
     return UnixAddress(Path(path))
 
 
+def check_listen_address(value: str) -> str:
+    """Give an address as it is written. Raises ValueError where it is none."""
+    parse_listen_address(value)
+    return value
+
+
+def check_listen_places(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Give addresses and unix sockets as they are written. Raises ValueError where one is none."""
+    for value in values:
+        parse_listen_place(value)
+    return values
+
+
 def parse_url(value: object) -> str:
     """Read an http or https base URL; a final slash is dropped. Raises ValueError for anything else.
 
@@ -125,6 +140,12 @@ def _has_a_port(url: SplitResult) -> bool:
     except ValueError:
         return False
 
+
+Address = Annotated[str, AfterValidator(check_listen_address)]
+"""Where to listen, as it is written."""
+
+Places = Annotated[Words, AfterValidator(check_listen_places)]
+"""Several addresses or unix sockets to listen on, as they are written."""
 
 Url = Annotated[str, BeforeValidator(parse_url)]
 """An http or https base URL without a final slash."""

@@ -21,7 +21,7 @@ from exporter.settings.account import (
 )
 from exporter.settings.config_file import ConfigFileSource
 from exporter.settings.group import Group, Words
-from exporter.settings.quantities import parse_listen_place
+from exporter.settings.quantities import Places
 
 INFO_LABELS: Final = (
     "clone_id",
@@ -54,7 +54,7 @@ class ConfigSettings(Group):
 class WebSettings(Group):
     """What the exporter serves."""
 
-    listen_address: Words = Field(
+    listen_address: Places = Field(
         (":10058",),
         min_length=1,
         description="Address to serve on, as HOST:PORT, or unix:/PATH for a unix socket; repeat it for several.",
@@ -73,13 +73,6 @@ class WebSettings(Group):
         description="Answer /-/healthy and /-/ready to everybody, uncounted by the rate limit, as the probes of an "
         "orchestrator need it: they say no more than whether the exporter runs and has polled.",
     )
-
-    @field_validator("listen_address")
-    @classmethod
-    def _readable(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
-        for address in addresses:
-            parse_listen_place(address)
-        return addresses
 
     @field_validator("telemetry_path")
     @classmethod

@@ -1,11 +1,14 @@
 """The text of --help."""
 
+import re
+
 import pytest
 
 from exporter.commands.check import CheckSettings
-from exporter.demo import SimulatorSettings
+from exporter.demo import DemoSettings, SimulatorSettings
 from exporter.settings import Settings
 from exporter.settings.manual import WIDEST, Manual, help_text
+from exporter.settings.options import options
 
 MANUAL = Manual("sms-exporter", "Does things.", {0: "Well.", 2: "Not well."}, "Read on elsewhere.")
 
@@ -36,6 +39,21 @@ def test_brief_help_leaves_the_groups_out_and_keeps_the_commands_own_options() -
     assert "--live" in text
     assert "--config.file=FILE" in text
     assert "--collector.disks" not in text
+
+
+def test_brief_help_of_the_demo_tells_every_default_that_is_its_own() -> None:
+    text = help_text(Manual("sms-exporter demo", "Shows.", {0: "Well."}, brief=True), DemoSettings, 100)
+    usual = {option.key: option.default for option in options(Settings)}
+    own = {option.flag: option.default for option in options(DemoSettings) if usual.get(option.key) != option.default}
+    assert own.keys() >= {"--web.listen-address", "--poll.interval", "--account.name", "--log.level", "--servers"}
+    for flag, default in own.items():
+        assert re.search(rf"{flag}=[^(]*\(default: {default}\)", text), flag
+
+
+def test_only_where_one_listens_is_called_an_address() -> None:
+    called = {option.flag: option.takes for tree in (Settings, SimulatorSettings) for option in options(tree)}
+    assert {flag for flag, word in called.items() if word == "ADDRESS"} == {"--web.listen-address", "--listen"}
+    assert called["--fault"] == called["--collector.info-labels-include"] == "WORD"
 
 
 def test_help_ends_with_the_exit_statuses_and_where_to_read_on() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +10,15 @@ import aiohttp
 import bcrypt
 import pytest
 import trustme
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from exporter.errors import ConfigurationError
-from programs import program, run, until
+from exporter.web.toolkit import Policy, screening
+from exporter.web.toolkit.model import WebConfig
+from exporter.web.toolkit.policy import Sources
+from exporter.web.toolkit.users import MOST_WAITING, Users
+from programs import program, run, serving, until
 from secure import HASH, PASSWORD, REFUSED, RIGHT, USERS, Site, ask
 from support import FakeClock
 
@@ -311,6 +317,34 @@ async def test_the_rate_limit_answers_429_before_a_password_is_looked_at(site: S
         wrong = ("prometheus", "wrong")
         assert [(await ask(url, auth=wrong))[0] for _ in range(3)] == [401, 401, 429]
         assert (await ask(url, auth=RIGHT))[0] == 429
+
+
+async def test_one_password_too_many_is_answered_429_at_once_and_who_is_known_is_let_in() -> None:
+    gate = threading.Event()
+    gate.set()
+
+    def check(password: bytes, hashed: bytes) -> bool:
+        gate.wait()
+        return bcrypt.checkpw(password, hashed)
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    async def screened(request: web.Request) -> web.StreamResponse:
+        return await screening(lambda: policy)(request, answer)
+
+    policy = Policy(Sources(WebConfig(), None), tls=None, users=Users(USERS, check), bucket=None)
+    async with serving(screened) as url:
+        assert (await ask(url, auth=RIGHT))[0] == 200
+        gate.clear()
+        try:
+            strangers = [asyncio.create_task(ask(url, auth=("eve", f"{n}"))) for n in range(MOST_WAITING + 1)]
+            ((first,), _) = await asyncio.wait(strangers, return_when=asyncio.FIRST_COMPLETED)
+            assert (first.result()[0], first.result()[2]["Retry-After"]) == (429, "1")
+            assert (await ask(url, auth=RIGHT))[0] == 200
+        finally:
+            gate.set()
+        assert sorted(status for status, _, _ in await asyncio.gather(*strangers)) == [401] * MOST_WAITING + [429]
 
 
 async def test_what_the_file_leaves_alone_is_kept_when_it_is_read_again(site: Site, clock: FakeClock) -> None:

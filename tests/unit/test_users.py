@@ -2,11 +2,12 @@
 
 import asyncio
 import base64
+import threading
 
 import bcrypt
 import pytest
 
-from exporter.web.toolkit.users import Users, read_basic
+from exporter.web.toolkit.users import MOST_WAITING, TooManyWaiting, Users, read_basic
 
 HASHES = {name: bcrypt.hashpw(f"{name}'s".encode(), bcrypt.gensalt(4)).decode() for name in ("ann", "bob")}
 
@@ -77,6 +78,33 @@ async def test_scrapers_that_come_together_share_one_check() -> None:
     users = Users(HASHES, checks)
     assert all(await asyncio.gather(*(users.admits(basic("bob", "bob's")) for _ in range(5))))
     assert len(checks.costs) == 1
+
+
+async def test_no_more_than_a_few_wait_and_a_remembered_password_waits_for_none() -> None:
+    gate = threading.Event()
+    gate.set()
+
+    def check(password: bytes, hashed: bytes) -> bool:
+        gate.wait()
+        return bcrypt.checkpw(password, hashed)
+
+    users = Users(HASHES, check)
+    assert await users.admits(basic("ann", "ann's"))
+    gate.clear()
+    waiting = [asyncio.create_task(users.admits(basic("ann", f"wrong{i}"))) for i in range(MOST_WAITING)]
+    try:
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyWaiting):
+            async with asyncio.timeout(20):
+                await users.admits(basic("bob", "bob's"))
+        assert await users.admits(basic("ann", "ann's"))
+        # Who gives up makes room.
+        waiting.pop().cancel()
+        await asyncio.sleep(0)
+        waiting.append(asyncio.create_task(users.admits(basic("bob", "bob's"))))
+    finally:
+        gate.set()
+    assert await asyncio.gather(*waiting) == [False] * (MOST_WAITING - 1) + [True]
 
 
 async def test_who_is_gone_when_its_turn_comes_costs_nothing() -> None:

@@ -148,6 +148,9 @@ rate_limit:
             "http_server_config.headers: X-XSS-Protection must be one line of printable ASCII",
         ),
         ("basic_auth_users: {ann: secret}", "basic_auth_users: the password of ann is no bcrypt hash"),
+        # It looks like one, but its salt ends in bits that no salt has.
+        (f"basic_auth_users: {{ann: {HASH[:28]}A{HASH[29:]}}}", "the password of ann is no bcrypt hash"),
+        (f"basic_auth_users: {{ann: {HASH.replace('$04$', '$32$')}}}", "the password of ann is no bcrypt hash"),
         ("basic_auth_users: {ann: [secret]}", "basic_auth_users.ann: should be a valid string"),
         (f"basic_auth_users: {{'a:b': {HASH}}}", "basic_auth_users: a:b: the name of a user holds no colon"),
         (
@@ -176,6 +179,7 @@ def test_a_fault_names_its_key_and_what_is_allowed(text: str, line: str) -> None
     (fault,) = faults(text)
     assert line in fault
     assert "secret" not in fault
+    assert HASH[29:] not in fault
 
 
 @pytest.mark.parametrize("kind", ["RequestClientCert", "RequireAnyClientCert", "RequireClientCert"])

@@ -1,12 +1,16 @@
 """What the file means for each request: a rate limit, users, headers."""
 
 from collections.abc import Awaitable, Callable, Collection
+from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from exporter.web.toolkit.policy import Policy
-from exporter.web.toolkit.users import CHALLENGE
+from exporter.web.toolkit.users import CHALLENGE, TooManyWaiting
+
+SOON: Final = 1
+"""Seconds after which the passwords that wait have probably been checked."""
 
 
 def screening(policy: Callable[[], Policy], exempt: Collection[str] = ()) -> Middleware:
@@ -27,11 +31,16 @@ def screening(policy: Callable[[], Policy], exempt: Collection[str] = ()) -> Mid
         if current.bucket is not None and not current.bucket.take():
             raise web.HTTPTooManyRequests(text="Too many requests.\n")
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
-        if current.users is not None and not await current.users.admits(
-            authorization,
-            is_gone=lambda: request.transport is None,
-        ):
-            raise web.HTTPUnauthorized(text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: CHALLENGE})
+        if current.users is not None:
+            try:
+                admitted = await current.users.admits(authorization, is_gone=lambda: request.transport is None)
+            except TooManyWaiting:
+                raise web.HTTPTooManyRequests(
+                    text="Too many passwords wait to be checked.\n",
+                    headers={hdrs.RETRY_AFTER: str(SOON)},
+                ) from None
+            if not admitted:
+                raise web.HTTPUnauthorized(text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: CHALLENGE})
         return await handler(request)
 
     return screened

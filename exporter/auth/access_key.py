@@ -31,6 +31,14 @@ class KeySource(Protocol):
         """Tell whether somebody has put another key in the place of this, or of none; cheap."""
 
 
+class _Signed(dict[str, str]):
+    """The headers of a signature, and the key that made it: of a key that is changed the ID may stay."""
+
+    def __init__(self, headers: Mapping[str, str], by: Keys) -> None:
+        super().__init__(headers)
+        self.by = by
+
+
 class SignedCredentials:
     """Signs each request; `project_id` and `domain_id` are told to the API where they are known."""
 
@@ -62,14 +70,14 @@ class SignedCredentials:
     async def headers(self, request: Request) -> Mapping[str, str]:
         """Give the signature of the request."""
         self._used = await self._origin.keys()
-        return sign(request, self._used, self._clock.time(), self._extra)
+        return _Signed(sign(request, self._used, self._clock.time(), self._extra), self._used)
 
     async def refused(self, headers: Mapping[str, str]) -> bool:
         """Tell whether there is another key by now."""
-        if self._used is None or f"Access={self._used.access_key}," not in headers["Authorization"]:
+        if not isinstance(headers, _Signed) or headers.by != self._used:
             return True  # a page that was refused together with this one has brought a new key already
-        self._refused = self._used
-        return self._origin.drop(self._used)
+        self._refused = headers.by
+        return self._origin.drop(headers.by)
 
     def changed(self) -> bool:
         """Tell whether the key is another than the refused one."""

@@ -24,7 +24,7 @@ class Credentials(Protocol):
         """
 
     async def refused(self, headers: Mapping[str, str]) -> bool:
-        """Hear that the API answered 401 to a request with these `headers`.
+        """Hear that the API answered 401 to a request with these `headers`, the very ones that were given for it.
 
         Tell whether something else can be tried at once: a renewed token, a secret read again and
         found changed. Pages that are refused together renew once.

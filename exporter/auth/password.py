@@ -76,6 +76,7 @@ class PasswordCredentials:
         self._tokens = Renewed(self._buy, clock)
         self._last_read: str | None = None
         self._refused: str | None = None
+        # By the monotonic clock: whoever sets the other one must not have the password sent again.
         self._refused_until = 0.0
 
     @property
@@ -103,13 +104,13 @@ class PasswordCredentials:
     async def _buy(self) -> Lease[str]:
         self._last_read = None
         password = self._last_read = self._password.read()
-        if password == self._refused and self._clock.time() < self._refused_until:
+        if password == self._refused and self._clock.monotonic() < self._refused_until:
             raise AuthError("IAM refused this password a moment ago; it is not sent again so soon")
         response = await self._transport.send(self._request(password))
         if response.status != HTTPStatus.CREATED:
             error = refusal(response, now=self._clock.time())
             if isinstance(error, AuthError):
-                self._refused, self._refused_until = password, self._clock.time() + HOLD
+                self._refused, self._refused_until = password, self._clock.monotonic() + HOLD
                 raise AuthError(
                     f"IAM refused the password of user {self._user.name}: {error.message}",
                     advice="check auth.user-name, auth.domain-name and the password; wrong ones lock the user",

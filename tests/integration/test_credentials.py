@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials  # type: ignore[import-untyped]
 from huaweicloudsdksms.v3 import ListServersRequest, SmsClient  # type: ignore[import-untyped]
+from yarl import URL
 
 from exporter.accounts import Surroundings, account_credentials
-from exporter.errors import ConfigurationError
+from exporter.auth.password import HOLD
+from exporter.errors import AuthError, ConfigurationError
 from exporter.poller import AUTH_BACKOFF, SECRET_WATCH
 from exporter.settings import Settings
 from exporter.simulator import AccessKey, Simulator
-from exporter.transport import Unobserved
+from exporter.transport import Request, Unobserved
 from support import NOWHERE, FakeClock, Scrape, exporting, next_poll, scrape
 
 HOUR = 3600.0
@@ -314,6 +316,27 @@ async def test_wrong_passwords_are_not_sent_in_a_row(clock: FakeClock, tmp_path:
         refused = [request for request in simulator.requests if request.api == "iam" and request.status == 401]
     assert seen.value("exporter_poll_failures_total", reason="auth") == 1
     assert len(refused) == 1
+
+
+@pytest.mark.parametrize("set_by", [HOUR, -HOUR])
+async def test_a_refused_password_is_held_for_as_long_whatever_the_clock_is_set_to(
+    set_by: float, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        auth = options_of(simulator, "password file", tmp_path)
+        (tmp_path / "password").write_text("wrong")
+        api = {"endpoint": simulator.url}
+        options = Settings.model_validate({"api": api, "iam": api, "auth": auth})
+        around = Surroundings(clock, {}, NOWHERE)
+        sent = []
+        async with account_credentials(options.targets()[0], Unobserved(), around) as credentials:
+            for set_now, passes in ((0, 0), (set_by, 0), (0, HOLD)):
+                clock.set(set_now)
+                clock.advance(passes)
+                with pytest.raises(AuthError):
+                    await credentials.headers(Request("GET", URL(simulator.url)))
+                sent.append(len(simulator.requests))
+    assert sent == [1, 1, 2]
 
 
 async def test_a_renewal_that_fails_is_no_failure_while_the_old_token_lives(clock: FakeClock, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Service:
         self._around = around
         self._read_again = read_again
         self._accounts: tuple[Account, ...] = ()
+        self._started: frozenset[Poller] = frozenset()
         self._reloading = asyncio.Lock()
 
     @property
@@ -70,8 +71,11 @@ class Service:
             try:
                 read = await asyncio.to_thread(self._read_again)
                 settings, waiting = without_fixed(self.generation.settings, read)
-                for account in await self.put_in_force(settings):
-                    account.start()
+                try:
+                    await self.put_in_force(settings)
+                finally:
+                    # Whatever fails: nothing is in force that is not polled.
+                    self.start()
             except ConfigurationError as error:
                 self.health.reloaded(successful=False)
                 told = "the configuration cannot be used: the one before stays in force"
@@ -105,15 +109,21 @@ class Service:
             reloading.cancel()
             await asyncio.wait([reloading])
 
-    async def put_in_force(self, settings: Settings) -> Sequence[Account]:
-        """Serve what `settings` say instead of what is served, and give the accounts that have yet to be started.
+    def start(self) -> None:
+        """Poll the accounts that are in force; those that are polled already go on."""
+        for account in self._accounts:
+            if account.poller not in self._started:
+                account.start()
+        self._started = frozenset(self.pollers)
+
+    async def put_in_force(self, settings: Settings) -> None:
+        """Serve what `settings` say instead of what is served; accounts that are added have yet to be started.
 
         All that can fail or take time comes first. Raises ConfigurationError where an account has no
         credentials; then nothing has changed.
         """
         before = {account.target.name: account for account in self._accounts}
         accounts: list[Account] = []
-        fresh: list[Account] = []
         try:
             async with contextlib.AsyncExitStack() as opened:
                 for options in settings.targets():
@@ -123,14 +133,12 @@ class Service:
                         observer = self.health.of(options.name)
                         account = await open_account(options, observer, self, self._around, kept)
                         opened.push_async_callback(account.close)
-                        fresh.append(account)
                     accounts.append(account)
                 generation = await self._next(settings, tuple(account.target for account in accounts))
                 opened.pop_all()
             await self._replace(generation, accounts)
         finally:
             self.health.forget_others()
-        return fresh
 
     async def close(self) -> None:
         """End all polling and all connections."""
@@ -165,8 +173,12 @@ class Service:
             self.health.of(account.target.name).credentials = account.credentials
             account.poller.follow(account.target)
         for account in gone:
-            await account.close()
-            log.info("polling ended", account=account.target.name)
+            try:
+                await account.close()
+            except Exception:  # a defect of ours must not keep the others open
+                log.exception("an account could not be closed", account=account.target.name)
+            else:
+                log.info("polling ended", account=account.target.name)
 
 
 @contextlib.asynccontextmanager
@@ -184,13 +196,12 @@ async def running(
     service = Service(settings, around, read_again or (lambda: settings))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
-        accounts = await service.put_in_force(settings)
+        await service.put_in_force(settings)
         web_config = await stack.enter_async_context(_web_config(settings, around.clock))
         app = create_app(lambda: service.generation, service.health, around.clock, service.reload, web_config)
         tls = web_config.tls if web_config else None
         service.urls = await stack.enter_async_context(serve(app, _places(settings, around), tls=tls))
-        for account in accounts:
-            account.start()
+        service.start()
         yield service
 
 

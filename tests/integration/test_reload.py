@@ -133,6 +133,43 @@ async def test_accounts_come_and_go(world: World) -> None:
         assert (await scrape(service.urls[0])).value("exporter_polls_total", account="depot") == 1
 
 
+async def test_an_account_that_cannot_be_closed_keeps_none_from_being_polled_and_none_open(world: World) -> None:
+    async def fail() -> None:
+        raise OSError
+
+    world.write("shop", "depot")
+    async with world.exporting() as service:
+        shop, depot = service._accounts
+        shop.resources.push_async_callback(fail)
+        closed = asyncio.Event()
+        depot.resources.callback(closed.set)
+        world.write("yard")
+        with capture_logs() as logs:
+            assert await reload(service) == (200, RELOADED)
+        assert closed.is_set()
+        await world.idle(service)
+        assert world.polls("yard") == 1
+    assert [line["account"] for line in logs if line["event"] == "an account could not be closed"] == ["shop"]
+
+
+async def test_an_account_that_is_added_is_polled_also_if_the_reload_breaks_off(world: World) -> None:
+    closing = asyncio.Event()
+
+    async def hang() -> None:
+        closing.set()
+        await asyncio.Event().wait()
+
+    world.write("shop")
+    async with world.exporting() as service:
+        service._accounts[0].resources.push_async_callback(hang)
+        world.write("yard")
+        reloading = asyncio.create_task(service.reload())
+        await closing.wait()
+        reloading.cancel()
+        await world.idle(service)
+        assert world.polls("yard") == 1
+
+
 async def test_an_account_that_is_added_takes_nothing_out_of_service(world: World) -> None:
     world.write("shop")
     async with world.exporting() as service:

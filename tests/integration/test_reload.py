@@ -166,7 +166,8 @@ async def test_an_account_that_is_added_is_polled_also_if_the_reload_breaks_off(
         reloading = asyncio.create_task(service.reload())
         await closing.wait()
         reloading.cancel()
-        await world.idle(service)
+        async with asyncio.timeout(20):
+            await world.idle(service)
         assert world.polls("yard") == 1
 
 

@@ -5,7 +5,7 @@ joined by putting them one behind the other, in any order, and their checksums a
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,9 @@ from isal import isal_zlib
 _LEVEL: Final = 1
 """Of ISA-L's levels the one that is both quick and small for text like ours."""
 _RAW: Final = -isal_zlib.MAX_WBITS
+_GZIP: Final = isal_zlib.MAX_WBITS | 16
+_FED: Final = 2**16
+"""Deflated bytes that are inflated at once: what is left of them when a slice is full is copied."""
 _HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
@@ -34,12 +37,6 @@ def deflated(text: bytes) -> Piece:
     return Piece(data, isal_zlib.crc32(text), len(text), text.count(b"\n"))
 
 
-def inflated(piece: Piece) -> bytes:
-    """Give the text of a piece."""
-    text: bytes = isal_zlib.decompressobj(_RAW).decompress(piece.data)
-    return text
-
-
 def joined(pieces: Iterable[Piece]) -> Piece:
     """Make one piece of several."""
     data = []
@@ -55,6 +52,19 @@ def joined(pieces: Iterable[Piece]) -> Piece:
 def opened(piece: Piece) -> bytes:
     """Give the beginning of a gzip member: its header and the piece. `closing` gives the rest."""
     return _HEADER + piece.data
+
+
+def inflated(member: bytes, most: int) -> Iterator[bytes]:
+    """Give the text of a gzip member that was `opened`, in slices of `most` bytes or less."""
+    inflate = isal_zlib.decompressobj(_GZIP)
+    for start in range(0, len(member), _FED):
+        rest: bytes = member[start : start + _FED]
+        full = True
+        while rest or full:
+            text: bytes = inflate.decompress(rest, most)
+            rest, full = inflate.unconsumed_tail, len(text) == most
+            if text:
+                yield text
 
 
 def closing(piece: Piece, tail: bytes) -> bytes:

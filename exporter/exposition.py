@@ -1,13 +1,15 @@
 """The exposition of all targets, rendered once for each change and handed out many times.
 
 Each snapshot becomes deflated pieces once. A body is the pieces of all snapshots, joined when it is first asked
-for and kept until a snapshot changes, with a tail behind it that is fresh at every scrape.
+for and kept until a snapshot changes, with a tail behind it that is fresh at every scrape. As plain text it is never
+whole: who asks for that, a person with curl as a rule, is given it inflated slice by slice.
 """
 
 import asyncio
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import structlog
@@ -29,6 +31,9 @@ REMEMBERED: Final = 300.0
 MOST_BODIES: Final = 32
 """Bodies that are kept; of more, the one that was asked for longest ago is forgotten."""
 
+MOST_AT_ONCE: Final = 2**18
+"""Bytes of a slice of a body, about: some hundred microseconds to inflate or to send."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -37,26 +42,33 @@ class View:
     collectors: frozenset[str]
     account: str | None
     syntax: Syntax
-    encoding: Encoding
 
 
-class _Body:
-    """The snapshots' part of a body: `data` up to where the tail goes, and the tail that it was last closed with."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole body in slices, and its `size` in bytes."""
 
-    def __init__(self, shown: tuple[Snapshot, ...], piece: Piece, encoding: Encoding) -> None:
+    size: int
+    slices: Iterator[bytes | memoryview]
+
+
+class Body:
+    """The snapshots' part of a body, deflated up to where the tail goes, and the tail that it was last closed with."""
+
+    def __init__(self, shown: tuple[Snapshot, ...], piece: Piece) -> None:
         self.shown = shown
-        self._packed = encoding == "gzip"
-        self.data = opened(piece) if self._packed else inflated(piece)
-        self._whole = Piece(b"", piece.crc, piece.size)
+        self._data = opened(piece)
+        self._text = Piece(b"", piece.crc, piece.size)
         self._closed = (b"", b"")
 
-    def closed(self, tail: bytes) -> bytes:
-        """Give what stands behind the data so that the body ends with `tail`."""
-        if not self._packed:
-            return tail
+    def ending_with(self, tail: bytes, encoding: Encoding) -> Answer:
+        """Give the whole body."""
+        if encoding == "identity":
+            return Answer(self._text.size + len(tail), chain(inflated(self._data, MOST_AT_ONCE), (tail,)))
         if self._closed[0] is not tail:
-            self._closed = tail, closing(self._whole, tail)
-        return self._closed[1]
+            self._closed = tail, closing(self._text, tail)
+        end = self._closed[1]
+        return Answer(len(self._data) + len(end), chain(_slices(self._data), (end,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +90,14 @@ class Exposition:
         self._ceilings = {target.name: target.account.limits.series for target in targets}
         self._accounts: dict[str, _Account] = {}
         self._headers: dict[tuple[str, Syntax], Piece] = {}
-        self._bodies: dict[View, _Body] = {}
+        self._bodies: dict[View, Body] = {}
         self._asked_at: dict[View, float] = {}
         self._rendering = asyncio.Lock()
 
-    async def body(self, view: View, tail: bytes, now: float) -> tuple[bytes, bytes]:
-        """Give a body in two parts: what the view has of each snapshot to be served at `now`, then `tail`."""
+    async def body(self, view: View, now: float) -> Body:
+        """Give what the view has of each snapshot to be served at `now`."""
         self._asked_at[view] = now
-        body = self._current(view, now) or await self._render_shared(view, now)
-        return body.data, body.closed(tail)
+        return self._current(view, now) or await self._render_shared(view, now)
 
     def series_dropped(self, account: str) -> int:
         """Give how many series of the account's last rendered snapshot were over its ceiling."""
@@ -110,7 +121,7 @@ class Exposition:
                 if self._current(view, now) is None:
                     self._bodies[view] = await asyncio.to_thread(self._body, view, self._shown(view, now))
 
-    async def _render_shared(self, view: View, now: float) -> _Body:
+    async def _render_shared(self, view: View, now: float) -> Body:
         """Render once for all scrapes that wait for the same body."""
         async with self._rendering:
             # While it waited, a poll may have forgotten it among others.
@@ -124,7 +135,7 @@ class Exposition:
                     del self._bodies[oldest]
             return body
 
-    def _current(self, view: View, now: float) -> _Body | None:
+    def _current(self, view: View, now: float) -> Body | None:
         """Give the body that is kept, if it is of the very snapshots that are to be served."""
         body = self._bodies.get(view)
         if body is None:
@@ -138,11 +149,9 @@ class Exposition:
         snapshots = (target.visible(now) for target in self._targets if view.account in {None, target.name})
         return tuple(snapshot for snapshot in snapshots if snapshot is not None)
 
-    def _body(self, view: View, shown: tuple[Snapshot, ...]) -> _Body:
+    def _body(self, view: View, shown: tuple[Snapshot, ...]) -> Body:
         """Join the pieces of all snapshots family by family. Runs in a thread, one at a time."""
-        return _Body(
-            shown, joined(self._pieces(view, [self._account_of(snapshot) for snapshot in shown])), view.encoding
-        )
+        return Body(shown, joined(self._pieces(view, [self._account_of(snapshot) for snapshot in shown])))
 
     def _pieces(self, view: View, accounts: Sequence[_Account]) -> Iterator[Piece]:
         for collector in self._collectors:
@@ -187,3 +196,8 @@ class Exposition:
         }
         dropped = over_ceiling(series, self._ceilings[snapshot.account])
         return _Account(rendered, dropped, sum(series[name] for name in dropped))
+
+
+def _slices(data: bytes) -> Iterator[memoryview]:
+    view = memoryview(data)
+    return (view[start : start + MOST_AT_ONCE] for start in range(0, len(view), MOST_AT_ONCE))

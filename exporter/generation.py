@@ -29,7 +29,7 @@ class Generation:
         await self.exposition.refresh(now)
         for view in before.exposition.recent_views(now):
             if (meant := self._counterpart(view, before)) is not None:
-                await self.exposition.body(meant, b"", now)
+                await self.exposition.body(meant, now)
 
     def _counterpart(self, view: View, before: "Generation") -> View | None:
         """Give what the scrape that asked `before` for `view` asks for here; None where there is nothing."""

@@ -26,8 +26,8 @@ async def exposition_text(reading: Reading, now: float) -> str:
 
     The metrics of the process are left out: it is about to end, and node_exporter has its own of these names.
     """
-    view = View(frozenset(reading.exposition.collector_names), None, "text", "identity")
+    view = View(frozenset(reading.exposition.collector_names), None, "text")
     own = (family for family in reading.health.registry.collect() if family.name.startswith(PREFIX))
     # Rendered first: it tells how many series are over a ceiling.
-    body, _ = await reading.exposition.body(view, b"", now)
-    return (body + metrics(own, "text")).decode()
+    body = await reading.exposition.body(view, now)
+    return b"".join(body.ending_with(metrics(own, "text"), "identity").slices).decode()

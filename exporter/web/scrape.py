@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from exporter.clock import Clock
-from exporter.exposition import View
+from exporter.exposition import Answer, View
 from exporter.generation import Generation
 from exporter.health import Health
 from exporter.negotiation import negotiate_encoding, negotiate_format
@@ -20,9 +20,6 @@ NO_ACCOUNT: Final = ""
 
 SMALL: Final = 2**16
 """Bytes of a body that is sent with its headers; to copy a larger one behind them would cost more than it saves."""
-
-MOST_AT_ONCE: Final = 2**18
-"""Bytes of a body that are handed to the socket at once."""
 
 
 class Scraper:
@@ -54,15 +51,16 @@ class Scraper:
         exposition = self._current().exposition
         chosen = negotiate_format(_joined(request, hdrs.ACCEPT))
         encoding = negotiate_encoding(_joined(request, hdrs.ACCEPT_ENCODING))
-        view = View(_collectors(request, exposition.collector_names), account, chosen.syntax, encoding)
+        view = View(_collectors(request, exposition.collector_names), account, chosen.syntax)
         tail = self._health.render(chosen.syntax, account)
-        kept, fresh = await exposition.body(view, tail, self._clock.time())
+        body = await exposition.body(view, self._clock.time())
         headers = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if encoding == "gzip":
             headers[hdrs.CONTENT_ENCODING] = encoding
-        if len(kept) <= SMALL:
-            return web.Response(body=kept + fresh, headers=headers)
-        return await _written(request, web.StreamResponse(headers=headers), kept, fresh)
+        answer = body.ending_with(tail, encoding)
+        if answer.size <= SMALL:
+            return web.Response(body=b"".join(answer.slices), headers=headers)
+        return await _written(request, web.StreamResponse(headers=headers), answer)
 
 
 def _collectors(request: web.Request, names: Sequence[str]) -> frozenset[str]:
@@ -77,23 +75,17 @@ def _collectors(request: web.Request, names: Sequence[str]) -> frozenset[str]:
     return collect or on - exclude
 
 
-async def _written(
-    request: web.Request,
-    response: web.StreamResponse,
-    kept: bytes,
-    fresh: bytes,
-) -> web.StreamResponse:
-    """Write a large body in slices, each when the one before has gone: other requests are answered between them."""
-    response.content_length = len(kept) + len(fresh)
+async def _written(request: web.Request, response: web.StreamResponse, answer: Answer) -> web.StreamResponse:
+    """Write a large body slice by slice, each when the one before has gone: others are answered between them."""
+    response.content_length = answer.size
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return response
-    view = memoryview(kept)
-    for start in range(0, len(kept), MOST_AT_ONCE):
-        await response.write(view[start : start + MOST_AT_ONCE])
+    for part in answer.slices:
+        await response.write(part)
         # A reader that is quick enough would keep the loop to itself.
         await asyncio.sleep(0)
-    await response.write_eof(fresh)
+    await response.write_eof()
     return response
 
 

@@ -2,13 +2,15 @@ import asyncio
 import gzip
 import shutil
 import subprocess
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.exposition import MOST_BODIES, Exposition, View
+from exporter.deflate import deflated
+from exporter.exposition import MOST_AT_ONCE, MOST_BODIES, Body, Exposition, View
 from exporter.families import Collector, SnapshotFamily, collectors
 from exporter.families.family import Sample
 from exporter.negotiation import Encoding
@@ -44,14 +46,22 @@ class CountedRendering:
 def view(
     exposition: Exposition,
     syntax: Syntax = "text",
-    encoding: Encoding = "identity",
     account: str | None = None,
 ) -> View:
-    return View(frozenset(exposition.collector_names), account, syntax, encoding)
+    return View(frozenset(exposition.collector_names), account, syntax)
 
 
-async def body_of(exposition: Exposition, asked: View, tail: bytes = TAIL, now: float = NOW) -> bytes:
-    return b"".join(await exposition.body(asked, tail, now))
+async def body_of(
+    exposition: Exposition,
+    asked: View,
+    encoding: Encoding = "identity",
+    tail: bytes = TAIL,
+    now: float = NOW,
+) -> bytes:
+    answer = (await exposition.body(asked, now)).ending_with(tail, encoding)
+    body = b"".join(answer.slices)
+    assert len(body) == answer.size
+    return body
 
 
 async def text(exposition: Exposition, now: float = NOW) -> str:
@@ -78,15 +88,15 @@ async def test_families_of_all_accounts_stand_together() -> None:
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 async def test_gzip_holds_the_same_bytes(syntax: Syntax) -> None:
     exposition = Exposition(ALL, [target_of(snapshot(*(server(f"s{i}", memory=i) for i in range(500))))])
-    plain = await body_of(exposition, view(exposition, syntax, "identity"))
-    packed = await body_of(exposition, view(exposition, syntax, "gzip"))
+    plain = await body_of(exposition, view(exposition, syntax), "identity")
+    packed = await body_of(exposition, view(exposition, syntax), "gzip")
     assert gzip.decompress(packed) == plain
     assert len(packed) < len(plain) / 5
 
 
 async def test_gzip_is_one_member_that_ends_with_the_body(tmp_path: Path) -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
-    packed = await body_of(exposition, view(exposition, "text", "gzip"))
+    packed = await body_of(exposition, view(exposition), "gzip")
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)
     plain = member.decompress(packed)
     assert member.eof
@@ -102,7 +112,7 @@ async def test_a_tail_of_its_own_is_in_every_body() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
     for number in range(3):
         tail = f"up {number}\n".encode()
-        assert gzip.decompress(await body_of(exposition, view(exposition, "text", "gzip"), tail)).endswith(tail)
+        assert gzip.decompress(await body_of(exposition, view(exposition), "gzip", tail)).endswith(tail)
 
 
 async def test_a_snapshot_is_rendered_once_for_any_number_of_scrapes_and_formats() -> None:
@@ -110,7 +120,7 @@ async def test_a_snapshot_is_rendered_once_for_any_number_of_scrapes_and_formats
     target = target_of(snapshot(server("a")))
     exposition = Exposition([counted.collector], [target])
     await asyncio.gather(*(text(exposition) for _ in range(20)))
-    await exposition.body(view(exposition, "openmetrics", "gzip"), TAIL, NOW)
+    await body_of(exposition, view(exposition, "openmetrics"), "gzip")
     assert counted.count == 1
     target.snapshot = snapshot(server("b"))
     await text(exposition)
@@ -147,7 +157,7 @@ async def test_a_view_of_one_account_has_that_account_alone() -> None:
 
 async def test_a_view_of_some_collectors_has_those_alone() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a", state="error")))])
-    body = await body_of(exposition, View(frozenset({"servers"}), None, "text", "identity"))
+    body = await body_of(exposition, View(frozenset({"servers"}), None, "text"))
     read = Scrape(body.decode())
     assert read.value("source_server_state", state="error") == 1
     assert read.values("source_servers") == {}
@@ -156,7 +166,7 @@ async def test_a_view_of_some_collectors_has_those_alone() -> None:
 async def test_any_number_of_views_can_be_asked_for() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
     for number in range(2 * MOST_BODIES):
-        some = View(frozenset({f"none{number}", "fleet"}), None, "text", "identity")
+        some = View(frozenset({f"none{number}", "fleet"}), None, "text")
         assert await body_of(exposition, some, now=NOW + number)
     await exposition.refresh(NOW + 2 * MOST_BODIES)
 
@@ -216,3 +226,17 @@ async def test_the_loop_goes_on_while_a_large_fleet_is_rendered() -> None:
     assert Scrape(rendering.result()).total("source_servers") == 4000
     # On the loop itself it would be a handful.
     assert turns > 50
+
+
+def test_plain_text_is_held_and_kept_nowhere_as_a_whole() -> None:
+    text = deflated(b"a_metric 1.0\n" * 500_000)
+    body = Body((), text)
+    tracemalloc.start()
+    try:
+        size = sum(map(len, body.ending_with(TAIL, "identity").slices))
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size == text.size + len(TAIL) > 20 * MOST_AT_ONCE
+    assert most < 4 * MOST_AT_ONCE
+    assert kept < MOST_AT_ONCE

@@ -61,7 +61,6 @@ LOG_COLLECT_STATUSES: Final = ("INIT", "UPLOADING", "UPLOAD_FAIL", "UPLOADED")
 CLONE_STATES: Final = ("NOT_READY", "READY", "PREPARING", "CREATING", "ERROR", "FINISHED")
 CHECK_RESULTS: Final = ("OK", "WARN", "ERROR")
 FAILED_RESULTS: Final = ("WARN", "ERROR")
-DEVICE_USES: Final = ("BOOT", "OS", "NORMAL")
 
 
 class Record(Struct, frozen=True, kw_only=True, gc=False):

@@ -156,10 +156,3 @@ def _host_of(location: str) -> str:
         return URL(location).host or "itself"
     except ValueError:
         return "an unreadable address"
-
-
-class Unobserved:
-    """An observer that keeps nothing."""
-
-    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
-        """Keep nothing."""

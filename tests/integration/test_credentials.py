@@ -15,10 +15,15 @@ from exporter.errors import AuthError, ConfigurationError
 from exporter.poller import AUTH_BACKOFF, SECRET_WATCH
 from exporter.settings import Settings
 from exporter.simulator import AccessKey, Simulator
-from exporter.transport import Request, Unobserved
+from exporter.transport import Api, Request, Response
 from support import NOWHERE, FakeClock, Scrape, exporting, next_poll, scrape
 
 HOUR = 3600.0
+
+
+class Unobserved:
+    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
+        pass
 
 
 def options_of(simulator: Simulator, way: str, folder: Path) -> dict[str, object]:

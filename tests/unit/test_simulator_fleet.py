@@ -8,7 +8,6 @@ import pytest
 from exporter.model import (
     CHECK_RESULTS,
     CLONE_STATES,
-    DEVICE_USES,
     LOG_COLLECT_STATUSES,
     MIGRATION_CYCLES,
     OS_TYPES,
@@ -103,7 +102,7 @@ def test_every_record_is_as_the_reference_documents_it(clock: FakeClock) -> None
         assert decoded.checks is not None
         assert {check.result for check in decoded.checks} <= set(CHECK_RESULTS)
         assert decoded.init_target_server is not None
-        assert {disk.device_use for disk in decoded.init_target_server.disks or ()} <= set(DEVICE_USES)
+        assert {disk.device_use for disk in decoded.init_target_server.disks or ()} <= {"BOOT", "OS", "NORMAL"}
 
 
 def test_names_addresses_and_ids_are_unique(clock: FakeClock) -> None:

@@ -196,10 +196,11 @@ def test_kustomize_builds_the_demo_with_monitoring_and_dashboards() -> None:
     objects = documents(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     for each in objects:
         validate(each)
-        assert each["metadata"]["namespace"] == "sms-demo"
+        assert (each["kind"], each["metadata"].get("namespace")) in {(each["kind"], "sms-demo"), ("Namespace", None)}
     kinds = sorted(each["kind"] for each in objects)
     expected = ["ConfigMap"] * len(DASHBOARDS) + ["PrometheusRule"] * len(RULES)
-    assert kinds == sorted([*expected, "Deployment", "NetworkPolicy", "Service", "ServiceAccount", "ServiceMonitor"])
+    expected += ["Deployment", "Namespace", "NetworkPolicy", "Service", "ServiceAccount", "ServiceMonitor"]
+    assert kinds == sorted(expected)
     dashboards = {text for each in objects if each["kind"] == "ConfigMap" for text in each["data"].values()}
     assert dashboards == {file.read_text(encoding="utf-8") for file in DASHBOARDS}
     assert not {"volumes", "volumeMounts"} & container(objects).keys()

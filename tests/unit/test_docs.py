@@ -1,7 +1,10 @@
 """The reference pages are what the code says, and links lead somewhere."""
 
+import ast
 import json
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,15 @@ from docs.generate import FOLDER, pages
 ROOT = FOLDER.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(FOLDER.rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(#[^)\s]*)?\)")
+LEVELS = {
+    "debug": "debug",
+    "info": "info",
+    "warning": "warn",
+    "error": "error",
+    "exception": "error",
+    "log_exception": "error",
+}
+"""The level in the log by the method that writes it; the last one is aiohttp's."""
 
 
 @pytest.mark.parametrize("name", ["metrics.md", "fields.md", "configuration.md"])
@@ -43,3 +55,37 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
 def test_every_page_is_linked_from_the_index_of_the_documentation() -> None:
     linked = {target for target, _ in LINK.findall((FOLDER / "README.md").read_text(encoding="utf-8"))}
     assert {page.name for page in FOLDER.glob("*.md")} - {"README.md"} <= linked
+
+
+def test_the_rooms_of_the_package_are_listed_from_the_lowest_layer_to_the_highest() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    rank = {room: number for number, layer in enumerate(reversed(layers)) for room in re.findall(r"\w+", layer)}
+    rows = re.findall(r"^\| (`.*`) \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rooms = [room for row in rows for room in re.findall(r"`(\w+)(?:\.py|/)`", row)]
+    assert rooms == sorted(rooms, key=rank.__getitem__)
+    assert sorted(rooms) == sorted(rank)
+
+
+def logged() -> Iterator[tuple[str, str]]:
+    """Give the level and the message of each line that the exporter may log."""
+    for file in (ROOT / "exporter").rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        words = {
+            name.id: node.value
+            for node in nodes
+            if isinstance(node, ast.Assign)
+            for name in node.targets
+            if isinstance(name, ast.Name)
+        }
+        for node in nodes:
+            match node:
+                case ast.Call(ast.Attribute(ast.Name("log" | "self"), method), [first, *_]) if method in LEVELS:
+                    yield LEVELS[method], ast.literal_eval(words[first.id] if isinstance(first, ast.Name) else first)
+
+
+def test_every_line_that_is_logged_is_in_the_documentation_and_no_other() -> None:
+    page = (FOLDER / "logs.md").read_text(encoding="utf-8")
+    rows = re.findall(rf"^\| ({'|'.join({*LEVELS.values()})}) \| (.*?) \|", page, re.MULTILINE)
+    told = [(level, message) for level, cell in rows for message in re.findall(r"`([^`]+)`", cell)]
+    assert sorted(told) == sorted(set(logged()))

@@ -1,8 +1,8 @@
 """The units of systemd: verified, as closed as they can be, and their command run on a socket that is passed."""
 
 import shlex
+import shutil
 import sys
-from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
@@ -21,16 +21,24 @@ EXPOSURE = 1.1
 def units(tmp_path: Path) -> Path:
     """Lay the units down with a program that is here."""
     here = str(Path(sys.prefix) / "bin" / "sms-exporter")
-    for unit in UNITS.iterdir():
+    for unit in UNITS.glob("sms-exporter.*"):
         (tmp_path / unit.name).write_text(unit.read_text(encoding="utf-8").replace(BINARY, here), encoding="utf-8")
     return tmp_path
 
 
-def command(units: Path, credentials: Path) -> list[str]:
-    """Give the command that the service starts, with its credentials in a folder of ours."""
-    lines = (units / "sms-exporter.service").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    (start,) = (line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart="))
-    return shlex.split(start.replace("%d", str(credentials)).replace("/etc/sms-exporter", str(credentials)))
+def told(unit: Path, key: str) -> str:
+    """Give what a unit says once under a key."""
+    lines = unit.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    (value,) = (line.removeprefix(f"{key}=") for line in lines if line.startswith(f"{key}="))
+    return value
+
+
+def hand_over(service: Path, secrets: Path, credentials: Path) -> None:
+    """Copy the files of a folder as systemd does for a service that loads them all."""
+    name, source = told(service, "LoadCredential").split(":")
+    assert Path(source).is_relative_to("/etc/sms-exporter")
+    for secret in secrets.iterdir():
+        shutil.copy(secret, credentials / f"{name}_{secret.name}")
 
 
 async def test_systemd_finds_nothing_in_the_units(units: Path) -> None:
@@ -49,17 +57,21 @@ async def test_the_service_is_as_closed_as_it_can_be(units: Path) -> None:
 async def test_the_service_serves_on_the_socket_that_systemd_passes(
     units: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    socket = RawConfigParser()
-    socket.read(units / "sms-exporter.socket")
-    assert socket["Socket"]["ListenStream"] == "10058"
-    credentials = tmp_path_factory.mktemp("credentials")
+    assert told(units / "sms-exporter.socket", "ListenStream") == "10058"
+    service = units / "sms-exporter.service"
+    secrets, credentials = (tmp_path_factory.mktemp(name) for name in ("secrets", "credentials"))
+    config = credentials / "config.yml"
     async with Simulator(servers=3) as simulator:
-        (credentials / "config.yml").write_text(f"api: {{endpoint: '{simulator.url}'}}")
-        (credentials / "access-key").write_text(simulator.access_key.ak)
-        (credentials / "secret-key").write_text(simulator.access_key.sk)
+        (secrets / "access-key").write_text(simulator.access_key.ak)
+        (secrets / "secret-key").write_text(simulator.access_key.sk)
+        hand_over(service, secrets, credentials)
+        options = (UNITS / "config.yml").read_text(encoding="utf-8")
+        options = options.replace(f"/run/credentials/{service.name}", str(credentials))
+        config.write_text(options.replace("region: ap-southeast-3", f"endpoint: {simulator.url}"))
+        command = told(service, "ExecStart").replace("/etc/sms-exporter/config.yml", str(config))
         address = f"127.0.0.1:{free_port()}"
         activate = (program("systemd-socket-activate"), f"--listen={address}")
-        async with started(*activate, *command(units, credentials)):
+        async with started(*activate, *shlex.split(command)):
 
             async def ready() -> bool:
                 return (await fetch(f"http://{address}/-/ready"))[0] == 200

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import aiohttp
 import structlog
+from yarl import URL
 
 from exporter.auth import Credentials, find_credentials
 from exporter.client import RetryObserver, SourcesClient
@@ -19,7 +20,7 @@ from exporter.poller import Poller, PollListener
 from exporter.settings import AccountSettings, ApiSettings
 from exporter.settings.changes import same_connection, same_list
 from exporter.target import Target
-from exporter.transport import Api, Limits, Observer, Transport
+from exporter.transport import Api, Limits, Observer, Transport, environment_proxy
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ async def account_client(
     ):
         client = SourcesClient(
             account.api.url,
-            transport=_transport(account.api, session, "sms", around.clock, observer),
+            transport=account_transport(account.api, session, "sms", around.clock, observer),
             credentials=found,
             clock=around.clock,
             observer=observer,
@@ -132,12 +133,10 @@ async def account_credentials(
 
     Raises ConfigurationError where there is nothing.
     """
-    async with account_session(account.api) as proxied, account_session(account.api, direct=True) as direct:
+    async with account_session(account.api) as session:
 
         def transport(api: Api) -> Transport:
-            # A metadata service is of this machine: no proxy can reach it.
-            session = direct if api == "metadata" else proxied
-            return _transport(account.api, session, api, around.clock, observer)
+            return account_transport(account.api, session, api, around.clock, observer)
 
         try:
             found = await find_credentials(
@@ -154,16 +153,34 @@ async def account_credentials(
 
 
 @contextlib.asynccontextmanager
-async def account_session(api: ApiSettings, *, direct: bool = False) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the connections of one account; they are no other account's. With `direct` no proxy is used.
+async def account_session(api: ApiSettings) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the connections of one account; they are no other account's.
 
     Raises ConfigurationError where the CA bundle cannot be used.
     """
     connector = aiohttp.TCPConnector(ssl=_trust(api), limit=api.concurrency + 1)
     # A cookie of one answer must not travel with the next request.
     jar = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=not direct) as session:
+    # Of the environment aiohttp would take passwords too, from a .netrc: proxies are found by the transport.
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=False) as session:
         yield session
+
+
+def account_transport(
+    api: ApiSettings,
+    session: aiohttp.ClientSession,
+    kind: Api,
+    clock: Clock,
+    observer: Observer,
+) -> Transport:
+    """Make what sends the account's requests to one of its APIs, through the outbound proxy that leads there."""
+    limits = Limits(api.connect_timeout, api.read_timeout, api.max_response_size)
+
+    def proxy(url: URL) -> str | None:
+        # A metadata service is of this machine: no proxy can reach it.
+        return None if kind == "metadata" else api.proxy or environment_proxy(url)
+
+    return Transport(session, kind, limits, clock, observer, proxy=proxy)
 
 
 def _trust(api: ApiSettings) -> ssl.SSLContext | bool:
@@ -177,18 +194,6 @@ def _trust(api: ApiSettings) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=api.ca_file)
     except OSError:
         raise ConfigurationError([f"api.ca-file: {api.ca_file} has no certificate in PEM"]) from None
-
-
-def _transport(
-    api: ApiSettings,
-    session: aiohttp.ClientSession,
-    kind: Api,
-    clock: Clock,
-    observer: Observer,
-) -> Transport:
-    limits = Limits(api.connect_timeout, api.read_timeout, api.max_response_size)
-    proxy = None if kind == "metadata" else api.proxy
-    return Transport(session, kind, limits, clock, observer, proxy=proxy)
 
 
 def _ca_bundle(api: ApiSettings) -> bytes:

@@ -1,9 +1,10 @@
 """One request over HTTP, bounded in time and size, whose every failure is a `PollError`."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import aiohttp
 from yarl import URL
@@ -17,6 +18,9 @@ Api = Literal["sms", "iam", "metadata"]
 
 NO_ANSWER: Final = "error"
 """Stands for the status where no whole answer came."""
+
+ProxyOf: TypeAlias = Callable[[URL], str | None]
+"""Gives the URL of the outbound proxy that leads to a URL; None where it is reached without one."""
 
 _CHUNK: Final = 2**16
 
@@ -56,11 +60,17 @@ class Observer(Protocol):
         """`code` is the HTTP status, or NO_ANSWER; `seconds` is from sending to the last byte."""
 
 
+def environment_proxy(url: URL) -> str | None:
+    """Give the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment name for `url`."""
+    proxies = getproxies_environment()
+    proxy = None if proxy_bypass_environment(url.host, proxies) else proxies.get(url.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
 class Transport:
     """Sends requests to one API.
 
     Redirects are not followed: what authenticates the request must not travel to another host.
-    `proxy` is the URL of an outbound proxy; without it the session decides.
     """
 
     def __init__(
@@ -71,7 +81,7 @@ class Transport:
         clock: Clock,
         observer: Observer,
         *,
-        proxy: str | None = None,
+        proxy: ProxyOf,
     ) -> None:
         self._session = session
         self._api: Api = api
@@ -112,7 +122,7 @@ class Transport:
                 headers={"User-Agent": f"huaweicloud-sms-exporter/{__version__}", **request.headers},
                 data=request.body or None,
                 allow_redirects=False,
-                proxy=self._proxy,
+                proxy=self._proxy(request.url),
                 timeout=aiohttp.ClientTimeout(
                     total=None,
                     sock_connect=self._limits.connect_timeout,

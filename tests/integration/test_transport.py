@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,13 +12,15 @@ import trustme
 from aiohttp import web
 from yarl import URL
 
-from exporter.accounts import account_session
+from exporter.accounts import account_session, account_transport
 from exporter.errors import BadResponse, ConnectionFailed, PollError, RequestTimeout, TlsFailed
 from exporter.settings import ApiSettings
-from exporter.transport import Api, Limits, Request, Response, Transport
+from exporter.transport import Api, Request, Response
 from support import FakeClock
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+TOKEN = {"X-Auth-Token": "t"}
 
 
 class Heard:
@@ -44,12 +47,11 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
         await runner.cleanup()
 
 
-async def send(url: URL, heard: Heard, *, read_timeout: float = 30.0, **api: object) -> Response:
-    options = ApiSettings.model_validate(api)
+async def send(url: URL, heard: Heard, headers: Mapping[str, str] = TOKEN, **api: object) -> Response:
+    options = ApiSettings.model_validate({"max_response_size": 1000, **api})
     async with account_session(options) as session:
-        limits = Limits(5.0, read_timeout, 1000)
-        transport = Transport(session, "sms", limits, FakeClock(), heard, proxy=options.proxy)
-        return await transport.send(Request("GET", url, {"X-Auth-Token": "t"}))
+        transport = account_transport(options, session, "sms", FakeClock(), heard)
+        return await transport.send(Request("GET", url, headers))
 
 
 async def failure(url: URL, **options: object) -> tuple[PollError, list[str]]:
@@ -204,12 +206,64 @@ async def test_requests_go_through_the_proxy_that_is_given() -> None:
     assert (response.status, asked) == (200, ["http://sms.example.invalid/v3/sources"])
 
 
-async def test_the_environments_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+ELSEWHERE = URL("http://sms.example.invalid/")
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+async def test_the_environments_proxy_is_obeyed(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(ok) as url:
-        monkeypatch.setenv("http_proxy", str(url.origin()))
+        monkeypatch.setenv("http_proxy", f"{scheme}{url.authority}")
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        assert (await send(URL("http://sms.example.invalid/"), Heard())).status == 200
+        assert (await send(ELSEWHERE, Heard())).status == 200
+
+
+@pytest.mark.parametrize("exempt", ["*", "127.0.0.1", ".0.0.1", "other, 127.0.0.1"])
+async def test_a_host_that_the_environment_exempts_is_asked_without_a_proxy(
+    exempt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(ok) as url:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", exempt)
+        assert (await send(url, Heard())).status == 200
+
+
+@pytest.mark.parametrize("given_by", ["option", "environment"])
+async def test_a_proxy_is_told_the_password_of_its_url_and_nobody_else_is(
+    given_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str | None, str | None]] = []
+
+    async def proxy(request: web.Request) -> web.Response:
+        told.append((request.headers.get("Proxy-Authorization"), request.headers.get("Authorization")))
+        return web.Response(body=b"{}")
+
+    async with serving(proxy) as url:
+        with_password = str(url.origin().with_user("user").with_password("p@ss"))
+        monkeypatch.setenv("http_proxy", with_password if given_by == "environment" else "")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        await send(ELSEWHERE, Heard(), proxy=with_password if given_by == "option" else None)
+    assert told == [(aiohttp.encode_basic_auth("user", "p@ss"), None)]
+
+
+@pytest.mark.parametrize("headers", [TOKEN, {"Authorization": "SDK-HMAC-SHA256 signature"}])
+async def test_no_password_is_taken_from_a_netrc(
+    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str | None] = []
+
+    async def api(request: web.Request) -> web.Response:
+        told.append(request.headers.get("Authorization"))
+        return web.Response()
+
+    file = tmp_path / "netrc"
+    file.write_text("default login somebody password unrelated\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+    async with serving(api) as url:
+        await send(url, Heard(), headers)
+    assert told == [headers.get("Authorization")]
 
 
 async def test_a_cookie_of_one_answer_does_not_travel_with_the_next_request() -> None:
@@ -222,7 +276,7 @@ async def test_a_cookie_of_one_answer_does_not_travel_with_the_next_request() ->
         return response
 
     async with serving(bake) as url, account_session(ApiSettings()) as session:
-        transport = Transport(session, "sms", Limits(5.0, 5.0, 100), FakeClock(), Heard())
+        transport = account_transport(ApiSettings(), session, "sms", FakeClock(), Heard())
         for _ in range(2):
             await transport.send(Request("GET", url))
     assert cookies == ["", ""]

@@ -7,7 +7,6 @@ A record whose bytes are those of one in the list before is not decoded again.
 """
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import msgspec
 from msgspec import inspect
 
 from exporter.errors import BadResponse
-from exporter.model import Record, SourceServer, Whole
+from exporter.model import MOST, Record, SourceServer, Whole
 from exporter.unknown import Unknown, unknown_values
 
 _LARGEST: Final = 2**63 - 1
@@ -172,7 +171,7 @@ def _number(value: object) -> object:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
     except (ValueError, OverflowError):
         return _UNREADABLE
-    return number if math.isfinite(number) and number >= 0 else _UNREADABLE
+    return number if 0 <= number <= MOST else _UNREADABLE
 
 
 def _flag(value: object) -> object:

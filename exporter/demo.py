@@ -64,7 +64,7 @@ class DemoSettings(Settings):
     web: WebSettings = WebSettings(listen_address=(f"{LOOPBACK}:10058",))
     log: LogSettings = LogSettings(level="warn")
     account: AccountNameSettings = AccountNameSettings(name="demo")
-    poll: PollSettings = PollSettings(interval=15.0)
+    poll: PollSettings = PollSettings.model_validate({"interval": "15s"})
     servers: int = Field(250, ge=0, le=100_000, description="How many source servers are simulated.")
     seed: int = Field(1, description="The same seed makes the same fleet and the same life.")
 

@@ -13,7 +13,10 @@ from msgspec import Meta, Struct
 Whole: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """An Integer or Long of the reference, whose documented minimum is always 0."""
 
-Number: TypeAlias = Annotated[float, Meta(ge=0)]
+MOST: Final = 1e15
+"""The largest number that is believed: sums and products of more could be infinite."""
+
+Number: TypeAlias = Annotated[float, Meta(ge=0, le=MOST)]
 """A Double of the reference, whose documented minimum is always 0."""
 
 SOURCE_STATES: Final = (

@@ -1,8 +1,10 @@
 """All pages of the list as one complete list, or an error: never part of one.
 
 The list has no version and no cursor, so that it is complete is concluded: each page tells the same
-`count`, no server is on two pages, and the rows of all pages are as many as `count`. A list longer than
-offsets reach is read in parts, by state and further by migration cycle, which must add up to the whole.
+`count`, no server is on two pages, and the rows of all pages are as many as `count`. What cannot be seen:
+while the pages come, one server goes and another comes, so that one between two pages is on neither. It
+is in the next list again. A list longer than offsets reach is read in parts, by state and further by
+migration cycle, which must add up to the whole.
 """
 
 import asyncio
@@ -148,10 +150,12 @@ class Pager:
         first = await self._fetch_page(0, LIMIT, narrowing)
         if first.rows >= first.count:
             return [first]
-        steps = range(1, -(-first.count // LIMIT))
-        offsets = [step * LIMIT if self._addressing == "records" else step for step in steps]
-        if offsets and offsets[-1] > LAST_OFFSET:
+        pages = -(-first.count // LIMIT)
+        # Also where offsets count pages: an absurd count must not become as many requests.
+        if (pages - 1) * LIMIT > LAST_OFFSET:
             raise _TooLong(first.count)
+        step = LIMIT if self._addressing == "records" else 1
+        offsets = range(step, pages * step, step)
         return [first, *await _gather([self._page(offset, first.count, narrowing) for offset in offsets])]
 
     async def _page(self, offset: int, count: int, narrowing: Narrowing) -> Page:

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
-from exporter.errors import ConfigurationError
+from exporter.strict_yaml import read_file
 
 
 class ConfigFileSource(PydanticBaseSettingsSource):
@@ -22,27 +21,4 @@ class ConfigFileSource(PydanticBaseSettingsSource):
         """Read the file. Raises ConfigurationError where it is not a YAML mapping."""
         config = self.current_state.get("config")
         path = config.get("file") if isinstance(config, dict) else None
-        return read_yaml(Path(path)) if path else {}
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping. Raises ConfigurationError, which names the file and the line."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError([f"--config.file: {path} cannot be read: {reason}"]) from None
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        # Of an alias or a tag it would repeat what may be a secret.
-        told = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
-        problem = (told and getattr(error, "problem", None)) or "it is not YAML"
-        raise ConfigurationError([f"--config.file: {path}{place}: {problem}"]) from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigurationError(
-            [f"--config.file: {path} must hold a mapping of options, not a {type(content).__name__}"]
-        )
-    return content
+        return read_file(Path(path), "--config.file") if path else {}

@@ -20,11 +20,8 @@ _DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in
 def parse_duration(value: object) -> float:
     """Read a duration such as `30s`, `5m` or `1h30m` (units y w d h m s ms, in this order) as seconds.
 
-    A number that is no text is taken as seconds: defaults are written so, and never reach a user.
     Raises ValueError for anything else.
     """
-    if isinstance(value, float):
-        return value
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not value or match is None:
         msg = "write a duration as a number with its unit, such as 30s, 5m or 1h30m"

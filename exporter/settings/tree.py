@@ -65,7 +65,7 @@ class WebSettings(Group):
         validation_alias=AliasChoices("config_file", "config.file"),
         description="YAML file with TLS, users, headers and a rate limit, in the format of exporter-toolkit.",
     )
-    telemetry_path: str = Field("/metrics", pattern=r"^/[^\s?#{}]+$", description="Path of the metrics.")
+    telemetry_path: str = Field("/metrics", pattern=r"^/[^\s?#%{}]+$", description="Path of the metrics.")
     enable_lifecycle: bool = Field(False, description="Let POST /-/reload read the configuration anew, as SIGHUP does.")
     max_requests: int = Field(40, ge=0, description="Most scrapes answered at once; 0 for no limit.")
     probes_without_auth: bool = Field(

@@ -127,6 +127,15 @@ def test_a_field_that_cannot_be_read_is_lost_alone_and_counted(memory: object) -
     assert page.unreadable == {"memory": 1}
 
 
+@pytest.mark.parametrize("speed", [1.1e15, "1e305", -0.5, "nan", "inf"])
+def test_a_number_that_sums_could_not_hold_is_unreadable(speed: object) -> None:
+    page = page_of({"id": "a", "current_task": {"migrate_speed": speed, "compress_rate": 1e15}})
+    task = only(page).current_task
+    assert task is not None
+    assert (task.migrate_speed, task.compress_rate) == (None, 1e15)
+    assert page.unreadable == {"current_task.migrate_speed": 1}
+
+
 def test_an_unreadable_field_of_a_nested_record_is_named_by_its_path() -> None:
     page = page_of({"id": "a", "current_task": {"clone_server": [], "speed_limit": "fast"}, "checks": [7]})
     assert page.unreadable == {"current_task.clone_server": 1, "current_task.speed_limit": 1, "checks": 1}

@@ -94,6 +94,7 @@ def test_a_switch_has_a_flag_for_on_and_one_for_off() -> None:
         (["--api.endpoint=sms"], ["--api.endpoint", "'sms'", "https://HOST"]),
         (["--web.listen-address=x"], ["--web.listen-address", "'x'", "HOST:PORT"]),
         (["--web.telemetry-path=m"], ["--web.telemetry-path", "'m'", "^/"]),
+        (["--web.telemetry-path=/a%20b"], ["--web.telemetry-path", "'/a%20b'"]),
         (["--web.telemetry-path=/-/ready"], ["--web.telemetry-path", "'/-/ready'", "taken"]),
         (["--api.concurrency=0"], ["--api.concurrency", "'0'", "greater than or equal to 1"]),
         (["--api.max-response-size=big"], ["--api.max-response-size", "'big'"]),
@@ -128,13 +129,22 @@ def test_a_bad_flag_is_one_line_that_names_it(argv: list[str], parts: list[str])
         ("poll: {intervall: 5m}", ["poll.intervall: no such option", "poll.interval"]),
         ("pol: {interval: 5m}", ["pol: no such option"]),
         ("poll: {interval: 60}", ["--poll.interval", "60", "30s"]),
+        ("poll: {interval: 60.5}", ["--poll.interval", "60.5", "30s"]),
+        ("poll: {interval: .inf}", ["--poll.interval", "inf", "30s"]),
+        ("poll: {interval: 30s}\npoll: {timeout: 50s}", ["line 2, column 1: poll is given twice"]),
+        ("accounts: [{name: a, name: b}]", ["line 1, column 22: name is given twice"]),
+        ("on: 2", ["line 1, column 1: on is no text: put it in quotes"]),
+        ("1: 2", ["line 1, column 1: 1 is no text: put it in quotes"]),
+        ("[poll]: 2", ["line 1, column 1: this key is no text"]),
+        (f"{'[' * 3000}", ["it is nested too deep"]),
         ("web: {telemetry-path: /m}", ["web.telemetry-path", "did you mean web.telemetry_path?"]),
         (f"auth: {{token: [{SECRET}]}}", ["--auth.token"]),
         (f"auth: {{tokn: {SECRET}}}", ["auth.tokn: no such option"]),
         (f"auth: {{token: {SECRET}", ["line 1"]),
         ("- a\n- b", ["must hold a mapping"]),
         ("a: b: c", ["line 1, column 5"]),
-        ("poll: 5m", ["poll"]),
+        ("poll: 5m", ["poll: this is a group of options: interval, timeout"]),
+        ("accounts: [a]", ["accounts[0]: this is a group of options: name, "]),
         ("\tx: 1", ["line 1"]),
         ("poll: {interval: 2024-13-45}", ["it is not YAML"]),
         (f"auth: {{token: *{SECRET}}}", ["line 1, column 15: it is not YAML"]),
@@ -145,6 +155,11 @@ def test_a_bad_file_is_one_line_that_names_it(config: Path, text: str, parts: li
     line = fault(f"--config.file={config}")
     for part in parts:
         assert part in line
+
+
+def test_a_group_of_which_all_options_are_comments_is_not_there(config: Path) -> None:
+    config.write_text("poll:\n  # interval: 30s\nauth: {token: x}\n")
+    assert load(f"--config.file={config}").poll == load("--auth.token=x").poll
 
 
 def test_a_file_that_is_no_text_is_said_so(config: Path) -> None:

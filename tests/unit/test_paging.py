@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -226,6 +227,19 @@ async def test_a_long_list_is_not_narrowed_by_what_a_person_filters_by() -> None
     listing = await Pager(fleet.fetch, concurrency=6, filters=("state",)).read()
     assert len(listing.servers) == 70_000
     assert not any("state" in narrowing for _, narrowing in fleet.asked)
+
+
+@pytest.mark.parametrize("addressing", ["records", "pages"])
+async def test_a_count_that_no_account_can_have_is_not_believed(addressing: Literal["records", "pages"]) -> None:
+    asked = []
+
+    async def boasting(offset: int, limit: int, narrowing: Narrowing) -> Page:  # noqa: ARG001 - all are answered alike
+        asked.append(narrowing)
+        return page("a", count=2**62)
+
+    with pytest.raises(Inconsistent, match="the list has 4611686018427387904 servers"):
+        await Pager(boasting, concurrency=6, paging=addressing).read()
+    assert asked == [{}, {"state": "unavailable"}, {"state": "unavailable", "migration_cycle": "checking"}]
 
 
 async def test_a_list_that_cannot_be_narrowed_enough_is_no_complete_list() -> None:

@@ -1,14 +1,14 @@
 """The file read from disk: strictly, and with errors that name the key and show no secret."""
 
 import difflib
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from exporter.errors import ConfigurationError
+from exporter.strict_yaml import read_mapping
 from exporter.web.toolkit.model import HttpServerConfig, RateLimit, TlsServerConfig, WebConfig
 
 OPTION: Final = "--web.config.file"
@@ -28,38 +28,12 @@ def read_file(path: Path) -> bytes:
 
 def parse(content: bytes, path: Path) -> WebConfig:
     """Read the content of the file at `path`. Raises ConfigurationError, one line a fault."""
+    tree = read_mapping(content, f"{OPTION}: {path}")
     try:
-        tree = yaml.load(content.decode("utf-8"), _StrictLoader)  # noqa: S506 - it is a SafeLoader
-    except UnicodeDecodeError:
-        raise ConfigurationError([f"{OPTION}: {path}: it is not UTF-8"]) from None
-    except RecursionError:
-        raise ConfigurationError([f"{OPTION}: {path}: it is nested too deep"]) from None
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it is not YAML"
-        raise ConfigurationError([f"{OPTION}: {path}{place}: {problem}"]) from None
-    if tree is not None and not isinstance(tree, dict):
-        raise ConfigurationError([f"{OPTION}: {path}: it must hold a mapping, not a {type(tree).__name__}"])
-    try:
-        return WebConfig.model_validate(tree or {})
+        return WebConfig.model_validate(tree)
     except ValidationError as error:
         lines = (f"{OPTION}: {path}: {_line(fault)}" for fault in error.errors())
         raise ConfigurationError(lines) from None
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """A loader to which a key that is given twice is a fault, not the last one's victory."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Give a mapping."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def _line(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -43,8 +43,10 @@ class Service:
         self._around = around
         self._read_again = read_again
         self._accounts: tuple[Account, ...] = ()
-        self._started: frozenset[Poller] = frozenset()
+        self._polling = False
         self._reloading = asyncio.Lock()
+        self._reloads: set[asyncio.Task[Sequence[str]]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def targets(self) -> Sequence[Target]:
@@ -65,17 +67,20 @@ class Service:
         """Put the configuration in force as it is written by now, and give the options that wait for a restart.
 
         Accounts that do not change go on as if nothing had happened. Raises ConfigurationError where the
-        configuration cannot be used; then nothing has changed but what the health metrics tell of it.
+        configuration cannot be used; then nothing has changed but what the health metrics tell of it. It is
+        cancelled when the exporter ends.
         """
+        reload = asyncio.create_task(self._reload())
+        self._reloads.add(reload)
+        reload.add_done_callback(self._reloads.discard)
+        return await reload
+
+    async def _reload(self) -> Sequence[str]:
         async with self._reloading:
             try:
                 read = await asyncio.to_thread(self._read_again)
                 settings, waiting = without_fixed(self.generation.settings, read)
-                try:
-                    await self.put_in_force(settings)
-                finally:
-                    # Whatever fails: nothing is in force that is not polled.
-                    self.start()
+                await self.put_in_force(settings)
             except ConfigurationError as error:
                 self.health.reloaded(successful=False)
                 told = "the configuration cannot be used: the one before stays in force"
@@ -110,17 +115,17 @@ class Service:
             await asyncio.wait([reloading])
 
     def start(self) -> None:
-        """Poll the accounts that are in force; those that are polled already go on."""
+        """Poll the accounts that are in force, and from here on those that a reload adds."""
+        self._polling = True
         for account in self._accounts:
-            if account.poller not in self._started:
-                account.start()
-        self._started = frozenset(self.pollers)
+            account.start()
 
     async def put_in_force(self, settings: Settings) -> None:
-        """Serve what `settings` say instead of what is served; accounts that are added have yet to be started.
+        """Serve what `settings` say instead of what is served.
 
-        All that can fail or take time comes first. Raises ConfigurationError where an account has no
-        credentials; then nothing has changed.
+        All that can fail or take time comes first; then nothing comes between the moments at which an account is in
+        force, is polled, or is sure to be closed. Raises ConfigurationError where an account has no credentials;
+        then nothing has changed.
         """
         before = {account.target.name: account for account in self._accounts}
         accounts: list[Account] = []
@@ -136,15 +141,23 @@ class Service:
                     accounts.append(account)
                 generation = await self._next(settings, tuple(account.target for account in accounts))
                 opened.pop_all()
-            await self._replace(generation, accounts)
+                self._replace(generation, accounts)
+            await self._closed()
         finally:
             self.health.forget_others()
 
+    def end_reloads(self) -> None:
+        """Cancel the reload in flight, and those that wait for it."""
+        for reload in self._reloads:
+            reload.cancel()
+
     async def close(self) -> None:
         """End all polling and all connections."""
-        async with contextlib.AsyncExitStack() as closing:
-            for account in self._accounts:
-                closing.push_async_callback(account.close)
+        self.end_reloads()
+        if self._reloads:
+            await asyncio.wait(self._reloads)
+        self._close(self._accounts)
+        await self._closed()
 
     async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
         """Count a poll, and render its snapshot before the next scrape asks for it."""
@@ -161,24 +174,41 @@ class Service:
         await generation.render_like(before, self._around.clock.time())
         return generation
 
-    async def _replace(self, generation: Generation, accounts: Sequence[Account]) -> None:
-        """Swap, at one moment, what is served and who is polled; then close what is served no more."""
-        pollers = {account.poller for account in accounts}
+    def _replace(self, generation: Generation, accounts: Sequence[Account]) -> None:
+        """Swap, at one moment, what is served and who is polled; what is served no more begins to be closed."""
+        before, pollers = set(self.pollers), {account.poller for account in accounts}
         gone = [account for account in self._accounts if account.poller not in pollers]
         if generation.settings.log != self.generation.settings.log:
             configure_logs(generation.settings.log.level, generation.settings.log.format)
         self.generation, self._accounts = generation, tuple(accounts)
         self.health.follow(generation.targets, generation.exposition.series_dropped)
+        self._close(gone)
+        for account in gone:
+            log.info("polling ended", account=account.target.name)
         for account in accounts:
             self.health.of(account.target.name).credentials = account.credentials
             account.poller.follow(account.target)
-        for account in gone:
-            try:
-                await account.close()
-            except Exception:  # a defect of ours must not keep the others open
-                log.exception("an account could not be closed", account=account.target.name)
-            else:
-                log.info("polling ended", account=account.target.name)
+            if self._polling and account.poller not in before:
+                account.start()
+
+    def _close(self, accounts: Iterable[Account]) -> None:
+        """Begin to close accounts, each in a task of its own: whoever waits for it may be cancelled."""
+        for account in accounts:
+            closing = asyncio.create_task(_close(account))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _closed(self) -> None:
+        """Wait until all that began to be closed is closed."""
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+
+async def _close(account: Account) -> None:
+    try:
+        await account.close()
+    except Exception:  # a defect of ours must not keep the others open
+        log.exception("an account could not be closed", account=account.target.name)
 
 
 @contextlib.asynccontextmanager
@@ -202,6 +232,8 @@ async def running(
         tls = web_config.tls if web_config else None
         service.urls = await stack.enter_async_context(serve(app, _places(settings, around), tls=tls))
         service.start()
+        # Before the scrapes in flight are waited for: a reload may hang.
+        stack.callback(service.end_reloads)
         yield service
 
 

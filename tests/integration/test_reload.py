@@ -153,11 +153,11 @@ async def test_an_account_that_cannot_be_closed_keeps_none_from_being_polled_and
 
 
 async def test_an_account_that_is_added_is_polled_also_if_the_reload_breaks_off(world: World) -> None:
-    closing = asyncio.Event()
+    closing, released = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
         closing.set()
-        await asyncio.Event().wait()
+        await released.wait()
 
     world.write("shop")
     async with world.exporting() as service:
@@ -169,6 +169,56 @@ async def test_an_account_that_is_added_is_polled_also_if_the_reload_breaks_off(
         async with asyncio.timeout(20):
             await world.idle(service)
         assert world.polls("yard") == 1
+        released.set()
+
+
+@pytest.mark.parametrize("asked_by", ["a signal", "HTTP"])
+async def test_the_end_in_the_midst_of_a_reload_closes_what_the_reload_removed(world: World, asked_by: str) -> None:
+    closing, released = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        closing.set()
+        await released.wait()
+
+    async def reload_by_signal(service: Service) -> None:
+        asked = asyncio.Event()
+        async with service.reloading_when(asked):
+            asked.set()
+            await closing.wait()
+        released.set()
+
+    async def reload_by_http(service: Service) -> None:
+        with contextlib.suppress(aiohttp.ClientError):
+            await reload(service)
+        released.set()
+
+    sessions = open_sessions()
+    world.write("shop", "depot")
+    with capture_logs() as logs:
+        async with world.exporting() as service:
+            service._accounts[0].resources.push_async_callback(hang)
+            world.write("yard")
+            ask = reload_by_http if asked_by == "HTTP" else reload_by_signal
+            asking = asyncio.create_task(ask(service))
+            await closing.wait()
+        assert [task for task in asyncio.all_tasks() if "Poller.run" in repr(task.get_coro())] == []
+        await asking
+        assert open_sessions() == sessions
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+async def test_a_reload_over_http_that_hangs_does_not_keep_the_exporter_from_ending(world: World) -> None:
+    yard = world.simulators["yard"]
+    yard.faults.add("hang,api=metadata")
+    sessions = open_sessions()
+    world.write("shop")
+    async with world.exporting() as service:
+        world.write("shop", {**world.account("yard"), "auth": {"metadata_endpoint": yard.url}})
+        asking = [asyncio.create_task(reload(service)) for _ in range(2)]
+        await until(lambda: asyncio.sleep(0, bool(yard.requests)))
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [aiohttp.ServerDisconnectedError] * 2
+    assert open_sessions() == sessions
 
 
 async def test_an_account_that_is_added_takes_nothing_out_of_service(world: World) -> None:
@@ -475,7 +525,7 @@ async def test_fifty_reloads_under_load(world: World) -> None:
 async def test_a_reload_in_the_midst_of_the_end_leaves_nothing_behind(world: World) -> None:
     world.write("shop")
     files, tasks = open_files(), len(asyncio.all_tasks())
-    world.simulators["depot"].faults.add("hang")
+    world.simulators["depot"].faults.add("hang,api=metadata")
     async with world.exporting() as service:
         lost = {**world.account("depot"), "auth": {"metadata_endpoint": world.simulators["depot"].url}}
         world.write("shop", lost)
@@ -520,7 +570,7 @@ async def test_a_hangup_reloads_a_real_process_and_a_term_ends_it_meanwhile(tmp_
             assert "config.yml, line " in await line_with('"level": "error"')
             assert (await scrape(url)).value("exporter_config_last_reload_successful") == 0
             # The account that is new waits for the metadata service; the end does not.
-            simulator.faults.add("hang")
+            simulator.faults.add("hang,api=metadata")
             write(auth={"metadata_endpoint": simulator.url})
             process.send_signal(signal.SIGHUP)
             await until(lambda: asyncio.sleep(0, any("/meta-data/" in one.path for one in simulator.requests)))

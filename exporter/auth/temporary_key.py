@@ -13,7 +13,8 @@ from exporter.auth.renewal import Lease, Renewed
 from exporter.auth.secret import Secret
 from exporter.auth.signing import Keys
 from exporter.clock import Clock
-from exporter.errors import AuthError
+from exporter.errors import AuthError, PollError, ServerFault, Throttled
+from exporter.refusal import refusal
 from exporter.transport import Request, Response, Transport
 
 METADATA_TOKEN_SECONDS: Final = 21_600
@@ -29,10 +30,16 @@ _NAMES: Final = {
 
 
 class _TemporaryKeys:
-    """Keys that are renewed before they expire, and once when one is refused."""
+    """Keys that are renewed before they expire, and once when one is refused.
 
-    def __init__(self, source: str, clock: Clock) -> None:
+    `service` hands them out; `advice` says what to do where it gives none.
+    """
+
+    def __init__(self, source: str, clock: Clock, *, service: str, advice: str) -> None:
         self.source = source
+        self._clock = clock
+        self._service = service
+        self._advice = advice
         self._renewed = Renewed(self._obtain, clock)
 
     @property
@@ -57,37 +64,73 @@ class _TemporaryKeys:
     async def _obtain(self) -> Lease[Keys]:
         raise NotImplementedError
 
+    def _lease(self, response: Response) -> Lease[Keys]:
+        if response.status != HTTPStatus.OK:
+            raise self._failure(response)
+        try:
+            content = msgspec.json.decode(response.body, type=dict[str, dict[str, object]])
+            credential = content.get("credential") or content.get("credentials") or {}
+            parts = {part: _first(credential, names) for part, names in _NAMES.items()}
+            expires_at = datetime.fromisoformat(parts["end"]).timestamp()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+            # The body may hold half of a key: it is no cause to show.
+            raise AuthError(f"{self._service} answered 200 without a temporary key", advice=self._advice) from None
+        return Lease(Keys(parts["access"], parts["secret"], parts["token"]), expires_at)
+
+    def _failure(self, response: Response) -> PollError:
+        """Name what a status other than 200 tells of: what may pass is no refusal."""
+        failure = refusal(response, now=self._clock.time())
+        passing = isinstance(failure, ServerFault | Throttled)
+        return (type(failure) if passing else AuthError)(
+            f"{self._service} answered {response.status}",
+            advice=f"nothing to do if it passes; else find out what ails {self._service}" if passing else self._advice,
+            status=response.status,
+            retry_after=failure.retry_after if passing else None,
+        )
+
 
 class MetadataKeys(_TemporaryKeys):
     """Keys of the agency of an ECS, from its metadata service at `base_url`."""
 
     def __init__(self, base_url: str, transport: Transport, clock: Clock) -> None:
-        super().__init__("temporary key of this server's agency (ECS metadata service)", clock)
+        super().__init__(
+            "temporary key of this server's agency (ECS metadata service)",
+            clock,
+            service="the ECS metadata service",
+            advice="give this server an agency that may list SMS servers",
+        )
         self._base_url = base_url
         self._transport = transport
 
     async def _obtain(self) -> Lease[Keys]:
         url = URL(f"{self._base_url}/openstack/latest/securitykey")
-        response = await self._transport.send(Request("GET", url, await self._token_header()))
-        return _lease(response, "the ECS metadata service", "give this server an agency that may list SMS servers")
+        told = await self._ask_for_token()
+        token = told.body.decode("ascii", "replace").strip() if told.status == HTTPStatus.OK else None
+        response = await self._transport.send(Request("GET", url, {"X-Metadata-Token": token} if token else {}))
+        if response.status == HTTPStatus.UNAUTHORIZED and told.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise self._failure(told)  # the service wants the token that it could not give
+        return self._lease(response)
 
-    async def _token_header(self) -> dict[str, str]:
+    async def _ask_for_token(self) -> Response:
         """Ask for the token that newer services want; older ones know none."""
         url = URL(f"{self._base_url}/meta-data/latest/api/token")
         header = {"X-Metadata-Token-Ttl-Seconds": str(METADATA_TOKEN_SECONDS)}
         response = await self._transport.send(Request("PUT", url, header))
-        if response.status in _WITHOUT_TOKEN:
-            return {}
-        if response.status != HTTPStatus.OK:
-            raise AuthError(f"the ECS metadata service answered {response.status} to a request for a token")
-        return {"X-Metadata-Token": response.body.decode("ascii", "replace").strip()}
+        if response.status not in (HTTPStatus.OK, *_WITHOUT_TOKEN):
+            raise self._failure(response)
+        return response
 
 
 class PodIdentityKeys(_TemporaryKeys):
     """Keys of a pod's identity, from the address and with the token that its environment names."""
 
     def __init__(self, url: str, token_file: Path, transport: Transport, clock: Clock) -> None:
-        super().__init__("temporary key of this pod's identity", clock)
+        super().__init__(
+            "temporary key of this pod's identity",
+            clock,
+            service="the pod identity service",
+            advice="check the identity that is bound to this pod",
+        )
         self._url = URL(url)
         self._token = Secret("HC_CONTAINER_AUTHORIZATION_TOKEN", file=token_file)
         self._transport = transport
@@ -95,21 +138,7 @@ class PodIdentityKeys(_TemporaryKeys):
     async def _obtain(self) -> Lease[Keys]:
         headers = {"Authorization": self._token.read(), "Content-Type": "application/json"}
         response = await self._transport.send(Request("POST", self._url, headers, b"{}"))
-        return _lease(response, "the pod identity service", "check the identity that is bound to this pod")
-
-
-def _lease(response: Response, service: str, advice: str) -> Lease[Keys]:
-    if response.status != HTTPStatus.OK:
-        raise AuthError(f"{service} answered {response.status}", advice=advice, status=response.status)
-    try:
-        content = msgspec.json.decode(response.body, type=dict[str, dict[str, object]])
-        credential = content.get("credential") or content.get("credentials") or {}
-        parts = {part: _first(credential, names) for part, names in _NAMES.items()}
-        expires_at = datetime.fromisoformat(parts["end"]).timestamp()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        # The body may hold half of a key: it is no cause to show.
-        raise AuthError(f"{service} answered 200 without a temporary key", advice=advice) from None
-    return Lease(Keys(parts["access"], parts["secret"], parts["token"]), expires_at)
+        return self._lease(response)
 
 
 def _first(credential: Mapping[str, object], names: Sequence[str]) -> str:

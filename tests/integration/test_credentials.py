@@ -1,24 +1,30 @@
 """Every way in, against the simulator, which checks tokens and signatures for real."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from huaweicloudsdkcore.auth.credentials import BasicCredentials  # type: ignore[import-untyped]
 from huaweicloudsdksms.v3 import ListServersRequest, SmsClient  # type: ignore[import-untyped]
 from yarl import URL
 
-from exporter.accounts import Surroundings, account_credentials
+from exporter.accounts import Surroundings, account_credentials, account_session, account_transport
 from exporter.auth.password import HOLD
-from exporter.errors import AuthError, ConfigurationError
+from exporter.auth.temporary_key import MetadataKeys, PodIdentityKeys
+from exporter.errors import AuthError, ConfigurationError, PollError, ServerFault, Throttled
 from exporter.poller import AUTH_BACKOFF, SECRET_WATCH
-from exporter.settings import Settings
+from exporter.settings import ApiSettings, Settings
 from exporter.simulator import AccessKey, Simulator
 from exporter.transport import Api, Request, Response
+from programs import serving
 from support import NOWHERE, FakeClock, Scrape, exporting, next_poll, scrape
 
 HOUR = 3600.0
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class Unobserved:
@@ -201,10 +207,6 @@ async def test_the_metadata_service_is_asked_without_a_proxy(clock: FakeClock, m
 
 
 async def test_keys_of_a_pods_identity_lead_in(clock: FakeClock, tmp_path: Path) -> None:
-    from aiohttp import web
-
-    from programs import serving
-
     async with Simulator(servers=3, clock=clock) as simulator:
         key = simulator.keys.issue_temporary(expires_at=clock.time() + HOUR)
 
@@ -230,6 +232,52 @@ async def test_keys_of_a_pods_identity_lead_in(clock: FakeClock, tmp_path: Path)
             }
             auth = {"metadata_endpoint": "http://127.0.0.1:9"}
             assert (await seen_with(simulator, clock, auth, environ)).value("up") == 1
+
+
+STATUSES = [(408, ServerFault), (429, Throttled), (500, ServerFault), (502, ServerFault), (404, AuthError)]
+
+
+@contextlib.asynccontextmanager
+async def temporary_keys(service: str, handler: Handler, folder: Path) -> AsyncIterator[MetadataKeys | PodIdentityKeys]:
+    """Give the keys of a service whose every answer is the handler's."""
+    (folder / "token").write_text("pod-token")
+    options, clock = ApiSettings(), FakeClock()
+    async with serving(handler) as url, account_session(options) as session:
+        transport = account_transport(options, session, "metadata", clock, Unobserved())
+        if service == "metadata":
+            yield MetadataKeys(url.rstrip("/"), transport, clock)
+        else:
+            yield PodIdentityKeys(url, folder / "token", transport, clock)
+
+
+@pytest.mark.parametrize("service", ["metadata", "pod identity"])
+@pytest.mark.parametrize(("status", "kind"), STATUSES)
+async def test_a_fault_that_may_pass_of_what_gives_temporary_keys_is_no_refusal(
+    service: str, status: int, kind: type[PollError], tmp_path: Path
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Retry-After": "7"}, text="half a k3y")
+
+    async with temporary_keys(service, answer, tmp_path) as keys:
+        with pytest.raises(PollError) as caught:
+            await keys.keys()
+    assert (type(caught.value), caught.value.status) == (kind, status)
+    assert caught.value.retry_after == (None if kind is AuthError else 7)
+    assert str(status) in caught.value.message
+    assert "k3y" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(("unavailable", "kind"), [("PUT", ServerFault), ("", AuthError)])
+async def test_a_key_that_is_refused_for_a_token_that_could_not_be_had_is_no_refusal(
+    unavailable: str, kind: type[PollError], tmp_path: Path
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=503 if request.method == unavailable else 404 if request.method == "PUT" else 401)
+
+    async with temporary_keys("metadata", answer, tmp_path) as keys:
+        with pytest.raises(PollError) as caught:
+            await keys.keys()
+    assert type(caught.value) is kind
 
 
 async def test_a_token_is_renewed_before_it_expires(clock: FakeClock, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ async def test_silence_ends_in_a_timeout() -> None:
         return web.Response()
 
     async with serving(hang) as url:
-        error, codes = await failure(url, read_timeout=0.05)
+        error, codes = await failure(url, read_timeout="50ms")
     assert (type(error), codes) == (RequestTimeout, ["error"])
 
 

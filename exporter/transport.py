@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final, Literal, Protocol, TypeAlias
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -141,6 +142,8 @@ class Transport:
             raise TlsFailed(f"the connection to {host} is not trusted: {error}") from error
         except aiohttp.ClientPayloadError as error:
             raise ConnectionFailed(f"{host} broke off in the middle of a response") from error
+        except aiohttp.ClientHttpProxyError as error:
+            raise _refused_by_proxy(host, error.status) from error
         except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
             raise BadResponse(f"{host} answered what is not HTTP: {type(error).__name__}") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -159,6 +162,19 @@ class Transport:
                     advice="raise api.max-response-size if the API really sends that much",
                 )
         return b"".join(chunks)
+
+
+def _refused_by_proxy(host: str | None, status: int) -> ConnectionFailed:
+    """Name what a proxy's answer to CONNECT tells of. It is no status of the API."""
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return ConnectionFailed(
+            f"the proxy wants a user and password for a connection to {host}: status {status}",
+            advice="write them into api.proxy, or the environment's HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT",
+        )
+    return ConnectionFailed(
+        f"the proxy refused a connection to {host}: status {status}",
+        advice="have the proxy let connections to this host through, or check api.proxy, HTTPS_PROXY and NO_PROXY",
+    )
 
 
 def _host_of(location: str) -> str:

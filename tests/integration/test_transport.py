@@ -206,6 +206,31 @@ async def test_requests_go_through_the_proxy_that_is_given() -> None:
     assert (response.status, asked) == (200, ["http://sms.example.invalid/v3/sources"])
 
 
+@pytest.mark.parametrize(
+    ("status", "said", "advised"),
+    [
+        ("403 Forbidden", "the proxy refused a connection to sms.example.invalid: status 403", "NO_PROXY"),
+        ("407 Proxy Authentication Required", "the proxy wants a user and password", "USER:PASSWORD@"),
+    ],
+)
+async def test_a_proxy_that_refuses_is_no_answer_of_the_api(status: str, said: str, advised: str) -> None:
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    async with server:
+        url = f"http://user:s3cret@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        error, codes = await failure(URL("https://sms.example.invalid/"), proxy=url)
+    assert (type(error), codes) == (ConnectionFailed, ["error"])
+    assert said in error.message
+    assert "api.proxy" in error.hint
+    assert advised in error.hint
+    assert "s3cret" not in error.message + error.hint
+
+
 ELSEWHERE = URL("http://sms.example.invalid/")
 
 

@@ -15,6 +15,9 @@ T = TypeVar("T")
 LONGEST_MARGIN: Final = 3600.0
 """Seconds before its end that a value is renewed; a fifth of its life where that is less."""
 
+UNTOLD_LIFE: Final = 300.0
+"""Seconds that a new value is used for, by the monotonic clock, where the other clock says that it has ended."""
+
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
@@ -34,6 +37,8 @@ class Renewed(Generic[T]):
         self._clock = clock
         self._lease: Lease[T] | None = None
         self._renew_at = 0.0
+        self._used_until = 0.0
+        self._ended_when_new = False
         self._renewing = asyncio.Lock()
 
     @property
@@ -57,12 +62,24 @@ class Renewed(Generic[T]):
                 log.warning("credentials could not be renewed yet", err=error.message, **error.facts())
                 self._renew_at = (now + self._lease.expires_at) / 2
             else:
-                life = self._lease.expires_at - now
-                self._renew_at = self._lease.expires_at - min(LONGEST_MARGIN, life / 5)
+                self._schedule(self._lease.expires_at, now)
             return self._lease.value
 
+    def _schedule(self, expires_at: float, now: float) -> None:
+        """Decide when the value that is new at `now` is renewed."""
+        life = expires_at - now
+        self._renew_at = expires_at - min(LONGEST_MARGIN, max(0.0, life) / 5)
+        told, self._ended_when_new = self._ended_when_new, life <= 0
+        # Who gave it believes it valid: to ask again for each request would give no better one.
+        self._used_until = self._clock.monotonic() + UNTOLD_LIFE if self._ended_when_new else 0.0
+        if self._ended_when_new and not told:
+            log.warning("new credentials have ended by this machine's clock", advice="set this machine's clock (NTP)")
+
     def _fresh(self) -> T | None:
-        return self._lease.value if self._lease and self._clock.time() < self._renew_at else None
+        if self._lease is None:
+            return None
+        fresh = self._clock.time() < self._renew_at or self._clock.monotonic() < self._used_until
+        return self._lease.value if fresh else None
 
     def drop(self, value: T) -> None:
         """Forget `value` because it was refused; a newer one stays."""

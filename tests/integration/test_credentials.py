@@ -9,10 +9,12 @@ import pytest
 from aiohttp import web
 from huaweicloudsdkcore.auth.credentials import BasicCredentials  # type: ignore[import-untyped]
 from huaweicloudsdksms.v3 import ListServersRequest, SmsClient  # type: ignore[import-untyped]
+from structlog.testing import capture_logs
 from yarl import URL
 
 from exporter.accounts import Surroundings, account_credentials, account_session, account_transport
 from exporter.auth.password import HOLD
+from exporter.auth.renewal import UNTOLD_LIFE
 from exporter.auth.temporary_key import MetadataKeys, PodIdentityKeys
 from exporter.errors import AuthError, ConfigurationError, PollError, ServerFault, Throttled
 from exporter.poller import AUTH_BACKOFF, SECRET_WATCH
@@ -401,6 +403,26 @@ async def test_a_renewal_that_fails_is_no_failure_while_the_old_token_lives(cloc
                 await next_poll(clock)
             seen = await scrape(service.urls[0])
     assert (seen.value("up"), seen.total("exporter_poll_failures_total")) == (1, 0)
+
+
+async def test_a_clock_ahead_by_more_than_a_token_lives_does_not_buy_one_for_each_page(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    bought, up = [], []
+    async with Simulator(servers=1000, clock=clock, token_lifetime=HOUR) as simulator:
+        auth = options_of(simulator, "password, account", tmp_path)
+        ahead = FakeClock(clock.time() + 2 * HOUR)
+        with capture_logs() as logs:
+            async with exporting(simulator, ahead, auth=auth, poll={"interval": "1m"}) as service:
+                for passing in range(2 * int(UNTOLD_LIFE / 60)):
+                    if passing == 2:
+                        simulator.tokens.expire_all()
+                    await next_poll(ahead)
+                    bought.append(sum(request.api == "iam" for request in simulator.requests))
+                    up.append(service.targets[0].up)
+    assert all(up)
+    assert bought == [1, 1, 2, 2, 2, 2, 2, 3, 3, 3]
+    assert [line["event"] for line in logs].count("new credentials have ended by this machine's clock") == 1
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,10 @@ class Poller:
             return None, error
         except Exception as error:  # a defect of ours must not end the polling
             log.exception("a poll met a defect of the exporter", account=self._target.name)
-            return None, BadResponse(f"the list could not be processed: {type(error).__name__}")
+            return None, BadResponse(
+                f"the list could not be processed: {type(error).__name__}",
+                advice="this is a defect of the exporter: please report it with the traceback in its log",
+            )
 
     async def _page(self, offset: int, limit: int, narrowing: Narrowing) -> Page:
         self._pages += 1

@@ -125,6 +125,8 @@ async def test_a_defect_of_ours_is_a_failed_poll_and_polling_goes_on(clock: Fake
     assert rig.target.last_poll.error is not None
     assert rig.target.last_poll.error.reason == "bad_response"
     assert "secret detail" not in rig.target.last_poll.error.message
+    assert "defect of the exporter" in rig.target.last_poll.error.hint
+    assert "api.endpoint" not in rig.target.last_poll.error.hint
 
 
 async def test_after_refused_credentials_polls_back_off_longer_each_time(clock: FakeClock, run: Run) -> None:

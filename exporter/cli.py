@@ -21,7 +21,16 @@ from exporter import __version__, process, revision
 from exporter.accounts import Surroundings
 from exporter.clock import SystemClock
 from exporter.commands import check, once, status
-from exporter.commands.output import PROG, OutputError, complain, ended_by_signals, say, say_report
+from exporter.commands.output import (
+    PROG,
+    OutputError,
+    complain,
+    ended_by_signals,
+    in_terminal,
+    say,
+    say_report,
+    write_utf8,
+)
 from exporter.commands.reading import OnceSettings, Reading, read_once
 from exporter.commands.terminal import show, waiting
 from exporter.errors import ConfigurationError
@@ -57,6 +66,7 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    write_utf8()
     try:
         with ended_by_signals():
             return _main(argv)
@@ -159,7 +169,7 @@ def _once(argv: Sequence[str]) -> int:
 def _status(argv: Sequence[str]) -> int:
     manual = Manual(f"{PROG} status", status.DESCRIPTION, status.STATUSES, ELSEWHERE, brief=True)
     settings = _once_settings(argv, manual)
-    if not sys.stdout.isatty():
+    if not in_terminal():
         reading = asyncio.run(read_once(settings, _surroundings()))
         say("\n".join(status.plain_lines(reading)))
         return _told(reading)

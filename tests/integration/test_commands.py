@@ -256,6 +256,29 @@ async def test_output_that_cannot_be_written_is_one_line_and_status_1(simulator:
     assert errors == b"sms-exporter: error: standard output cannot be written: No space left on device\n"
 
 
+async def test_a_pipe_has_utf8_whatever_the_locale_is(simulator: Simulator) -> None:
+    simulator.fleet.add({"id": "x", "name": "é 名前", "state": "error"})
+    once, status = await asyncio.gather(
+        *(run(*exporter_command(name, *asking(simulator)), PYTHONIOENCODING="latin-1") for name in ("once", "status")),
+    )
+    assert (once[0], once[2]) == (status[0], status[2]) == (0, "")
+    assert "é 名前" in Scrape(once[1]).label_values("source_server_info", "name")
+    assert "\té 名前\t" in status[1]
+
+
+async def test_a_terminal_that_lacks_characters_is_shown_the_rest(simulator: Simulator) -> None:
+    simulator.fleet.add({"id": "x", "name": "web 名前", "state": "error"})
+    command = exporter_command("status", *asking(simulator))
+    status, received = await run_in_terminal(*command, columns=160, PYTHONIOENCODING="ascii")
+    assert status == 0
+    assert "web ??" in received
+
+
+async def test_the_status_is_the_same_where_the_complaint_cannot_be_written() -> None:
+    status, _, _ = await run("sh", "-c", '"$@" 2>/dev/full', "sh", *exporter_command("check", "--bad"))
+    assert status == 2
+
+
 @pytest.mark.parametrize("command", ["check", "once"])
 async def test_a_configuration_that_cannot_be_used_is_status_2_and_prints_nothing(command: str) -> None:
     status, output, errors = await run(*exporter_command(command, "--auth.token=x"))

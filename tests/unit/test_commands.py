@@ -1,7 +1,10 @@
 """What the commands tell of what they found."""
 
+import sys
+
 import pytest
 
+from exporter.cli import main
 from exporter.commands.check import Finding
 from exporter.commands.reading import Reading
 from exporter.commands.status import COLUMNS, NOTHING, plain_lines
@@ -75,3 +78,16 @@ def test_a_name_does_not_break_out_of_its_column(clock: FakeClock) -> None:
 
 def test_without_a_list_there_is_only_the_head(clock: FakeClock) -> None:
     assert len(list(plain_lines(reading(clock, None)))) == 1
+
+
+def test_output_that_is_closed_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["--version"]) == 1
+    assert capsys.readouterr().err == "sms-exporter: error: standard output cannot be written: it is closed\n"
+
+
+def test_the_status_is_the_same_where_the_complaint_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["check", "--bad"]) == 2

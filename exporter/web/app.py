@@ -10,6 +10,7 @@ from exporter.errors import ConfigurationError
 from exporter.generation import Generation
 from exporter.health import Health
 from exporter.web.connection import timed
+from exporter.web.discovery import Discovery
 from exporter.web.headers import set_safe_headers
 from exporter.web.pages import Pages
 from exporter.web.scrape import Scraper
@@ -36,28 +37,6 @@ def create_app(
     configuration in force as it is written by then, and gives the options that wait for a restart.
     `policy` gives the web configuration in force, if there is one.
     """
-
-    async def discovery(request: web.Request) -> web.Response:
-        """Answer in the form of Prometheus's http_sd: one target an account, and one for what belongs to none."""
-        # Plain HTTP may be the last part of a way through a proxy with TLS: its scheme is not told.
-        scheme = {"__scheme__": "https"} if request.secure else {}
-        accounts = [
-            {
-                "__metrics_path__": "/probe",
-                "__param_account": target.name,
-                # Else all targets would have the address, and the series `up` of each would be the same.
-                "instance": f"{request.host}/{target.name}",
-                "__meta_sms_account": target.name,
-                "__meta_sms_api_region": target.account.api.region or "",
-            }
-            for target in current().targets
-        ]
-        return web.json_response(
-            [
-                {"targets": [request.host], "labels": scheme | labels}
-                for labels in (*accounts, {"__metrics_path__": "/self"})
-            ],
-        )
 
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="The exporter is healthy.\n")
@@ -90,7 +69,7 @@ def create_app(
     app.router.add_get(telemetry_path, slots.around(scraper.metrics))
     app.router.add_get("/probe", slots.around(scraper.probe))
     app.router.add_get("/self", slots.around(scraper.itself))
-    app.router.add_get("/sd", discovery)
+    app.router.add_get("/sd", Discovery(current).targets)
     Pages(current, clock, telemetry_path).add_to(app)
     for path, handler in zip(PROBES, (healthy, ready), strict=True):
         app.router.add_get(path, handler)

@@ -126,6 +126,33 @@ async def test_discovery_lists_the_accounts_in_the_form_of_http_sd(service: Serv
     assert itself["labels"] == {"__metrics_path__": "/self"}
 
 
+async def discovered(service: Service, host: bytes) -> tuple[int, str]:
+    """Ask for the targets with these bytes in the place of the line with the host."""
+    name, _, port = service.urls[0].removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(name, int(port))
+    writer.write(b"GET /sd HTTP/1.0\r\n" + host + b"\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return int(head.split()[1]), body.decode()
+
+
+@pytest.mark.parametrize("host", ["sms-exporter", "sms_exporter.svc:10058", "192.0.2.1:80", "[2001:db8::1]:1"])
+async def test_discovery_tells_targets_at_the_address_that_was_asked(service: Service, host: str) -> None:
+    status, text = await discovered(service, f"Host: {host}\r\n".encode())
+    assert status == 200
+    assert all(entry["targets"] == [host] for entry in json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"Host:\r\n", b"Host: a b\r\n", b"Host: \xff\xfe\r\n", b"Host: a/b\r\n", b"Host: <b>:1\r\n"]
+)
+async def test_discovery_for_who_does_not_say_where_it_asks_is_a_bad_request(service: Service, line: bytes) -> None:
+    status, text = await discovered(service, line)
+    assert status == 400
+    assert "HOST[:PORT]" in text
+    assert "<b>" not in text
+
+
 @pytest.mark.parametrize(("query", "status"), [("", 400), ("?account=", 400), ("?account=<b>x</b>", 404)])
 async def test_a_probe_of_no_account_is_refused_without_an_echo(service: Service, query: str, status: int) -> None:
     given, text, _ = await fetch(f"{service.urls[0]}/probe{query}")

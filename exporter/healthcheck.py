@@ -27,9 +27,12 @@ _ENDED: Final = (ConnectionError, http.client.BadStatusLine, ssl.SSLError)
 
 def main(arguments: Sequence[str]) -> int:
     """Give 0 where the exporter answers that it is healthy, else 1 and a line that says what it did."""
-    address = (arguments or os.environ.get(VARIABLE, DEFAULT).split(","))[0].strip()
+    # As the option is split.
+    address = (arguments or os.environ.get(VARIABLE, DEFAULT).replace(",", " ").split() or [""])[0].strip()
     try:
         status = asked(address)
+    except (ValueError, OverflowError):
+        return _fail(f"{address!r} is no address: write HOST:PORT, :PORT, [IPV6]:PORT or unix:/PATH")
     except (OSError, http.client.HTTPException) as error:
         return _fail(f"{address}: {error}")
     return 0 if status is None or status < _FAILED else _fail(f"{address}: status {status}")

@@ -38,10 +38,11 @@ async def test_an_exporter_is_healthy_on_an_address_and_on_a_unix_socket(clock: 
                 assert await run(*COMMAND, address(url)) == (0, "", "")
 
 
-async def test_the_address_is_the_variables_where_none_is_given(clock: FakeClock) -> None:
+@pytest.mark.parametrize("parted", [",", " ", ", "])
+async def test_the_address_is_the_variables_first_where_none_is_given(clock: FakeClock, parted: str) -> None:
     async with Simulator(servers=1, clock=clock) as simulator, exporting(simulator, clock) as service:
         port = service.urls[0].rpartition(":")[2]
-        async with started(*COMMAND, SMS_EXPORTER_WEB_LISTEN_ADDRESS=f":{port},127.0.0.1:1") as process:
+        async with started(*COMMAND, SMS_EXPORTER_WEB_LISTEN_ADDRESS=f":{port}{parted}127.0.0.1:1") as process:
             assert await process.wait() == 0
 
 
@@ -68,6 +69,13 @@ async def test_an_exporter_that_is_gone_or_broken_is_told_in_one_line() -> None:
 
     async with serving(broken) as url:
         assert await run(*COMMAND, address(url)) == (1, "", f"{address(url)}: status 500\n")
+
+
+@pytest.mark.parametrize("address", ["foo", "", "127.0.0.1:", f"127.0.0.1:{10**30}"])
+def test_what_is_no_address_is_told_in_one_line(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert healthcheck.main([address]) == 1
+    told = f"{address!r} is no address: write HOST:PORT, :PORT, [IPV6]:PORT or unix:/PATH\n"
+    assert capsys.readouterr() == ("", told)
 
 
 def test_an_exporter_that_hangs_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:

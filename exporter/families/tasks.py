@@ -72,14 +72,16 @@ def _clone_info(server: SourceServer) -> tuple[Sample, ...]:
 def read_subtask(text: str | None) -> tuple[str, float | None]:
     """Read `subtask_info` such as `MIGRATE_LINUX_FILE-42`: the subtask, and its progress from 0 to 1.
 
-    The subtask is empty where there is none, the progress None where none from 0 to 100 is given.
+    The subtask is empty where there is none, the progress None where none from 0 to 100 is given. What begins
+    with a digit behind the last dash is never of the subtask: else each poll could bring a new one.
     """
-    subtask, dash, percent = (text or "").strip().rpartition("-")
-    if not dash:
-        return percent, None
+    whole = (text or "").strip()
+    subtask, dash, percent = whole.rpartition("-")
+    if not dash or not percent[:1].isdecimal():
+        return whole, None
     if percent.isascii() and percent.isdecimal() and len(percent) <= len("100") and int(percent) <= 100:  # noqa: PLR2004 - percent
         return subtask, int(percent) / 100
-    return (text or "").strip(), None
+    return subtask, None
 
 
 def _subtask_info(server: SourceServer) -> tuple[Sample, ...]:

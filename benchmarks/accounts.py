@@ -24,10 +24,12 @@ from benchmarks.programs import Program, answers, free_port, line_of, started
 from benchmarks.scrapes import ACCEPT
 from exporter.families.family import PREFIX
 
-ACCOUNTS: Final = (1, 5, 10, 20)
 SERVERS: Final = 1_000
-ROUNDS: Final = 4
-INTERVAL: Final = 15
+SHAPES: Final = ((1, SERVERS), (5, SERVERS), (10, SERVERS), (20, SERVERS), (1, 10 * SERVERS))
+"""How many accounts are measured, and the servers of each."""
+ROUNDS: Final = 20
+"""As many polls as it takes until memory grows no more."""
+INTERVAL: Final = 5
 """Seconds from poll to poll, for the measurement to end soon; as much changes between two as in a real minute."""
 COMMAND: Final = (sys.executable, "-m", "exporter")
 PAGE: Final = Path(__file__).parent.parent / "docs" / "scaling.md"
@@ -102,9 +104,9 @@ async def exporting(accounts: Iterable[dict[str, Any]], *options: str) -> AsyncI
             yield Exporter(Program(url, process.pid), session)
 
 
-async def account_row(accounts: int) -> str:
-    """Measure an exporter of so many accounts."""
-    async with simulators(accounts, SERVERS) as targets, exporting(targets) as exporter:
+async def account_row(accounts: int, servers: int) -> str:
+    """Measure an exporter of so many accounts, each with so many servers."""
+    async with simulators(accounts, servers) as targets, exporting(targets) as exporter:
         before = after = await exporter.scrape()
         for _ in range(ROUNDS):
             await asyncio.sleep(INTERVAL)
@@ -118,7 +120,7 @@ async def account_row(accounts: int) -> str:
     cpu = grown("process_cpu_seconds_total") / rounds
     cells = (
         str(accounts),
-        f"{accounts * SERVERS:,}",
+        f"{accounts * servers:,}",
         f"{grown(f'{PREFIX}exporter_api_requests_total') / rounds:.0f}",
         f"{cpu:.2f} s",
         f"{cpu / 60:.1%}",
@@ -129,16 +131,18 @@ async def account_row(accounts: int) -> str:
 
 
 async def series_row(named: str, *options: str) -> str:
-    """Count the series of a fleet, and of an account without servers."""
+    """Count the series of a server, of an account, and of an exporter without accounts."""
     readings = []
-    for servers in (0, SERVERS):
-        async with simulators(1, servers) as targets, exporting(targets, *options) as exporter:
+    for accounts, servers in ((2, 0), (1, 0), (1, SERVERS)):
+        async with simulators(accounts, servers) as targets, exporting(targets, *options) as exporter:
             readings.append(await exporter.scrape())
-    empty, full = readings
+    two, empty, full = readings
+    account = two.series - empty.series
     cells = (
         named,
         f"{(full.series - empty.series) / SERVERS:.1f}",
-        f"{empty.series}",
+        f"{account}",
+        f"{empty.series - account}",
         f"{(full.size - empty.size) / SERVERS:.0f} B",
     )
     return f"| {' | '.join(cells)} |"
@@ -149,7 +153,7 @@ async def measure() -> Mapping[str, Sequence[str]]:
     every = ("--collector.disks", "--collector.state-set")
     return {
         "series": [await series_row("default"), await series_row("all, with `--collector.state-set`", *every)],
-        "accounts": [await account_row(accounts) for accounts in ACCOUNTS],
+        "accounts": [await account_row(*shape) for shape in SHAPES],
         "when": [f"Measured on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {sys.version.split()[0]}."],
     }
 

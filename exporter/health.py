@@ -5,8 +5,9 @@ number of scrapers cost little more than one.
 """
 
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter as Counts
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 from prometheus_client import (
@@ -15,6 +16,7 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -28,7 +30,7 @@ from exporter.paging import Listing
 from exporter.refusal import read_http_date
 from exporter.rendering import Syntax, metrics
 from exporter.target import Poll, Target
-from exporter.target_metrics import Expiring, OfAccount, TargetCollector
+from exporter.target_metrics import Expiring, Part, TargetCollector, by_account, families
 from exporter.transport import Api, Response
 
 SKIPPED: Final = ("duplicate", "invalid")
@@ -54,7 +56,7 @@ class AccountHealth:
 
     def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
         """Count a request, and compare the API's clock with ours."""
-        self._metrics.changes += 1
+        self._metrics.changed(self._account)
         self._metrics.requests.labels(self._account, api, code).inc()
         self._metrics.request_duration.labels(api).observe(seconds)
         date = response.headers.get("Date") if response and api == "sms" else None
@@ -63,22 +65,22 @@ class AccountHealth:
 
     def retry_waits(self, seconds: float, failure: PollError) -> None:
         """Count a retry, and the wait before it where the API asked for fewer requests."""
-        self._metrics.changes += 1
+        self._metrics.changed(self._account)
         self._metrics.retries.labels(self._account).inc()
         if isinstance(failure, Throttled):
             self._metrics.throttle_wait.labels(self._account).inc(seconds)
 
     def throttled(self, seconds: float) -> None:
         """Count what the exporter's own rate limit made a request wait."""
-        self._metrics.changes += 1
+        self._metrics.changed(self._account)
         self._metrics.throttle_wait.labels(self._account).inc(seconds)
 
 
 class _Metrics:
-    """What is counted as it happens, and how often something was."""
+    """What is counted as it happens, and how often something was: of each account, and under "" of all."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.changes = 0
+        self.changes: Counts[str] = Counts()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"{PREFIX}exporter_{name}", text, labels, registry=registry)
@@ -123,6 +125,11 @@ class _Metrics:
             registry=registry,
         )
 
+    def changed(self, account: str) -> None:
+        """Take note that something is counted of `account`, and so of all."""
+        self.changes[account] += 1
+        self.changes[""] += 1
+
 
 class Health:
     """The exporter's own metrics, of `targets`, on a registry made here.
@@ -141,7 +148,7 @@ class Health:
         # The time of creation of each counter would be a series of its own beside it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._clock = clock
-        self._rendered: dict[tuple[Syntax, str | None], _Rendered] = {}
+        self._collected: _Collected | None = None
         self.registry = CollectorRegistry()
         self._metrics = _Metrics(self.registry)
         self._accounts: dict[str, AccountHealth] = {}
@@ -182,7 +189,7 @@ class Health:
             self.of(target.name)
             self._start_at_zero(target.name)
         self._targets.follow(targets, series_dropped)
-        self._rendered.clear()
+        self._collected = None
 
     def forget_others(self) -> None:
         """Drop what was counted of accounts that are no targets."""
@@ -190,18 +197,18 @@ class Health:
             del self._accounts[account]
             for counter in self._metrics.by_account:
                 counter.remove_by_labels({"account": account})
-        self._rendered.clear()
+        self._collected = None
 
     def reloaded(self, *, successful: bool) -> None:
         """Take note of how the configuration was read."""
         self._reloaded.set(successful)
         if successful:
             self._reloaded_at.set(self._clock.time())
-        self._rendered.clear()
+        self._collected = None
 
     def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
         """Count a poll and what its list had that is not exposed."""
-        self._metrics.changes += 1
+        self._metrics.changed(target.name)
         self._metrics.polls.labels(target.name).inc()
         if poll.error is not None:
             self._metrics.failures.labels(target.name, poll.error.reason).inc()
@@ -219,13 +226,11 @@ class Health:
 
         In OpenMetrics it has the line that ends a body.
         """
-        now = self._clock.monotonic()
-        kept = self._rendered.get((syntax, account))
-        if kept is None or kept.changes != self._metrics.changes or now - kept.at >= FRESH:
-            registry = self.registry if account is None else OfAccount(self.registry, account)
-            kept = _Rendered(metrics(registry.collect(), syntax), self._metrics.changes, now)
-            self._rendered[syntax, account] = kept
-        return kept.text
+        now, changes, name = self._clock.monotonic(), self._metrics.changes, account or ""
+        kept = self._collected
+        if kept is None or kept.changes[name] != changes[name] or now - kept.at >= FRESH:
+            kept = self._collected = _Collected(list(self.registry.collect()), changes.copy(), now)
+        return kept.rendered(syntax, account)
 
     def _start_at_zero(self, account: str) -> None:
         """Expose each counter before it first counts, so that `increase()` sees the first time."""
@@ -238,10 +243,24 @@ class Health:
             self._metrics.skipped.labels(account, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rendered:
-    """A rendering, after how many changes it was made and at which reading of the clock."""
+class _Collected:
+    """All metrics at one moment, after how many changes that was, and what was rendered of them.
 
-    text: bytes
-    changes: int
-    at: float
+    To collect those of one account costs as much as to collect all: they are parted once for all that ask.
+    """
+
+    def __init__(self, collected: Sequence[Metric], changes: Counts[str], at: float) -> None:
+        self.changes = changes
+        self.at = at
+        self._collected = collected
+        self._rendered: dict[tuple[Syntax, str | None], bytes] = {}
+
+    @cached_property
+    def _parts(self) -> Mapping[str, Part]:
+        return by_account(self._collected)
+
+    def rendered(self, syntax: Syntax, account: str | None) -> bytes:
+        if (syntax, account) not in self._rendered:
+            asked = self._collected if account is None else families(self._parts.get(account, ()))
+            self._rendered[syntax, account] = metrics(asked, syntax)
+        return self._rendered[syntax, account]

@@ -1,11 +1,16 @@
 """What the targets tell of themselves at the moment of a scrape."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from itertools import groupby
+from operator import itemgetter
+from typing import Protocol, TypeAlias
 
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from exporter.clock import Clock
 from exporter.families.family import PREFIX
@@ -29,20 +34,25 @@ class Heard(Protocol):
     credentials: Expiring | None
 
 
-class OfAccount(Collector):
-    """The samples of a registry that have one account's label; those that have none where the account is empty."""
+Part: TypeAlias = Sequence[tuple[Metric, Sample]]
+"""Some samples of a collection, each with its family, in their order."""
 
-    def __init__(self, registry: CollectorRegistry, account: str) -> None:
-        self._registry = registry
-        self._account = account
 
-    def collect(self) -> Iterator[Metric]:
-        """Give the families that have such samples, with those alone."""
-        for metric in self._registry.collect():
-            samples = [sample for sample in metric.samples if sample.labels.get("account", "") == self._account]
-            if samples:
-                metric.samples = samples
-                yield metric
+def by_account(collected: Iterable[Metric]) -> Mapping[str, Part]:
+    """Part samples by their account; those that have none are under the empty name."""
+    parts: defaultdict[str, list[tuple[Metric, Sample]]] = defaultdict(list)
+    for metric in collected:
+        for sample in metric.samples:
+            parts[sample.labels.get("account", "")].append((metric, sample))
+    return parts
+
+
+def families(part: Part) -> Iterator[Metric]:
+    """Give the families that have samples in the part, with those alone."""
+    for metric, own in groupby(part, key=itemgetter(0)):
+        family = copy(metric)
+        family.samples = [sample for _, sample in own]
+        yield family
 
 
 class TargetCollector(Collector):

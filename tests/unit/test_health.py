@@ -131,6 +131,36 @@ def test_what_belongs_to_no_account_is_the_rest(clock: FakeClock) -> None:
     assert rest.keys() >= {("huaweicloud_sms_exporter_config_last_reload_successful", frozenset())}
 
 
+def test_one_collection_serves_all_accounts_until_one_that_is_asked_for_changes(clock: FakeClock) -> None:
+    class Counted(Collector):
+        count = 0
+
+        def collect(self) -> list[Metric]:
+            self.count += 1
+            return []
+
+    targets = [Target(account(account={"name": name})) for name in ("one", "two", "three")]
+    health = Health(targets, clock, lambda _: 0)
+    counted = Counted()
+    health.registry.register(counted)
+    for part in ("one", "two", "", None, "three"):
+        health.render("text", part)
+    assert counted.count == 1
+    health.of("one").throttled(2.0)
+    health.render("text", "two")
+    assert counted.count == 1
+    seen = Scrape(health.render("text", "one").decode())
+    assert seen.value("exporter_api_throttle_wait_seconds_total") == 2
+    assert counted.count == 2
+    health.of("two").throttled(3.0)
+    assert Scrape(health.render("text").decode()).total("exporter_api_throttle_wait_seconds_total") == 5
+    assert counted.count == 3
+    clock.advance(FRESH)
+    for part in ("one", "two"):
+        health.render("text", part)
+    assert counted.count == 4
+
+
 def test_what_is_counted_shows_at_once_and_the_rest_within_a_second(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     first = health.render("text")

@@ -87,6 +87,7 @@ class Exposition:
         self._collectors = tuple(collectors)
         self.collector_names = tuple(collector.name for collector in self._collectors)
         self._targets = targets
+        self._targets_of = {target.name: (target,) for target in targets}
         self._ceilings = {target.name: target.account.limits.series for target in targets}
         self._accounts: dict[str, _Account] = {}
         self._headers: dict[tuple[str, Syntax], Piece] = {}
@@ -113,7 +114,8 @@ class Exposition:
         """Render the snapshots that are new, and the bodies that were asked for lately; forget the others."""
         async with self._rendering:
             for target in self._targets:
-                if (snapshot := target.visible(now)) is not None:
+                snapshot = target.visible(now)
+                if snapshot is not None and self._kept(snapshot) is None:
                     await asyncio.to_thread(self._account_of, snapshot)
             self._asked_at = {view: self._asked_at[view] for view in self.recent_views(now)}
             self._bodies = {view: body for view, body in self._bodies.items() if view in self._asked_at}
@@ -146,8 +148,8 @@ class Exposition:
         return body if same else None
 
     def _shown(self, view: View, now: float) -> tuple[Snapshot, ...]:
-        snapshots = (target.visible(now) for target in self._targets if view.account in {None, target.name})
-        return tuple(snapshot for snapshot in snapshots if snapshot is not None)
+        targets = self._targets if view.account is None else self._targets_of.get(view.account, ())
+        return tuple(snapshot for target in targets if (snapshot := target.visible(now)) is not None)
 
     def _body(self, view: View, shown: tuple[Snapshot, ...]) -> Body:
         """Join the pieces of all snapshots family by family. Runs in a thread, one at a time."""
@@ -170,12 +172,18 @@ class Exposition:
             self._headers[key] = deflated(header(family, syntax))
         return self._headers[key]
 
+    def _kept(self, snapshot: Snapshot) -> _Account | None:
+        """Give the account of a snapshot if that very snapshot is rendered."""
+        kept = self._accounts.get(snapshot.account)
+        return kept if kept is not None and kept.rendered.snapshot is snapshot else None
+
     def _account_of(self, snapshot: Snapshot) -> _Account:
         """Give the account of a snapshot, rendered when it is first asked for."""
-        kept = self._accounts.get(snapshot.account)
-        if kept is None or kept.rendered.snapshot is not snapshot:
-            previously = kept.dropped if kept else ()
-            kept = self._rendered(snapshot, kept.rendered if kept else None)
+        kept = self._kept(snapshot)
+        if kept is None:
+            before = self._accounts.get(snapshot.account)
+            previously = before.dropped if before else ()
+            kept = self._rendered(snapshot, before.rendered if before else None)
             self._accounts[snapshot.account] = kept
             if kept.dropped and kept.dropped != previously:
                 log.warning(

@@ -4,7 +4,9 @@ import shutil
 import subprocess
 import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -146,6 +148,26 @@ async def test_a_new_snapshot_is_rendered_before_the_next_scrape() -> None:
     assert counted.count == 1
     assert 'counted{account="default"} 0.0' in await text(exposition)
     assert counted.count == 1
+
+
+async def test_a_poll_of_one_account_is_no_work_for_a_thread_on_the_others() -> None:
+    class Counted(ThreadPoolExecutor):
+        count = 0
+
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
+            self.count += 1
+            return super().submit(*args, **kwargs)
+
+    targets = [target_of(snapshot(server(name), account=name), name) for name in ("one", "two", "three")]
+    exposition = Exposition(ALL, targets)
+    threads = Counted()
+    asyncio.get_running_loop().set_default_executor(threads)
+    await exposition.refresh(NOW)
+    assert threads.count == 3
+    targets[1].snapshot = snapshot(server("two", state="error"), account="two")
+    await exposition.refresh(NOW)
+    assert threads.count == 4
+    assert Scrape(await text(exposition)).value("source_servers", account="two", state="error") == 1
 
 
 async def test_a_view_of_one_account_has_that_account_alone() -> None:

@@ -56,7 +56,8 @@ SERVING: Final = MappingProxyType(
 """What a command that serves ends with."""
 NOTATIONS: Final = (
     "Every option is also a variable and a key of the configuration file: --poll.interval is "
-    "SMS_EXPORTER_POLL_INTERVAL and poll: {interval: ...}."
+    "SMS_EXPORTER_POLL_INTERVAL and poll: {interval: ...}. Flags win over variables, variables over the file; what an "
+    "entry of accounts in the file sets wins over all of them, for its own account."
 )
 ELSEWHERE: Final = f"All options, and how else they are given: {PROG} --help"
 

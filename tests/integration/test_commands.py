@@ -294,5 +294,6 @@ async def test_help_is_an_overview_or_all_of_it_or_tells_of_a_command() -> None:
         assert re.search(r"^  check +check the configuration", text, re.MULTILINE)
         assert max(map(len, text.splitlines())) <= 80
     assert "--collector.disks" in everything
+    assert "what an entry of accounts in the file sets wins over all of them" in " ".join(everything.split())
     assert "--collector.disks" not in overview
     assert "--live" in check

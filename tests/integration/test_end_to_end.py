@@ -124,8 +124,8 @@ async def test_each_trouble_is_told_once_with_what_to_do_and_so_is_its_end(
     failed, disconnected, stalled, unchecked, *_ = await well(simulator, control)
     of_server = {
         "SmsServerFailed": ("pager", failed, {"state": "error", "severity": "critical"}),
-        "SmsServerDisconnected": ("pager", disconnected, {"state": "replicate", "severity": "critical"}),
-        "SmsServerStalled": ("tickets", stalled, {"state": "replicate", "severity": "warning"}),
+        "SmsServerDisconnected": ("pager", disconnected, {"severity": "critical"}),
+        "SmsServerStalled": ("tickets", stalled, {"severity": "warning"}),
         "SmsCheckFailed": ("tickets", unchecked, {"check": "RSYNC", "error_code": "SMS.1", "severity": "warning"}),
     }
     address = f"127.0.0.1:{free_port()}"

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from docs import chart
 from docs.fields import ELSEWHERE, LEFT_OUT, SERVER
+from exporter.auth.renewal import Term
 from exporter.commands.check import CheckSettings
 from exporter.decoding import Records
 from exporter.demo import DemoSettings, SimulatorSettings
@@ -57,6 +58,7 @@ APPEARS: Final[Mapping[str, str]] = {
     "exporter_unknown_values_total": "after the first such value",
     "exporter_unreadable_values_total": "after the first such value",
     "exporter_credentials_expiration_timestamp_seconds": "for tokens of a password and temporary keys",
+    "exporter_credentials_renewal_timestamp_seconds": "for tokens of a password and temporary keys",
     "exporter_api_clock_skew_seconds": "after the first answer",
 }
 
@@ -170,7 +172,7 @@ def _health() -> Iterable[Metric]:
     shown = _snapshot()
     target.snapshot = Snapshot(ACCOUNT, MOMENT, shown.servers, shown.count, unknown={("state", "premiging"): 1})
     poll = target.last_poll = Poll(MOMENT, 0.5, 2)
-    health = Health([target], _StandingClock(), lambda _: 0)
+    health = Health([target], _StandingClock(), lambda _: {"disks": 0})
     heard = health.of(ACCOUNT)
     heard.request_ended("sms", "200", 0.1, Response(200, {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, b""))
     heard.credentials = _Expiring()
@@ -181,7 +183,7 @@ def _health() -> Iterable[Metric]:
 
 
 class _Expiring:
-    expires_at: float | None = MOMENT + 3600
+    term: Term | None = Term(MOMENT + 3600, MOMENT + 2880)
 
 
 def _fields() -> str:

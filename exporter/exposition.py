@@ -7,7 +7,7 @@ whole: who asks for that, a person with curl as a rule, is given it inflated sli
 
 import asyncio
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -16,7 +16,7 @@ import structlog
 
 from exporter.deflate import Piece, closing, deflated, inflated, joined, opened
 from exporter.families import Collector, Family
-from exporter.families.ceiling import over_ceiling
+from exporter.families.ceiling import DROP_ORDER, over_ceiling
 from exporter.negotiation import Encoding
 from exporter.rendered import Rendered, render
 from exporter.rendering import Syntax, header
@@ -73,11 +73,10 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """An account's snapshot as it is exposed: without the collectors that had to be dropped."""
+    """An account's snapshot as it is exposed: without the collectors that had to be dropped, with their series."""
 
     rendered: Rendered
-    dropped: tuple[str, ...]
-    series_dropped: int
+    dropped: Mapping[str, int]
 
 
 class Exposition:
@@ -100,10 +99,11 @@ class Exposition:
         self._asked_at[view] = now
         return self._current(view, now) or await self._render_shared(view, now)
 
-    def series_dropped(self, account: str) -> int:
-        """Give how many series of the account's last rendered snapshot were over its ceiling."""
+    def series_dropped(self, account: str) -> Mapping[str, int]:
+        """Give, by collector that can be dropped, how many of its series the account's ceiling cost."""
         rendered = self._accounts.get(account)
-        return rendered.series_dropped if rendered else 0
+        dropped = rendered.dropped if rendered else {}
+        return {name: dropped.get(name, 0) for name in DROP_ORDER if name in self.collector_names}
 
     def recent_views(self, now: float) -> tuple[View, ...]:
         """Give what was asked for lately."""
@@ -182,15 +182,15 @@ class Exposition:
         kept = self._kept(snapshot)
         if kept is None:
             before = self._accounts.get(snapshot.account)
-            previously = before.dropped if before else ()
+            previously = before.dropped if before else {}
             kept = self._rendered(snapshot, before.rendered if before else None)
             self._accounts[snapshot.account] = kept
-            if kept.dropped and kept.dropped != previously:
+            if kept.dropped and kept.dropped.keys() != previously.keys():
                 log.warning(
                     "collectors are dropped: the account has more series than limits.series",
                     account=snapshot.account,
                     dropped=",".join(kept.dropped),
-                    series=kept.series_dropped,
+                    series=sum(kept.dropped.values()),
                     advice="raise limits.series, or switch collectors off that nobody looks at",
                 )
         return kept
@@ -203,7 +203,7 @@ class Exposition:
             for collector in self._collectors
         }
         dropped = over_ceiling(series, self._ceilings[snapshot.account])
-        return _Account(rendered, dropped, sum(series[name] for name in dropped))
+        return _Account(rendered, {name: series[name] for name in dropped})
 
 
 def _slices(data: bytes) -> Iterator[memoryview]:

@@ -134,14 +134,14 @@ class _Metrics:
 class Health:
     """The exporter's own metrics, of `targets`, on a registry made here.
 
-    `series_dropped` tells how many series of an account were over its ceiling.
+    `series_dropped` tells, by collector, how many series of an account were dropped for its ceiling.
     """
 
     def __init__(
         self,
         targets: Sequence[Target],
         clock: Clock,
-        series_dropped: Callable[[str], int],
+        series_dropped: Callable[[str], Mapping[str, int]],
         *,
         revision: str = "unknown",
     ) -> None:
@@ -183,7 +183,7 @@ class Health:
             self._accounts[account] = AccountHealth(self._metrics, account, self._clock)
         return self._accounts[account]
 
-    def follow(self, targets: Sequence[Target], series_dropped: Callable[[str], int]) -> None:
+    def follow(self, targets: Sequence[Target], series_dropped: Callable[[str], Mapping[str, int]]) -> None:
         """Tell of these targets from here on. The counters of those that stay go on."""
         for target in targets:
             self.of(target.name)

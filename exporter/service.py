@@ -38,7 +38,7 @@ class Service:
 
     def __init__(self, settings: Settings, around: Surroundings, read_again: Callable[[], Settings]) -> None:
         self.urls: tuple[str, ...] = ()
-        self.health = Health((), around.clock, lambda _: 0, revision=revision())
+        self.health = Health((), around.clock, lambda _: {}, revision=revision())
         self.generation = Generation(settings, (), Exposition((), ()))
         self._around = around
         self._read_again = read_again

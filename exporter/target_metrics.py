@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from exporter.auth.renewal import Term
 from exporter.clock import Clock
 from exporter.families.family import PREFIX
 from exporter.snapshot import Snapshot
@@ -22,8 +23,8 @@ class Expiring(Protocol):
     """What may expire."""
 
     @property
-    def expires_at(self) -> float | None:
-        """When, in seconds since the epoch; None where unknown or never."""
+    def term(self) -> Term | None:
+        """When it does, and when it is renewed; None where unknown or never."""
 
 
 class Heard(Protocol):
@@ -62,9 +63,9 @@ class TargetCollector(Collector):
         self.targets: Sequence[Target] = ()
         self._clock = clock
         self._accounts = accounts
-        self._series_dropped: Callable[[str], int] = lambda _: 0
+        self._series_dropped: Callable[[str], Mapping[str, int]] = lambda _: {}
 
-    def follow(self, targets: Sequence[Target], series_dropped: Callable[[str], int]) -> None:
+    def follow(self, targets: Sequence[Target], series_dropped: Callable[[str], Mapping[str, int]]) -> None:
         """Tell of these targets from here on."""
         self.targets = targets
         self._series_dropped = series_dropped
@@ -127,15 +128,24 @@ class TargetCollector(Collector):
             "Pages asked for in the last poll.",
             lambda target: target.last_poll.pages if target.last_poll else None,
         )
-        yield gauge(
-            "exporter_series_dropped",
-            "Series that are not exposed because the account has more than limits.series.",
-            lambda target: self._series_dropped(target.name),
+        dropped = GaugeMetricFamily(
+            f"{PREFIX}exporter_series_dropped",
+            "Series of a collector that are not exposed because the account has more than limits.series.",
+            labels=("account", "collector"),
         )
+        for target in self.targets:
+            for collector, series in self._series_dropped(target.name).items():
+                dropped.add_metric((target.name, collector), series)
+        yield dropped
         yield gauge(
             "exporter_credentials_expiration_timestamp_seconds",
             "When the token or temporary key in use expires; absent where that is not known.",
-            lambda target: _expiry(self._accounts[target.name].credentials),
+            lambda target: term.expires_at if (term := self._term(target)) else None,
+        )
+        yield gauge(
+            "exporter_credentials_renewal_timestamp_seconds",
+            "When the token or temporary key in use is due to be renewed; absent where that is not known.",
+            lambda target: term.renewal_due_at if (term := self._term(target)) else None,
         )
         yield gauge(
             "exporter_api_clock_skew_seconds",
@@ -143,6 +153,6 @@ class TargetCollector(Collector):
             lambda target: self._accounts[target.name].clock_skew,
         )
 
-
-def _expiry(credentials: Expiring | None) -> float | None:
-    return credentials.expires_at if credentials else None
+    def _term(self, target: Target) -> Term | None:
+        credentials = self._accounts[target.name].credentials
+        return credentials.term if credentials else None

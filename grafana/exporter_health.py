@@ -77,7 +77,7 @@ def _trust() -> list[Panel]:
             held,
             f"{counted} - {held}",
             _EXPIRES_IN,
-            fleet("exporter_series_dropped"),
+            f"sum by (account) ({fleet('exporter_series_dropped', 'collector')})",
             key="account",
             sort_by="Account",
             descending=False,
@@ -219,7 +219,7 @@ def _records() -> list[Panel]:
                 "Series not exposed because the account has more than the option limits.series allows.",
                 steps=BAD_ABOVE_ZERO,
             ),
-            (fleet("exporter_series_dropped"), "{{account}}"),
+            (fleet("exporter_series_dropped", "collector"), "{{account}} {{collector}}"),
         ),
     ]
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from exporter.auth.renewal import Term
 from exporter.auth.secret import Secret
 from exporter.auth.signing import Keys, sign
 from exporter.clock import Clock
@@ -18,8 +19,8 @@ class KeySource(Protocol):
         """Tell it in words; never a value."""
 
     @property
-    def expires_at(self) -> float | None:
-        """When the key in use expires, in seconds since the epoch; None where unknown or never."""
+    def term(self) -> Term | None:
+        """When the key in use expires, and is renewed; None where unknown or never."""
 
     async def keys(self) -> Keys:
         """Give the key as it is now. Raises AuthError where there is none."""
@@ -63,9 +64,9 @@ class SignedCredentials:
         return self._origin.source
 
     @property
-    def expires_at(self) -> float | None:
-        """When a temporary key expires."""
-        return self._origin.expires_at
+    def term(self) -> Term | None:
+        """That of a temporary key."""
+        return self._origin.term
 
     async def headers(self, request: Request) -> Mapping[str, str]:
         """Give the signature of the request."""
@@ -89,7 +90,7 @@ class SecretKeys:
 
     def __init__(self, access_key: Secret, secret_key: Secret, security_token: Secret | None, source: str) -> None:
         self.source = source
-        self.expires_at: float | None = None
+        self.term: Term | None = None
         self._parts = (access_key, secret_key)
         self._security_token = security_token
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from exporter.auth.renewal import Term
 from exporter.transport import Request
 
 
@@ -14,8 +15,8 @@ class Credentials(Protocol):
         """Where they come from, in words for a log line; never a value."""
 
     @property
-    def expires_at(self) -> float | None:
-        """When what is in use expires, in seconds since the epoch; None where unknown or never."""
+    def term(self) -> Term | None:
+        """When what is in use expires, and is renewed; None where unknown or never."""
 
     async def headers(self, request: Request) -> Mapping[str, str]:
         """Give the headers that authenticate `request`, obtaining or renewing what they need.

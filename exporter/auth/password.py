@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from yarl import URL
 
-from exporter.auth.renewal import Lease, Renewed
+from exporter.auth.renewal import Lease, Renewed, Term
 from exporter.auth.secret import Secret
 from exporter.auth.token import TOKEN_HEADER
 from exporter.clock import Clock
@@ -80,9 +80,9 @@ class PasswordCredentials:
         self._refused_until = 0.0
 
     @property
-    def expires_at(self) -> float | None:
-        """When the token in use expires."""
-        return self._tokens.expires_at
+    def term(self) -> Term | None:
+        """That of the token in use."""
+        return self._tokens.term
 
     async def headers(self, request: Request) -> Mapping[str, str]:
         """Give a token that is valid, bought if need be."""

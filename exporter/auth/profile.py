@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from exporter.auth.renewal import Term
 from exporter.auth.signing import Keys
 from exporter.errors import AuthError
 
@@ -25,7 +26,7 @@ class ProfileKeys:
         self._path = path
         self._section, options = self._read()
         self.source = f"access key of section [{self._section}] of {path}"
-        self.expires_at: float | None = None
+        self.term: Term | None = None
         self.project_id = options.get("project_id")
         self.domain_id = options.get("domain_id")
 

@@ -29,6 +29,17 @@ class Lease(Generic[T]):
     expires_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """When a value expires and when it is due to be renewed, in seconds since the epoch.
+
+    Nobody knows when one is due that had ended by this machine's clock when it was new.
+    """
+
+    expires_at: float
+    renewal_due_at: float | None
+
+
 class Renewed(Generic[T]):
     """A value that `obtain` gives for a time; whoever asks together waits for one renewal."""
 
@@ -36,15 +47,16 @@ class Renewed(Generic[T]):
         self._obtain = obtain
         self._clock = clock
         self._lease: Lease[T] | None = None
+        self._due_at: float | None = None
         self._renew_at = 0.0
         self._used_until = 0.0
         self._ended_when_new = False
         self._renewing = asyncio.Lock()
 
     @property
-    def expires_at(self) -> float | None:
-        """The end of the value in use; None before the first."""
-        return self._lease.expires_at if self._lease else None
+    def term(self) -> Term | None:
+        """That of the value in use; None before the first."""
+        return Term(self._lease.expires_at, self._due_at) if self._lease else None
 
     async def get(self) -> T:
         """Give the value, renewed where its end is near; while it is valid a failed renewal is no failure."""
@@ -72,6 +84,7 @@ class Renewed(Generic[T]):
         told, self._ended_when_new = self._ended_when_new, life <= 0
         # Who gave it believes it valid: to ask again for each request would give no better one.
         self._used_until = self._clock.monotonic() + UNTOLD_LIFE if self._ended_when_new else 0.0
+        self._due_at = None if self._ended_when_new else self._renew_at
         if self._ended_when_new and not told:
             log.warning("new credentials have ended by this machine's clock", advice="set this machine's clock (NTP)")
 

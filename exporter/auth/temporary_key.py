@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from yarl import URL
 
-from exporter.auth.renewal import Lease, Renewed
+from exporter.auth.renewal import Lease, Renewed, Term
 from exporter.auth.secret import Secret
 from exporter.auth.signing import Keys
 from exporter.clock import Clock
@@ -43,9 +43,9 @@ class _TemporaryKeys:
         self._renewed = Renewed(self._obtain, clock)
 
     @property
-    def expires_at(self) -> float | None:
-        """When the key in use expires."""
-        return self._renewed.expires_at
+    def term(self) -> Term | None:
+        """That of the key in use."""
+        return self._renewed.term
 
     async def keys(self) -> Keys:
         """Give a key that is valid."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from exporter.auth.renewal import Term
 from exporter.auth.secret import Secret
 from exporter.errors import AuthError
 from exporter.transport import Request
@@ -15,7 +16,7 @@ class TokenCredentials:
 
     def __init__(self, secret: Secret, source: str) -> None:
         self.source = source
-        self.expires_at: float | None = None
+        self.term: Term | None = None
         """Never known: a token does not tell."""
         self._secret = secret
         self._refused: str | None = None

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from exporter.accounts import Surroundings, account_client
 from exporter.auth import Credentials
+from exporter.auth.renewal import Term
 from exporter.client import RetryBudget, SourcesClient
 from exporter.commands.reading import OnceSettings
 from exporter.decoding import Records
@@ -55,7 +56,7 @@ class Finding:
 
     account: AccountSettings
     source: str = ""
-    expires_at: float | None = None
+    term: Term | None = None
     count: int | None = None
     rows: int | None = None
     latency: float | None = None
@@ -75,7 +76,7 @@ class Finding:
         api = self.account.api
         yield _fact("endpoint", f"{api.url} ({api.region})" if api.region and not api.endpoint else api.url)
         if self.source:
-            until = f", until {moment(self.expires_at)} UTC" if self.expires_at else ""
+            until = f", until {moment(self.term.expires_at)} UTC" if self.term else ""
             yield _fact("credentials", f"{self.source}{until}")
         if self.count is not None:
             whole = "" if self.rows == self.count else f", {self.rows} of them on the first page"
@@ -119,7 +120,7 @@ async def _ask(finding: Finding, client: SourcesClient, credentials: Credentials
         finding = replace(finding, error=RequestTimeout(f"no page came within {timeout:g} seconds"))
     except PollError as error:
         finding = replace(finding, error=error)
-    return replace(finding, expires_at=credentials.expires_at, latency=heard.latency, skew=heard.skew)
+    return replace(finding, term=credentials.term, latency=heard.latency, skew=heard.skew)
 
 
 class _Ear:

@@ -194,8 +194,10 @@ async def test_keys_of_the_metadata_service_lead_in_and_are_renewed_without_a_fa
     assert (seen.value("up"), seen.total("exporter_poll_failures_total")) == (1, 0)
     assert 3 <= len(asked) <= 6
     expiry = seen.value("exporter_credentials_expiration_timestamp_seconds")
+    renewal = seen.value("exporter_credentials_renewal_timestamp_seconds")
     assert expiry is not None
-    assert expiry > clock.time()
+    assert renewal is not None
+    assert expiry > renewal > clock.time()
 
 
 async def test_the_metadata_service_is_asked_without_a_proxy(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from support import FakeClock, account, server, snapshot
 def reading(clock: FakeClock, known: Snapshot | None) -> Reading:
     target = Target(account())
     target.snapshot = known
-    return Reading([target], Exposition((), [target]), Health([target], clock, lambda _: 0))
+    return Reading([target], Exposition((), [target]), Health([target], clock, lambda _: {}))
 
 
 def told(found: Finding) -> dict[str, str]:

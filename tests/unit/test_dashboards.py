@@ -20,7 +20,18 @@ BOARDS = boards()
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 OURS = re.compile(r"\b(?:huaweicloud_sms|process|python|scrape)_\w+")
 LABELS = re.compile(r"\b(?:by|on|group_left|group_right) \(([^()]*)\)")
-HEALTH_LABELS = {"api", "api_region", "code", "endpoint", "field", "reason", "version", "revision", "pythonversion"}
+HEALTH_LABELS = {
+    "collector",
+    "api",
+    "api_region",
+    "code",
+    "endpoint",
+    "field",
+    "reason",
+    "version",
+    "revision",
+    "pythonversion",
+}
 # Labels of Prometheus itself, of histograms, and one that a query makes.
 FURTHER_LABELS = {"job", "instance", "le", "problem"}
 
@@ -32,7 +43,7 @@ def families() -> list[Family]:
 def metrics() -> set[str]:
     """Give the names of all samples that the exporter can expose, and Prometheus' own of a scrape."""
     names = {full_name(family) + ("_total" if family.kind == "counter" else "") for family in families()}
-    for metric in Health([], FakeClock(), lambda _: 0).registry.collect():
+    for metric in Health([], FakeClock(), lambda _: {}).registry.collect():
         names |= {metric.name + suffix for suffix in SUFFIXES.get(metric.type, ("",))}
     return names | {"scrape_samples_scraped"}
 

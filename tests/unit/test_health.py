@@ -35,7 +35,7 @@ def reference(collected: list[Metric], syntax: Syntax) -> bytes:
 
 def health_of(clock: FakeClock) -> tuple[Health, Target]:
     target = Target(account())
-    return Health([target], clock, lambda _: 0), target
+    return Health([target], clock, lambda _: {}), target
 
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
@@ -83,11 +83,11 @@ def test_a_poll_is_counted_with_what_its_list_lost(clock: FakeClock) -> None:
 
 def test_of_accounts_that_went_nothing_is_told_and_the_counters_of_the_others_go_on(clock: FakeClock) -> None:
     one, two, three = (Target(account(account={"name": name})) for name in ("one", "two", "three"))
-    health = Health([one, two], clock, lambda _: 0)
+    health = Health([one, two], clock, lambda _: {})
     for target in (one, two):
         health.of(target.name).request_ended("sms", "200", 0.1, None)
         health.poll_ended(target, Poll(NOW, 1.0, 1), None)
-    health.follow([two, three], lambda _: 7)
+    health.follow([two, three], lambda _: {"checks": 7})
     health.forget_others()
     seen = Scrape(health.render("text").decode())
     assert {dict(labels).get("account") for _, labels in seen.samples} == {"two", "three", None}
@@ -95,7 +95,7 @@ def test_of_accounts_that_went_nothing_is_told_and_the_counters_of_the_others_go
         frozenset({("account", "two")}): 1,
         frozenset({("account", "three")}): 0,
     }
-    assert seen.value("exporter_series_dropped", account="two") == 7
+    assert seen.value("exporter_series_dropped", account="two", collector="checks") == 7
 
 
 def test_an_account_that_was_only_tried_leaves_nothing(clock: FakeClock) -> None:
@@ -118,14 +118,14 @@ def test_a_failed_reload_keeps_the_time_of_the_last_good_one(clock: FakeClock) -
 
 def test_what_is_told_of_one_account_has_no_other_and_no_process(clock: FakeClock) -> None:
     targets = [Target(account(account={"name": name})) for name in ("one", "two")]
-    health = Health(targets, clock, lambda _: 0)
+    health = Health(targets, clock, lambda _: {})
     seen = Scrape(health.render("text", "two").decode())
     assert {dict(labels)["account"] for _, labels in seen.samples} == {"two"}
     assert seen.value("up", account="two") == 0
 
 
 def test_what_belongs_to_no_account_is_the_rest(clock: FakeClock) -> None:
-    health = Health([Target(account(account={"name": name})) for name in ("one", "two")], clock, lambda _: 0)
+    health = Health([Target(account(account={"name": name})) for name in ("one", "two")], clock, lambda _: {})
     whole, one, two, rest = (Scrape(health.render("text", part).decode()).samples for part in (None, "one", "two", ""))
     assert rest.keys() == whole.keys() - one.keys() - two.keys()
     assert rest.keys() >= {("huaweicloud_sms_exporter_config_last_reload_successful", frozenset())}
@@ -140,7 +140,7 @@ def test_one_collection_serves_all_accounts_until_one_that_is_asked_for_changes(
             return []
 
     targets = [Target(account(account={"name": name})) for name in ("one", "two", "three")]
-    health = Health(targets, clock, lambda _: 0)
+    health = Health(targets, clock, lambda _: {})
     counted = Counted()
     health.registry.register(counted)
     for part in ("one", "two", "", None, "three"):

@@ -121,7 +121,7 @@ async def account_row(accounts: int, servers: int) -> str:
     cells = (
         str(accounts),
         f"{accounts * servers:,}",
-        f"{grown(f'{PREFIX}exporter_api_requests_total') / rounds:.0f}",
+        f"{after.total(f'{PREFIX}exporter_poll_pages'):.0f}",
         f"{cpu:.2f} s",
         f"{cpu / 60:.1%}",
         f"{memory / 1e6:,.0f} MB",

@@ -129,6 +129,12 @@ def test_without_an_account_the_chart_says_what_to_do() -> None:
     [
         ("config.auth.secret_key=s3cr3t", "'/config/auth/secret_key'"),
         ("config.accounts[0].name=a,config.accounts[0].auth.password=s3cr3t", "'/config/accounts/0/auth/password'"),
+        ("config.api.proxy=http://u:s3cr3t@proxy", "'/config/api/proxy'"),
+        ("extraArgs[0]=--auth.secret-key=s3cr3t", "'/extraArgs/0'"),
+        ("extraArgs[0]=--web.listen-address=:9090", "'/extraArgs/0'"),
+        ("podLabels.app\\.kubernetes\\.io/name=x", "'app.kubernetes.io/name'"),
+        ("podAnnotations.checksum/config=x", "'checksum/config'"),
+        ("nameOverride=Foo_Bar", "'/nameOverride'"),
         ("replica=2", "'replica' not allowed"),
         ("replicas=two", "'/replicas'"),
         ("web.tls=true", "'/web/existingSecret'"),

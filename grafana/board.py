@@ -111,14 +111,18 @@ def moving_state() -> CustomVariable:
 
 def chosen_server() -> QueryVariable:
     """Choose one server by its name, among those of the account, system and state."""
-    words = server("source_server_info", "ip", "name", where='os_type=~"$os"')
+    known = among(server("source_server_info", "ip", "name", where='os_type=~"$os"'), servers_in("$state"))
+    # Who has no name is called by the ID.
+    called = (
+        f'label_replace(label_replace({known}, "server", "$1", "server_id", "(.*)"), "server", "$1", "name", "(.+)")'
+    )
     return (
         QueryVariable("server")
         .label("Server")
         .description("One source server, by name.")
         .datasource(DATASOURCE)
-        .query(f"query_result({among(words, servers_in('$state'))})")
-        .regex('/name="(?<text>[^"]*)".*server_id="(?<value>[^"]*)"/')
+        .query(f"query_result({called})")
+        .regex(r'/server="(?<text>(?:[^"\\]|\\.)*)".*server_id="(?<value>[^"]*)"/')
         .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(dashboard.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
     )

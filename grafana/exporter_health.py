@@ -7,13 +7,13 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from exporter.families.family import PREFIX
 from grafana.board import EXPORTER, account, board
 from grafana.panels import Column, Frame, Panel, dashed, graph, in_unit, rows, stats
-from grafana.promql import age_in_intervals, fleet, one, selector, total
+from grafana.promql import age_in_intervals, fleet, health, one, selector, total
 from grafana.style import BAD_ABOVE_ZERO, GREEN, INTERVALS, ORANGE, RED, WARN_ABOVE_ZERO, Steps, unknown, words
 
-_AGE: Final = f"time() - {fleet('last_success_timestamp_seconds')}"
-_INTERVAL: Final = fleet("poll_interval_seconds")
-_EXPIRY: Final = fleet("exporter_credentials_expiration_timestamp_seconds")
-_EXPIRES_IN: Final = f"({_EXPIRY} - time()) or {fleet('up')} * NaN"
+_AGE: Final = f"time() - {health('last_success_timestamp_seconds')}"
+_INTERVAL: Final = health("poll_interval_seconds")
+_EXPIRY: Final = health("exporter_credentials_expiration_timestamp_seconds")
+_EXPIRES_IN: Final = f"({_EXPIRY} - time()) or {health('up')} * NaN"
 _BUILD: Final = f"{PREFIX}exporter_build_info"
 _LATENCY: Final = f"{PREFIX}exporter_api_request_duration_seconds"
 
@@ -70,14 +70,14 @@ def _trust() -> list[Panel]:
                 height=7,
             ),
             columns,
-            fleet("account_info", "endpoint", "api_region"),
-            fleet("up"),
+            health("account_info", "endpoint", "api_region"),
+            health("up"),
             _AGE,
             age_in_intervals(),
             held,
             f"{counted} - {held}",
             _EXPIRES_IN,
-            f"sum by (account) ({fleet('exporter_series_dropped', 'collector')})",
+            f"sum by (account) ({health('exporter_series_dropped', 'collector')})",
             key="account",
             sort_by="Account",
             descending=False,
@@ -113,7 +113,7 @@ def _trust() -> list[Panel]:
                 width=8,
                 steps=_SECONDS_AHEAD,
             ),
-            (fleet("exporter_api_clock_skew_seconds"), "{{account}}"),
+            (health("exporter_api_clock_skew_seconds"), "{{account}}"),
         ),
     ]
 
@@ -126,7 +126,7 @@ def _polls() -> list[Panel]:
             unit="s",
             width=8,
         ),
-        (fleet("exporter_poll_duration_seconds"), "{{account}}"),
+        (health("exporter_poll_duration_seconds"), "{{account}}"),
         (f"min({_INTERVAL})", "interval"),
     )
     return [
@@ -185,7 +185,7 @@ def _api() -> list[Panel]:
         in_unit(waits, "waiting", "percentunit"),
         graph(
             Frame("Pages of the last poll", "Requests that one list takes.", width=12),
-            (fleet("exporter_poll_pages"), "{{account}}"),
+            (health("exporter_poll_pages"), "{{account}}"),
         ),
         graph(
             Frame(
@@ -219,7 +219,7 @@ def _records() -> list[Panel]:
                 "Series not exposed because the account has more than the option limits.series allows.",
                 steps=BAD_ABOVE_ZERO,
             ),
-            (fleet("exporter_series_dropped", "collector"), "{{account}} {{collector}}"),
+            (health("exporter_series_dropped", "collector"), "{{account}} {{collector}}"),
         ),
     ]
 

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana import promql
 from grafana.board import LINK_OF_ROW, OVERVIEW, account, board, window
 from grafana.panels import Column, Frame, Panel, Tile, bars, dashed, graph, painted, rows, stacked, stats
-from grafana.promql import FAILED_STATES, MOVING_STATES, fleet, matching, total
+from grafana.promql import FAILED_STATES, MOVING_STATES, fleet, health, matching, total
 from grafana.style import (
     BAD_ABOVE_ZERO,
     CYCLE_COLOURS,
@@ -127,7 +127,7 @@ def _now() -> list[Panel]:
         ),
         stats(
             Tile("Accounts whose poll failed", "Their numbers are those of an earlier poll.", steps=BAD_ABOVE_ZERO),
-            (f"count({fleet('up')} == 0) or count({fleet('up')}) * 0", ""),
+            (f"count({health('up')} == 0) or count({health('up')}) * 0", ""),
         ),
         stats(
             Tile(

@@ -1,7 +1,7 @@
 """PromQL that the boards share: whom to count, what moves, what stands still, what needs attention.
 
-Every expression takes the greatest of like series by `one`, so that two exporters of one account count once
-and joins stay one to one. States may be exposed as one series or as a set of 0 and 1: hence `== 1`.
+Of several exporters of one account the one that read the list last is believed, so that each server counts
+once and joins stay one to one. States may be exposed as one series or as a set of 0 and 1: hence `== 1`.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ MOVING_STATES: Final = "replicate|syncing"
 MIGRATING_STATES: Final = "initialize|replicate|syncing|stopping|cloning|cutovering"
 CHOSEN_SERVER: Final = 'server_id="$server"'
 STALLED_AFTER: Final = 30 * 60
-"""Seconds without a byte after which a server is stalled."""
+"""Seconds without a byte after which a server is stalled; three polls where that is longer."""
 
 _CHOSEN_ACCOUNTS: Final = 'account=~"$account"'
 _ON: Final = "on (account, server_id)"
@@ -35,9 +35,16 @@ def one(expression: str, *labels: str) -> str:
     return f"max by ({', '.join(('account', *labels))}) ({expression})"
 
 
+def health(metric: str, *labels: str) -> str:
+    """Give a family of what exporters tell of their polls: of several the greatest."""
+    return one(selector(metric), *labels)
+
+
 def fleet(metric: str, *labels: str, where: str = "") -> str:
-    """Give a family of whole accounts."""
-    return one(selector(metric, *([where] if where else [])), *labels)
+    """Give a family of what the lists say."""
+    freshest = f"topk by (account) (1, {selector('last_success_timestamp_seconds')})"
+    chosen = selector(metric, *([where] if where else []))
+    return one(f"{chosen} and on (account, job, instance) {freshest}", *labels)
 
 
 def server(metric: str, *labels: str, where: str = "") -> str:
@@ -86,10 +93,10 @@ def stalled() -> str:
 
     It must have been known, and in its state, for as long, and not have all its bytes across.
     """
-    window = f"{STALLED_AFTER}s"
     connected = among(servers_in(MOVING_STATES), f"({server('source_server_connected')} == 1)")
-    unchanged = among(connected, f"({one(f'changes({selector(_REPLICATED)}[{window}])', 'server_id')} == 0)")
-    known = among(unchanged, one(f"{selector(_REPLICATED)} offset {window}", "server_id"))
+    grown = server("source_server_replicated_bytes_last_increase_timestamp_seconds")
+    enough = f"clamp_min(3 * {health('poll_interval_seconds')}, {STALLED_AFTER})"
+    known = among(connected, f"(time() - {grown} > on (account) group_left () {enough})")
     changed = server("source_server_state_changed_timestamp_seconds")
     begun = f"(time() - {changed} < {STALLED_AFTER})"
     across = f"({server(_REPLICATED)} >= ({server('source_server_size_bytes')} > 0))"
@@ -132,7 +139,7 @@ def count(expression: str) -> str:
 
 def age_in_intervals() -> str:
     """Give the age of each account's data in poll intervals."""
-    return f"(time() - {fleet('last_success_timestamp_seconds')}) / {fleet('poll_interval_seconds')}"
+    return f"(time() - {health('last_success_timestamp_seconds')}) / {health('poll_interval_seconds')}"
 
 
 def _problem(expression: str, text: str, label: str) -> str:

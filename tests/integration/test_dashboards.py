@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from dashboards import boards, filled, queries, values_of_all, variables
-from grafana.promql import attention, stalled
+from grafana.promql import attention, fleet, named, server, stalled, total
 from programs import Prometheus, demo, program, prometheus, run, until
 
 MAY_BE_EMPTY: Mapping[tuple[str, str, str], str] = {
@@ -134,9 +134,12 @@ async def test_two_exporters_of_an_account_count_once_and_break_no_join(tmp_path
 
 
 def a_server(
-    name: str, *, state: str = "replicate", connected: int = 1, sent: str = "5x60", changed: int = 0
+    name: str, *, state: str = "replicate", connected: int = 1, grown: str = "0x60", changed: int = 0
 ) -> list[Any]:
-    """Give an hour of a server's samples, one a minute; `changed` is when its state did, in seconds."""
+    """Give an hour of a server's samples, one a minute.
+
+    `grown` is when its bytes last grew, `changed` when its state did, in seconds.
+    """
     labels = f'{{account="a",server_id="{name}"}}'
     return [
         {"series": f"huaweicloud_sms_{metric}", "values": samples}
@@ -144,7 +147,8 @@ def a_server(
             (f'source_server_info{{account="a",server_id="{name}",name="name of {name}",ip="10.0.0.1"}}', "1x60"),
             (f'source_server_state{{account="a",server_id="{name}",state="{state}"}}', "1x60"),
             (f"source_server_connected{labels}", f"{connected}x60"),
-            (f"source_server_replicated_bytes{labels}", sent),
+            (f"source_server_replicated_bytes{labels}", "5x60"),
+            (f"source_server_replicated_bytes_last_increase_timestamp_seconds{labels}", grown),
             (f"source_server_state_changed_timestamp_seconds{labels}", f"{changed}x60"),
         )
     ]
@@ -152,9 +156,13 @@ def a_server(
 
 async def evaluates(tmp_path: Path, expression: str, expected: Mapping[str, float], samples: list[Any]) -> None:
     """Let promtool evaluate an expression after an hour, and compare."""
+    exporter = [
+        {"series": f'huaweicloud_sms_{metric}{{account="a"}}', "values": values}
+        for metric, values in (("last_success_timestamp_seconds", "0+60x60"), ("poll_interval_seconds", "60x60"))
+    ]
     case = {
         "interval": "1m",
-        "input_series": samples,
+        "input_series": exporter + samples,
         "promql_expr_test": [
             {
                 "expr": filled(expression, {"account": ".*"}),
@@ -172,10 +180,10 @@ async def evaluates(tmp_path: Path, expression: str, expected: Mapping[str, floa
 async def test_only_a_connected_server_that_should_send_and_has_not_for_half_an_hour_is_stalled(tmp_path: Path) -> None:
     samples = [
         *a_server("stalled"),
-        *a_server("sending", sent="0+5x60"),
-        *a_server("stopped", sent="0+5x40 200x20", state="syncing"),
+        *a_server("sending", grown="0+60x60"),
+        *a_server("stopped", grown="0+60x40 2400x20", state="syncing"),
         *a_server("begun", changed=3000),
-        *a_server("seen-late", sent="_x50 5x10"),
+        *a_server("seen-late", grown="_x50 3000x10"),
         *a_server("across"),
         {"series": 'huaweicloud_sms_source_server_size_bytes{account="a",server_id="across"}', "values": "5x60"},
         *a_server("disconnected", connected=0),
@@ -185,13 +193,32 @@ async def test_only_a_connected_server_that_should_send_and_has_not_for_half_an_
     await evaluates(tmp_path, stalled(), expected, samples)
 
 
+async def test_of_two_exporters_the_one_that_read_its_list_last_is_believed_by_the_boards(tmp_path: Path) -> None:
+    def told(instance: str, metric: str, values: str, labels: str = "") -> dict[str, str]:
+        return {"series": f'huaweicloud_sms_{metric}{{account="b",instance="{instance}"{labels}}}', "values": values}
+
+    samples = [
+        told("behind", "last_success_timestamp_seconds", "0x60"),
+        told("ahead", "last_success_timestamp_seconds", "0+60x60"),
+        told("behind", "source_servers", "500x60", ',state="replicate"'),
+        told("ahead", "source_servers", "0x60", ',state="replicate"'),
+        told("ahead", "source_servers", "500x60", ',state="finished"'),
+        told("behind", "source_server_info", "1x60", ',server_id="1",name="old",ip="10.0.0.1"'),
+        told("ahead", "source_server_info", "1x60", ',server_id="1",name="new",ip="10.0.0.2"'),
+        told("ahead", "task_remaining_seconds", "7x60", ',server_id="1"'),
+    ]
+    await evaluates(tmp_path, total(fleet("source_servers", "state")), {"{}": 500}, samples)
+    expected = {'{account="b",ip="10.0.0.2",name="new",server_id="1"}': 7}
+    await evaluates(tmp_path, named(server("task_remaining_seconds")), expected, samples)
+
+
 async def test_a_server_that_needs_attention_is_told_with_its_problem_and_since_when(tmp_path: Path) -> None:
     check = 'huaweicloud_sms_source_server_check_failed{account="a",server_id="%s",check="RSYNC",result="%s"}'
     samples = [
         *a_server("stalled", changed=600),
         *a_server("disconnected", connected=0, changed=1200),
         *a_server("failed", state="error", changed=3540),
-        *a_server("well", sent="0+5x60"),
+        *a_server("well", grown="0+60x60"),
         *a_server("done", state="finished", connected=0),
         {"series": check % ("failed", "ERROR"), "values": "1x60"},
         {"series": check % ("well", "WARN"), "values": "1x60"},

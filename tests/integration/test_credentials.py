@@ -396,15 +396,30 @@ async def test_a_refused_password_is_held_for_as_long_whatever_the_clock_is_set_
     assert sent == [1, 1, 2]
 
 
-async def test_a_renewal_that_fails_is_no_failure_while_the_old_token_lives(clock: FakeClock, tmp_path: Path) -> None:
+async def test_a_renewal_that_fails_is_no_failure_while_the_old_token_lives_and_overdue_from_when_it_was_due(
+    clock: FakeClock, tmp_path: Path
+) -> None:
     async with Simulator(servers=3, clock=clock, token_lifetime=HOUR) as simulator:
         auth = options_of(simulator, "password, account", tmp_path)
+        due = clock.time() + HOUR - HOUR / 5
         async with exporting(simulator, clock, auth=auth) as service:
+            new = await scrape(service.urls[0])
             simulator.faults.add("server-error,api=iam")
             for _ in range(55):
                 await next_poll(clock)
-            seen = await scrape(service.urls[0])
-    assert (seen.value("up"), seen.total("exporter_poll_failures_total")) == (1, 0)
+            overdue = await scrape(service.urls[0])
+            assert clock.time() > due
+            simulator.faults.clear()
+            for _ in range(4):
+                await next_poll(clock)
+            renewed = await scrape(service.urls[0])
+    for seen in (new, overdue, renewed):
+        assert (seen.value("up"), seen.total("exporter_poll_failures_total")) == (1, 0)
+    dues = [seen.value("exporter_credentials_renewal_timestamp_seconds") for seen in (new, overdue, renewed)]
+    ends = [seen.value("exporter_credentials_expiration_timestamp_seconds") or 0 for seen in (new, overdue, renewed)]
+    assert dues[:2] == [due, due]
+    assert dues == [end - HOUR / 5 for end in ends]
+    assert ends[2] > ends[1]
 
 
 async def test_a_clock_ahead_by_more_than_a_token_lives_does_not_buy_one_for_each_page(
@@ -422,7 +437,10 @@ async def test_a_clock_ahead_by_more_than_a_token_lives_does_not_buy_one_for_eac
                     await next_poll(ahead)
                     bought.append(sum(request.api == "iam" for request in simulator.requests))
                     up.append(service.targets[0].up)
+                seen = await scrape(service.urls[0])
     assert all(up)
+    assert seen.value("exporter_credentials_expiration_timestamp_seconds") is not None
+    assert seen.value("exporter_credentials_renewal_timestamp_seconds") is None
     assert bought == [1, 1, 2, 2, 2, 2, 2, 3, 3, 3]
     assert [line["event"] for line in logs].count("new credentials have ended by this machine's clock") == 1
 

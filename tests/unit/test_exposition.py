@@ -222,6 +222,15 @@ async def test_over_the_ceiling_whole_collectors_are_dropped_in_order(spare: int
     assert [sorted(event["dropped"].split(",")) for event in events] == ([dropped] if dropped else [])
 
 
+@pytest.mark.parametrize("on", [set(), {"servers"}, {"disks", "checks"}, {"disks", "checks", "tasks", "servers"}])
+async def test_what_was_dropped_is_told_of_each_collector_that_is_on_and_can_be(on: set[str]) -> None:
+    switches = {name: name in on for name in ("disks", "checks", "tasks", "servers")}
+    exposition = Exposition(collectors(CollectorSettings(**switches)), [target_of(snapshot(BUSY))])
+    assert exposition.series_dropped("default") == dict.fromkeys(on, 0)
+    await exposition.refresh(NOW)
+    assert exposition.series_dropped("default") == dict.fromkeys(on, 0)
+
+
 async def test_the_fleet_is_never_dropped() -> None:
     target = Target(account(limits={"series": 1}))
     target.snapshot = snapshot(BUSY)

@@ -1,8 +1,6 @@
-"""How the process of a server is set up: its threads, and how they share the interpreter and the memory."""
+"""How the process of a server is set up: its threads, and how they share the interpreter."""
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import sys
 from collections.abc import Callable, Coroutine
@@ -15,14 +13,10 @@ THREADS: Final = 16
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which a thread that renders lets the event loop go on, instead of Python's 5 ms."""
 
-_M_ARENA_MAX: Final = -8
-"""The number of heaps, as `malloc.h` of glibc numbers its parameters."""
-
 
 def serve(main: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run an event loop until `main` ends."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    _share_one_heap()
     # What was made until here lives as long as the process: no collection need look through it again.
     gc.collect()
     gc.freeze()
@@ -32,14 +26,3 @@ def serve(main: Callable[[], Coroutine[None, None, None]]) -> None:
         await main()
 
     asyncio.run(run())
-
-
-def _share_one_heap() -> None:
-    """Let all threads allocate from one heap.
-
-    glibc has one for each, which keeps what a poll once took in that thread: a third more with many accounts.
-    Threads of Python take turns anyway. Other C libraries have no such option.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(AttributeError):
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

@@ -34,13 +34,13 @@ bench: $(VENV)/dev ## Measure scrapes, polls and accounts, and write docs/perfor
 	$(BIN)/python -m benchmarks.accounts
 
 docs: $(VENV)/dev ## Build the reference pages of docs/ from the code
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tools.docs.generate
 
 dashboards: $(VENV)/dev ## Build the Grafana dashboards from code
 	$(BIN)/python -m grafana.build
 
 screenshots: $(VENV)/dev ## Take the pictures of the pages (needs chromium and chromium-driver)
-	@PYTHONPATH=tests $(BIN)/python -m docs.screenshots.make
+	@PYTHONPATH=tests $(BIN)/python -m tools.docs.screenshots
 
 golden: $(VENV)/dev ## Write the golden expositions anew, to be looked at in the difference
 	WRITE_GOLDEN=1 $(BIN)/python -m pytest --quiet tests/integration/test_golden.py

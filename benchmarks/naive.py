@@ -21,8 +21,8 @@ from exporter.families import (
     help_text,
 )
 from exporter.families.family import first_of_each, labels_of, value_in
-from exporter.model import SourceServer
-from exporter.snapshot import Snapshot
+from exporter.polling.snapshot import Snapshot
+from exporter.sms.model import SourceServer
 
 
 class Loose(BaseModel):

@@ -11,13 +11,13 @@ from typing import Final
 
 from benchmarks import naive
 from benchmarks.pages import heard, moved, pages_of, records_of
-from exporter.decoding import Records
-from exporter.exposition import Exposition, View
+from exporter.exposition.bodies import Exposition, View
 from exporter.families import Collector, collectors
-from exporter.paging import merge
+from exporter.polling.snapshot import take
+from exporter.polling.target import Target
 from exporter.settings import CollectorSettings, Settings
-from exporter.snapshot import take
-from exporter.target import Target
+from exporter.sms.decoding import Records
+from exporter.sms.paging import merge
 
 SETTINGS: Final = Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}})
 ONE_PERCENT: Final = 0.01

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from exporter import process
-from exporter.accounts import Surroundings
+from exporter.cli import run_server
 from exporter.clock import SystemClock
 from exporter.logs import configure_logs
+from exporter.polling.account import Surroundings
 from exporter.service import running
 from exporter.settings import Settings
 
@@ -63,4 +63,4 @@ async def main(api: str, polls: int) -> None:
 
 
 if __name__ == "__main__":
-    process.serve(lambda: main(sys.argv[1], int(sys.argv[2])))
+    run_server(lambda: main(sys.argv[1], int(sys.argv[2])))

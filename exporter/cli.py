@@ -5,20 +5,21 @@ Exit statuses: 0 is success, 1 a failure while running, 2 a configuration that c
 
 import asyncio
 import difflib
+import gc
 import os
 import platform
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import structlog
 
-from exporter import __version__, process, revision
-from exporter.accounts import Surroundings
+from exporter import __version__, revision
 from exporter.clock import SystemClock
 from exporter.commands import check, once, status
 from exporter.commands.output import (
@@ -35,6 +36,7 @@ from exporter.commands.reading import OnceSettings, Reading, read_once
 from exporter.commands.terminal import show, waiting
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
+from exporter.polling.account import Surroundings
 from exporter.service import running
 from exporter.settings import Settings
 from exporter.settings.loading import explained, load_settings
@@ -59,6 +61,12 @@ NOTATIONS: Final = (
     "SMS_EXPORTER_POLL_INTERVAL and poll: {interval: ...}. Flags win over variables, variables over the file; what an "
     "entry of accounts in the file sets wins over all of them, for its own account."
 )
+THREADS: Final = 16
+"""Started as they are needed: names that are looked up in an outage of DNS take one each for a while."""
+
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds after which a thread that renders lets the event loop go on, instead of Python's 5 ms."""
+
 ELSEWHERE: Final = f"All options, and how else they are given: {PROG} --help"
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -137,7 +145,7 @@ def _run(argv: Sequence[str]) -> int:
             await asked_to_stop.wait()
             log.info("stopping")
 
-    process.serve(serve)
+    run_server(serve)
     return 0
 
 
@@ -196,7 +204,7 @@ def _told(reading: Reading) -> int:
 
 def _demo(argv: Sequence[str]) -> int:
     # Imported here: who polls an account needs no simulator in memory.
-    from exporter.demo import DemoSettings, demonstrating  # noqa: PLC0415
+    from exporter.commands.demo import DemoSettings, demonstrating  # noqa: PLC0415
 
     description = "Runs the exporter on a simulated fleet, both on this machine alone."
 
@@ -213,12 +221,12 @@ def _demo(argv: Sequence[str]) -> int:
             say(f"Open {service.urls[0]} (Ctrl-C ends the demo)")
             await asked_to_stop.wait()
 
-    process.serve(serve)
+    run_server(serve)
     return 0
 
 
 def _simulate(argv: Sequence[str]) -> int:
-    from exporter.demo import SimulatorSettings, credentials_of, simulator_of  # noqa: PLC0415 - as above
+    from exporter.commands.demo import SimulatorSettings, credentials_of, simulator_of  # noqa: PLC0415 - as above
 
     description = "Serves a simulated fleet as the SMS and IAM APIs would, for trying things out."
     settings = load_settings(SimulatorSettings, argv, Manual(f"{PROG} simulate", description, SERVING))
@@ -234,6 +242,20 @@ def _simulate(argv: Sequence[str]) -> int:
 
     asyncio.run(serve())
     return 0
+
+
+def run_server(main: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run an event loop until `main` ends."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    # What was made until here lives as long as the process: no collection need look through it again.
+    gc.collect()
+    gc.freeze()
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "worker"))
+        await main()
+
+    asyncio.run(run())
 
 
 def _surroundings() -> Surroundings:

@@ -9,21 +9,21 @@ from dataclasses import replace
 import structlog
 
 from exporter import revision
-from exporter.accounts import Account, Surroundings, open_account
 from exporter.auth import Credentials
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
-from exporter.exposition import Exposition
+from exporter.exposition.bodies import Exposition
+from exporter.exposition.generation import Generation
+from exporter.exposition.health import Health
 from exporter.families import collectors
-from exporter.generation import Generation
-from exporter.health import Health
 from exporter.logs import configure_logs
-from exporter.paging import Listing
-from exporter.poller import Poller
+from exporter.polling.account import Account, Surroundings, open_account
+from exporter.polling.poller import Poller
+from exporter.polling.target import Poll, Target
 from exporter.settings import Settings
-from exporter.settings.changes import without_fixed
 from exporter.settings.quantities import parse_listen_place
-from exporter.target import Poll, Target
+from exporter.settings.tree import without_fixed
+from exporter.sms.paging import Listing
 from exporter.web import Place, create_app, inherited, serve
 from exporter.web.toolkit import Watched
 

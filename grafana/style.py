@@ -6,8 +6,8 @@ from typing import Final, TypeAlias
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models import dashboard
 
-from exporter.model import MIGRATION_CYCLES, SOURCE_STATES
-from exporter.snapshot import OTHER
+from exporter.polling.snapshot import OTHER
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 
 GREEN: Final = "#56A64B"
 ORANGE: Final = "#FF9830"

@@ -11,12 +11,12 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.accounts import Surroundings
-from exporter.model import SourceServer
+from exporter.polling.account import Surroundings
+from exporter.polling.snapshot import Snapshot
 from exporter.service import Service, running
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Simulator
-from exporter.snapshot import Snapshot
+from exporter.sms.model import SourceServer
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(__file__).parent / "golden"

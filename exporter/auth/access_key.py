@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from exporter.auth.credentials import Secret
 from exporter.auth.renewal import Term
-from exporter.auth.secret import Secret
 from exporter.auth.signing import Keys, sign
 from exporter.clock import Clock
 from exporter.errors import AuthError
-from exporter.transport import Request
+from exporter.http.transport import Request
 
 
 class KeySource(Protocol):

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from exporter.auth.access_key import SecretKeys, SignedCredentials
-from exporter.auth.credentials import Credentials
+from exporter.auth.credentials import Credentials, Secret, TokenCredentials
 from exporter.auth.environment import FAMILIES, iam_endpoint, look_into
 from exporter.auth.password import PasswordCredentials, Scope, User
 from exporter.auth.profile import FILE_VARIABLE, ProfileKeys, profile_path
-from exporter.auth.secret import Secret
 from exporter.auth.temporary_key import MetadataKeys, PodIdentityKeys
-from exporter.auth.token import TokenCredentials
 from exporter.clock import Clock
 from exporter.errors import AuthError, PollError
+from exporter.http.transport import Api, Transport
 from exporter.settings import AuthSettings
-from exporter.transport import Api, Transport
 
 PROBE_TIMEOUT: Final = 5.0
 """Seconds in which the metadata service must answer; where there is none, often nothing does."""

@@ -1,10 +1,14 @@
 """The one protocol behind which all ways to authenticate stand."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
+
+from pydantic import SecretStr
 
 from exporter.auth.renewal import Term
-from exporter.transport import Request
+from exporter.errors import AuthError
+from exporter.http.transport import Request
 
 
 class Credentials(Protocol):
@@ -33,3 +37,61 @@ class Credentials(Protocol):
 
     def changed(self) -> bool:
         """Tell whether the secret is another than the one that was refused; cheap, asked often."""
+
+
+class Secret:
+    """A secret from the option `name`, or from a file that is read anew at each call.
+
+    Surrounding white space of a file is no part of the secret.
+    """
+
+    def __init__(self, name: str, value: SecretStr | None = None, file: Path | None = None) -> None:
+        self.name = name
+        self._value = value
+        self._file = file
+
+    def read(self) -> str:
+        """Give the secret as it is now. Raises AuthError where the file cannot be read or is empty."""
+        if self._file is None:
+            return self._value.get_secret_value() if self._value else ""
+        try:
+            secret = self._file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise AuthError(
+                f"{self.name}-file: {self._file} cannot be read ({type(error).__name__})",
+                advice=f"let the exporter's user read {self._file}",
+            ) from error
+        if not secret:
+            raise AuthError(f"{self.name}-file: {self._file} is empty", advice=f"write the secret to {self._file}")
+        return secret
+
+
+TOKEN_HEADER: Final = "X-Auth-Token"  # noqa: S105 - the name of a header
+
+
+class TokenCredentials:
+    """The token of `secret`, read anew for every request, so that a file may be rotated."""
+
+    def __init__(self, secret: Secret, source: str) -> None:
+        self.source = source
+        self.term: Term | None = None
+        """Never known: a token does not tell."""
+        self._secret = secret
+        self._refused: str | None = None
+
+    async def headers(self, request: Request) -> Mapping[str, str]:
+        """Give the token."""
+        del request
+        return {TOKEN_HEADER: self._secret.read()}
+
+    async def refused(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether there is another token by now."""
+        self._refused = headers[TOKEN_HEADER]
+        return self.changed()
+
+    def changed(self) -> bool:
+        """Tell whether the token is another than the refused one."""
+        try:
+            return self._secret.read() != self._refused
+        except AuthError:
+            return False

@@ -9,13 +9,12 @@ from typing import Any, Final
 import msgspec
 from yarl import URL
 
+from exporter.auth.credentials import TOKEN_HEADER, Secret
 from exporter.auth.renewal import Lease, Renewed, Term
-from exporter.auth.secret import Secret
-from exporter.auth.token import TOKEN_HEADER
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse
-from exporter.refusal import refusal
-from exporter.transport import Request, Response, Transport
+from exporter.http.api_errors import refusal
+from exporter.http.transport import Request, Response, Transport
 
 HOLD: Final = 240.0
 """Seconds in which a password that IAM refused is not sent again: wrong ones lock the user."""

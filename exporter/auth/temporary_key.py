@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 from yarl import URL
 
+from exporter.auth.credentials import Secret
 from exporter.auth.renewal import Lease, Renewed, Term
-from exporter.auth.secret import Secret
 from exporter.auth.signing import Keys
 from exporter.clock import Clock
 from exporter.errors import AuthError, PollError, ServerFault, Throttled
-from exporter.refusal import refusal
-from exporter.transport import Request, Response, Transport
+from exporter.http.api_errors import refusal
+from exporter.http.transport import Request, Response, Transport
 
 METADATA_TOKEN_SECONDS: Final = 21_600
 _WITHOUT_TOKEN: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.SERVICE_UNAVAILABLE)

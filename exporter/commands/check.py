@@ -8,17 +8,17 @@ from typing import Final
 
 from pydantic import Field
 
-from exporter.accounts import Surroundings, account_client
 from exporter.auth import Credentials
 from exporter.auth.renewal import Term
-from exporter.client import RetryBudget, SourcesClient
 from exporter.commands.reading import OnceSettings
-from exporter.decoding import Records
 from exporter.errors import ConfigurationError, PollError, RequestTimeout
-from exporter.paging import LIMIT
-from exporter.refusal import read_http_date
+from exporter.http.api_errors import read_http_date
+from exporter.http.transport import Api, Response
+from exporter.polling.account import Surroundings, account_client
 from exporter.settings import AccountSettings, Settings
-from exporter.transport import Api, Response
+from exporter.sms.client import RetryBudget, SourcesClient
+from exporter.sms.decoding import Records
+from exporter.sms.paging import LIMIT
 from exporter.views.words import moment, printable, short_span, span
 
 DESCRIPTION: Final = (

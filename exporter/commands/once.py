@@ -4,9 +4,9 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.commands.reading import Reading
-from exporter.exposition import View
+from exporter.exposition.bodies import View
+from exporter.exposition.text import metrics
 from exporter.families.family import PREFIX
-from exporter.rendering import metrics
 
 DESCRIPTION: Final = (
     "Polls each account once and prints the metrics in the text format: for node_exporter's textfile collector, "

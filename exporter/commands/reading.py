@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter import revision
-from exporter.accounts import Surroundings, account_client
-from exporter.exposition import Exposition
+from exporter.exposition.bodies import Exposition
+from exporter.exposition.health import Health
 from exporter.families import collectors
-from exporter.health import Health
-from exporter.paging import Listing
-from exporter.poller import Poller
+from exporter.polling.account import Surroundings, account_client
+from exporter.polling.poller import Poller
+from exporter.polling.snapshot import Snapshot
+from exporter.polling.target import Poll, Target
 from exporter.settings import LogSettings, Settings
-from exporter.snapshot import Snapshot
-from exporter.target import Poll, Target
+from exporter.sms.paging import Listing
 
 
 class OnceSettings(Settings):

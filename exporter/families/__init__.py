@@ -1,7 +1,5 @@
 """The metric families of the API's data, declared as data; one file a collector."""
 
-from exporter.families.checks import CHECKS
-from exporter.families.disks import DISKS
 from exporter.families.family import (
     Collector,
     Family,
@@ -14,20 +12,7 @@ from exporter.families.family import (
     help_text,
 )
 from exporter.families.fleet import FLEET
-from exporter.families.servers import SERVERS
-from exporter.families.tailoring import tailored
-from exporter.families.tasks import TASKS
-from exporter.settings import CollectorSettings
-
-SWITCHED = (SERVERS, TASKS, CHECKS, DISKS)
-"""The collectors that can be switched, each by the option collector.NAME."""
-
-
-def collectors(settings: CollectorSettings) -> tuple[Collector, ...]:
-    """Give the collectors that are switched on, as the options want them; the fleet always is."""
-    on = (FLEET, *(collector for collector in SWITCHED if getattr(settings, collector.name)))
-    return tuple(tailored(collector, settings) for collector in on)
-
+from exporter.families.selection import SWITCHED, collectors
 
 __all__ = [
     "FLEET",

@@ -4,8 +4,8 @@ from functools import lru_cache
 from typing import Final
 
 from exporter.families.family import ONE, Collector, Sample, ServerFamily
-from exporter.model import CHECK_RESULTS, FAILED_RESULTS, EnvironmentCheck, SourceServer
-from exporter.snapshot import OTHER
+from exporter.polling.snapshot import OTHER
+from exporter.sms.model import CHECK_RESULTS, FAILED_RESULTS, EnvironmentCheck, SourceServer
 
 
 def failed_checks(server: SourceServer) -> list[EnvironmentCheck]:

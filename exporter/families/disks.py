@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from exporter.families.family import Collector, Sample, ServerFamily
-from exporter.model import Disk, LogicalVolume, PhysicalVolume, SourceServer, VolumeGroup
+from exporter.sms.model import Disk, LogicalVolume, PhysicalVolume, SourceServer, VolumeGroup
 
 
 def _disks(server: SourceServer) -> tuple[Disk, ...]:

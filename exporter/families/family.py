@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, TypeAlias
 
-from exporter.model import SourceServer
-from exporter.snapshot import OTHER, Snapshot
+from exporter.polling.snapshot import OTHER, Snapshot
+from exporter.sms.model import SourceServer
 
 PREFIX: Final = "huaweicloud_sms_"
 AGE: Final = f"{PREFIX}last_success_timestamp_seconds"

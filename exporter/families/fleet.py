@@ -6,8 +6,8 @@ from typing import Final
 
 from exporter.families.checks import failed_checks
 from exporter.families.family import Collector, Sample, SnapshotFamily
-from exporter.model import MIGRATION_CYCLES, OS_TYPES, SOURCE_STATES, SourceServer
-from exporter.snapshot import OTHER, Snapshot, documented
+from exporter.polling.snapshot import OTHER, Snapshot, documented
+from exporter.sms.model import MIGRATION_CYCLES, OS_TYPES, SOURCE_STATES, SourceServer
 
 
 def _counts(

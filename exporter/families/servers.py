@@ -14,8 +14,8 @@ from exporter.families.family import (
     one_of,
     seconds,
 )
-from exporter.model import MIGRATION_CYCLES, SOURCE_STATES, SourceServer
-from exporter.snapshot import OTHER, Snapshot, documented
+from exporter.polling.snapshot import OTHER, Snapshot, documented
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES, SourceServer
 
 _STATES: Final = one_of(SOURCE_STATES)
 _CYCLES: Final = one_of(MIGRATION_CYCLES)

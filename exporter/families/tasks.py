@@ -14,8 +14,8 @@ from exporter.families.family import (
     one_of,
     seconds,
 )
-from exporter.model import CLONE_STATES, LOG_COLLECT_STATUSES, NO_TASK, TASK_STATES, SourceServer, Task
-from exporter.snapshot import SPEED_UNITS, Snapshot, documented
+from exporter.polling.snapshot import SPEED_UNITS, Snapshot, documented
+from exporter.sms.model import CLONE_STATES, LOG_COLLECT_STATUSES, NO_TASK, TASK_STATES, SourceServer, Task
 
 _STATES: Final = one_of(TASK_STATES)
 _LOG_STATUSES: Final = one_of(LOG_COLLECT_STATUSES)

@@ -4,8 +4,7 @@ from typing import Final, Literal, Self
 
 from pydantic import ByteSize, Field, FilePath, SecretStr, field_validator, model_validator
 
-from exporter.settings.group import Group
-from exporter.settings.quantities import Duration, ProxyUrl, Url
+from exporter.settings.quantities import Duration, Group, ProxyUrl, Url
 
 REGION_ENDPOINTS: Final = {
     "cn-north-4": "https://sms.cn-north-4.myhuaweicloud.com",

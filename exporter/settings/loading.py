@@ -11,14 +11,17 @@ import shutil
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 from exporter.errors import ConfigurationError
 from exporter.settings.manual import Manual, help_text
 from exporter.settings.options import Option, options
+from exporter.settings.strict_yaml import read_file
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -140,3 +143,18 @@ def _shown(value: object) -> str:
     # A user and a password may stand before the host of a URL, also of one that is not written as it should be.
     text = repr(re.sub(r"^(\w+://)?.*@", r"\1<secret>@", value) if isinstance(value, str) else value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+class ConfigFileSource(PydanticBaseSettingsSource):
+    """Gives the options of the YAML file that config.file names, if a source before it gave that option."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Give one field's value; unused, because the file is read whole."""
+        del field
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Read the file. Raises ConfigurationError where it is not a YAML mapping."""
+        config = self.current_state.get("config")
+        path = config.get("file") if isinstance(config, dict) else None
+        return read_file(Path(path), "--config.file") if path else {}

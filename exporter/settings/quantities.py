@@ -1,14 +1,39 @@
 """The notations of option values: durations, listen addresses and URLs, as Prometheus people write them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
+from pydantic_settings import NoDecode
 
-from exporter.settings.group import Words
+
+class Group(BaseModel):
+    """Base of the groups: strict about names, fixed once read, silent about secrets in errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _grouped(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file has
+        if value is None:  # in the file a name with nothing behind it, as when all its options are comments
+            return {}
+        if not isinstance(value, Mapping | cls):
+            msg = f"this is a group of options: {', '.join(cls.model_fields)}"
+            raise ValueError(msg)  # noqa: TRY004 - pydantic takes no TypeError for a fault
+        return value
+
+
+def _split(value: object) -> object:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Several words: a list in the file, separated by commas elsewhere."""
+
 
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
 _LAST_PORT: Final = 65535

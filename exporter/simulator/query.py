@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from exporter.model import MIGRATION_CYCLES, SOURCE_STATES
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 
 DEFAULT_LIMIT: Final = 200
 LARGEST_LIMIT: Final = 200

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from exporter.target import Target
+from exporter.polling.target import Target
 
 Condition = Literal["waiting", "up", "failing"]
 

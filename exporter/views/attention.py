@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.model import SourceServer
-from exporter.snapshot import Snapshot
+from exporter.polling.snapshot import Snapshot
+from exporter.sms.model import SourceServer
 from exporter.views.migrations import MOVING_STATES
 from exporter.views.words import percent
 

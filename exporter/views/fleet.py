@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.model import MIGRATION_CYCLES, SOURCE_STATES
-from exporter.snapshot import OTHER, Snapshot, documented
+from exporter.polling.snapshot import OTHER, Snapshot, documented
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 from exporter.views.words import percent
 
 

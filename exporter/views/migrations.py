@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.model import SourceServer
-from exporter.snapshot import Snapshot
+from exporter.polling.snapshot import Snapshot
+from exporter.sms.model import SourceServer
 from exporter.views.words import percent
 
 MOVING_STATES: Final = ("replicate", "syncing")

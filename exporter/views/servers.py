@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.model import SourceServer
-from exporter.snapshot import Snapshot
+from exporter.polling.snapshot import Snapshot
+from exporter.sms.model import SourceServer
 from exporter.views.attention import KINDS, kinds_of_trouble
 from exporter.views.migrations import MOVING_STATES
 from exporter.views.words import percent

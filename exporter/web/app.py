@@ -7,14 +7,12 @@ from aiohttp import web
 
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
-from exporter.generation import Generation
-from exporter.health import Health
-from exporter.web.connection import timed
+from exporter.exposition.generation import Generation
+from exporter.exposition.health import Health
+from exporter.web.connection import set_safe_headers, timed
 from exporter.web.discovery import Discovery
-from exporter.web.headers import set_safe_headers
 from exporter.web.pages import Pages
-from exporter.web.scrape import Scraper
-from exporter.web.slots import Slots
+from exporter.web.scrape import Scraper, Slots
 from exporter.web.toolkit import Policy, configured_headers, screening
 
 MOST_REQUEST_BYTES: Final = 64 * 1024

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.generation import Generation
+from exporter.exposition.generation import Generation
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """A name or an address, and perhaps a port, as a client tells where it asks."""

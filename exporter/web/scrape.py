@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock
-from exporter.exposition import Answer, View
-from exporter.generation import Generation
-from exporter.health import Health
-from exporter.negotiation import negotiate_encoding, negotiate_format
+from exporter.exposition.bodies import Answer, View
+from exporter.exposition.generation import Generation
+from exporter.exposition.health import Health
+from exporter.exposition.negotiation import negotiate_encoding, negotiate_format
 
 COLLECT: Final = "collect[]"
 EXCLUDE: Final = "exclude[]"
@@ -92,3 +93,30 @@ async def _written(request: web.Request, response: web.StreamResponse, answer: A
 def _joined(request: web.Request, header: str) -> str:
     """Give a header that may stand in several lines as one list."""
     return ",".join(request.headers.getall(header, ()))
+
+
+class Slots:
+    """Lets `most` requests be answered at once, any number where it is 0; others are told to come again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    def around(self, handler: Handler) -> Handler:
+        """Make a handler that answers while it holds a slot, to the last byte of the answer."""
+
+        async def answered(request: web.Request) -> web.StreamResponse:
+            if self._most and self._taken >= self._most:
+                raise web.HTTPServiceUnavailable(
+                    text=f"{self._most} scrapes are being answered, the most that web.max-requests allows.\n",
+                )
+            self._taken += 1
+            try:
+                response = await handler(request)
+                await response.prepare(request)
+                await response.write_eof()
+                return response
+            finally:
+                self._taken -= 1
+
+        return answered

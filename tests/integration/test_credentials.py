@@ -12,15 +12,15 @@ from huaweicloudsdksms.v3 import ListServersRequest, SmsClient  # type: ignore[i
 from structlog.testing import capture_logs
 from yarl import URL
 
-from exporter.accounts import Surroundings, account_credentials, account_session, account_transport
 from exporter.auth.password import HOLD
 from exporter.auth.renewal import UNTOLD_LIFE
 from exporter.auth.temporary_key import MetadataKeys, PodIdentityKeys
 from exporter.errors import AuthError, ConfigurationError, PollError, ServerFault, Throttled
-from exporter.poller import AUTH_BACKOFF, SECRET_WATCH
+from exporter.http.transport import Api, Request, Response
+from exporter.polling.account import Surroundings, account_credentials, account_session, account_transport
+from exporter.polling.poller import AUTH_BACKOFF, SECRET_WATCH
 from exporter.settings import ApiSettings, Settings
 from exporter.simulator import AccessKey, Simulator
-from exporter.transport import Api, Request, Response
 from programs import serving
 from support import NOWHERE, FakeClock, Scrape, exporting, next_poll, scrape
 

@@ -3,11 +3,11 @@
 import pytest
 from structlog.testing import capture_logs
 
-from docs.generate import APPEARS
 from exporter.families import FLEET, SWITCHED
 from exporter.simulator import Simulator
 from programs import demo
 from support import FakeClock, exporting, next_poll, scrape
+from tools.docs.generate import APPEARS
 
 
 async def test_every_family_has_a_sample_in_the_demo_or_the_docs_say_when_it_appears() -> None:

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.poller import AUTH_BACKOFF
+from exporter.polling.poller import AUTH_BACKOFF
 from exporter.service import Service
 from exporter.simulator import Simulator
 from support import FakeClock, Scrape, exporting, scrape

@@ -14,7 +14,7 @@ import trustme
 import yaml
 from structlog.testing import capture_logs
 
-from exporter.accounts import Surroundings
+from exporter.polling.account import Surroundings
 from exporter.service import Service, running
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings

@@ -10,10 +10,9 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from exporter.settings.quantities import ListenAddress
-from exporter.web.connection import Limits, timed
-from exporter.web.headers import SAFE, set_safe_headers
+from exporter.web.connection import SAFE, Limits, set_safe_headers, timed
+from exporter.web.scrape import Slots
 from exporter.web.server import serve
-from exporter.web.slots import Slots
 from programs import until
 from support import fetch
 

@@ -12,10 +12,10 @@ import trustme
 from aiohttp import web
 from yarl import URL
 
-from exporter.accounts import account_session, account_transport
 from exporter.errors import BadResponse, ConnectionFailed, PollError, RequestTimeout, TlsFailed
+from exporter.http.transport import Api, Request, Response
+from exporter.polling.account import account_session, account_transport
 from exporter.settings import ApiSettings
-from exporter.transport import Api, Request, Response
 from support import FakeClock
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

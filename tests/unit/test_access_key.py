@@ -6,8 +6,8 @@ import pytest
 from yarl import URL
 
 from exporter.auth.access_key import SecretKeys, SignedCredentials
-from exporter.auth.secret import Secret
-from exporter.transport import Request
+from exporter.auth.credentials import Secret
+from exporter.http.transport import Request
 from support import FakeClock
 
 PAGE = Request("GET", URL("https://sms.example.org/v3/sources?limit=200&offset=0"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from exporter.auth.signing import DATE_FORMAT, Keys, canonical_request, sign
-from exporter.transport import Request
+from exporter.http.transport import Request
 from support import NOW
 
 # Every reserved and unreserved character of URLs, and some that are none of them.

@@ -1,6 +1,6 @@
 """The rate limit: a burst, and then one request an interval."""
 
-from exporter.web.toolkit.bucket import TokenBucket
+from exporter.web.toolkit.policy import TokenBucket
 from support import FakeClock
 
 

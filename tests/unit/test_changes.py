@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.settings.changes import same_connection, same_list, without_fixed
+from exporter.settings.tree import same_connection, same_list, without_fixed
 from support import account, settings
 
 API = "http://127.0.0.1:9"

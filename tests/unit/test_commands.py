@@ -9,10 +9,10 @@ from exporter.commands.check import Finding
 from exporter.commands.reading import Reading
 from exporter.commands.status import COLUMNS, NOTHING, plain_lines
 from exporter.errors import AuthError
-from exporter.exposition import Exposition
-from exporter.health import Health
-from exporter.snapshot import Snapshot
-from exporter.target import Target
+from exporter.exposition.bodies import Exposition
+from exporter.exposition.health import Health
+from exporter.polling.snapshot import Snapshot
+from exporter.polling.target import Target
 from support import FakeClock, account, server, snapshot
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from dashboards import BUILT_IN, FOLDER, boards, panels, queries, variables, variables_in
+from exporter.exposition.health import Health
 from exporter.families import SWITCHED, Family, full_name
 from exporter.families.fleet import FLEET
-from exporter.health import Health
-from exporter.model import MIGRATION_CYCLES, SOURCE_STATES
-from exporter.snapshot import OTHER
+from exporter.polling.snapshot import OTHER
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 from grafana.build import built, main
 from grafana.style import CYCLE_COLOURS, STATE_COLOURS
 from support import FakeClock

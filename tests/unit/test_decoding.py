@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.decoding import Page, Records
 from exporter.errors import BadResponse
-from exporter.model import SourceServer
+from exporter.sms.decoding import Page, Records
+from exporter.sms.model import SourceServer
 from support import DATA, example, example_servers
 
 MISSING = object()

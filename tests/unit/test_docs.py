@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs import chart
-from docs.generate import FOLDER, pages
+from tools.docs import chart
+from tools.docs.generate import FOLDER, pages
 
 ROOT = FOLDER.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(FOLDER.rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
@@ -57,14 +57,14 @@ def test_every_page_is_linked_from_the_index_of_the_documentation() -> None:
     assert {page.name for page in FOLDER.glob("*.md")} - {"README.md"} <= linked
 
 
-def test_the_rooms_of_the_package_are_listed_from_the_lowest_layer_to_the_highest() -> None:
+def test_contributing_lists_the_packages_from_the_lowest_layer_to_the_highest() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
-    rank = {room: number for number, layer in enumerate(reversed(layers)) for room in re.findall(r"\w+", layer)}
+    rank = {package: number for number, layer in enumerate(reversed(layers)) for package in re.findall(r"\w+", layer)}
     rows = re.findall(r"^\| (`.*`) \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
-    rooms = [room for row in rows for room in re.findall(r"`(\w+)(?:\.py|/)`", row)]
-    assert rooms == sorted(rooms, key=rank.__getitem__)
-    assert sorted(rooms) == sorted(rank)
+    packages = [package for row in rows for package in re.findall(r"`(\w+)(?:\.py|/)`", row)]
+    assert packages == sorted(packages, key=rank.__getitem__)
+    assert sorted(packages) == sorted(rank)
 
 
 def logged() -> Iterator[tuple[str, str]]:
@@ -80,7 +80,9 @@ def logged() -> Iterator[tuple[str, str]]:
         }
         for node in nodes:
             match node:
-                case ast.Call(ast.Attribute(ast.Name("log" | "self"), method), [first, *_]) if method in LEVELS:
+                case ast.Call(ast.Attribute(ast.Name("log" | "access_log" | "self"), method), [first, *_]) if (
+                    method in LEVELS
+                ):
                     yield LEVELS[method], ast.literal_eval(words[first.id] if isinstance(first, ast.Name) else first)
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.deflate import deflated
-from exporter.exposition import MOST_AT_ONCE, MOST_BODIES, Body, Exposition, View
+from exporter.exposition.bodies import MOST_AT_ONCE, MOST_BODIES, Body, Exposition, View
+from exporter.exposition.gzip import deflated
+from exporter.exposition.negotiation import Encoding
+from exporter.exposition.text import Syntax
 from exporter.families import Collector, SnapshotFamily, collectors
 from exporter.families.family import Sample
-from exporter.negotiation import Encoding
-from exporter.rendering import Syntax
+from exporter.polling.snapshot import Snapshot
+from exporter.polling.target import Target
 from exporter.settings import CollectorSettings
-from exporter.snapshot import Snapshot
-from exporter.target import Target
 from support import NOW, Scrape, account, server, snapshot
 
 TAIL = b"# HELP up Up.\n# TYPE up gauge\nup 1.0\n"

@@ -7,15 +7,15 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from docs.fields import ELSEWHERE, LEFT_OUT, SERVER
-from exporter.decoding import Records
+from exporter.exposition.text import header, lines
 from exporter.families import FLEET, SWITCHED, full_name
-from exporter.model import SourceServer
-from exporter.paging import merge
-from exporter.rendering import header, lines
+from exporter.polling.snapshot import take
 from exporter.settings import FilterSettings
-from exporter.snapshot import take
+from exporter.sms.decoding import Records
+from exporter.sms.model import SourceServer
+from exporter.sms.paging import merge
 from support import DATA, Scrape, account
+from tools.docs.fields import ELSEWHERE, LEFT_OUT, SERVER
 
 FAMILIES = [family for collector in (FLEET, *SWITCHED) for family in collector.families]
 

@@ -9,11 +9,11 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from exporter.errors import REASONS, Throttled
-from exporter.health import FRESH, Health
-from exporter.paging import Listing
-from exporter.rendering import Syntax, metrics
-from exporter.target import Poll, Target
-from exporter.transport import Response
+from exporter.exposition.health import FRESH, Health
+from exporter.exposition.text import Syntax, metrics
+from exporter.http.transport import Response
+from exporter.polling.target import Poll, Target
+from exporter.sms.paging import Listing
 from support import NOW, FakeClock, Scrape, account, server, snapshot
 
 

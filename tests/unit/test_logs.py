@@ -68,7 +68,7 @@ def test_a_line_has_the_ecosystems_keys_first_and_an_exception_is_part_of_it(
     form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logs("info", "json" if form == "json" else "logfmt")
-    ours, others = structlog.stdlib.get_logger("exporter.poller"), logging.getLogger("aiohttp.server")
+    ours, others = structlog.stdlib.get_logger("exporter.polling.poller"), logging.getLogger("aiohttp.server")
     try:
         int("first\nsecond \x1b[2J")
     except ValueError:
@@ -80,9 +80,9 @@ def test_a_line_has_the_ecosystems_keys_first_and_an_exception_is_part_of_it(
     read: list[Mapping[str, object]] = [json.loads(line) if form == "json" else read_logfmt(line) for line in lines]
     assert [list(line)[:4] for line in read] == [["ts", "level", "logger", "msg"]] * 3
     assert [(line["level"], line["logger"], line["msg"]) for line in read] == [
-        ("error", "exporter.poller", "it broke"),
+        ("error", "exporter.polling.poller", "it broke"),
         ("error", "aiohttp.server", "error handling"),
-        ("warn", "exporter.poller", "mind this"),
+        ("warn", "exporter.polling.poller", "mind this"),
     ]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", str(line["ts"])) for line in read)
     assert all(line.isprintable() for line in lines)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from exporter.commands.check import CheckSettings
-from exporter.demo import DemoSettings, SimulatorSettings
+from exporter.commands.demo import DemoSettings, SimulatorSettings
 from exporter.settings import Settings
 from exporter.settings.manual import WIDEST, Manual, help_text
 from exporter.settings.options import options

@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.negotiation import negotiate_encoding, negotiate_format
+from exporter.exposition.negotiation import negotiate_encoding, negotiate_format
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from exporter.errors import AuthError
+from exporter.polling.target import KEPT_POLLS, PageRead, Poll, Target
 from exporter.settings import Settings
-from exporter.target import KEPT_POLLS, PageRead, Poll, Target
 from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.overview import Overviews
 from exporter.web.pages.polls import SHOWN_POLLS, SHOWN_READS, polls_view

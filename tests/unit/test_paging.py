@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.decoding import Page
 from exporter.errors import Inconsistent, PollError, ServerFault
-from exporter.model import SourceServer
-from exporter.paging import ATTEMPTS, LAST_OFFSET, LIMIT, Moved, Narrowing, Pager, merge
+from exporter.sms.decoding import Page
+from exporter.sms.model import SourceServer
+from exporter.sms.paging import ATTEMPTS, LAST_OFFSET, LIMIT, Moved, Narrowing, Pager, merge
 from support import server
 
 

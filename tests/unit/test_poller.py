@@ -6,12 +6,12 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from exporter.client import RetryBudget
 from exporter.errors import AuthError, ServerFault, Throttled
-from exporter.model import SourceServer
-from exporter.paging import Listing, Narrowing
-from exporter.poller import AUTH_BACKOFF, LONGEST_AUTH_BACKOFF, SECRET_WATCH, Poller
-from exporter.target import Poll, Target
+from exporter.polling.poller import AUTH_BACKOFF, LONGEST_AUTH_BACKOFF, SECRET_WATCH, Poller
+from exporter.polling.target import Poll, Target
+from exporter.sms.client import RetryBudget
+from exporter.sms.model import SourceServer
+from exporter.sms.paging import Listing, Narrowing
 from support import NOW, FakeClock, account, server
 
 Run = Callable[["Rig"], None]

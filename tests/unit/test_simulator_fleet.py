@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from exporter.model import (
+from exporter.simulator import Fleet
+from exporter.simulator.environment import LINUX_CHECKS, WINDOWS_CHECKS
+from exporter.sms.model import (
     CHECK_RESULTS,
     CLONE_STATES,
     LOG_COLLECT_STATUSES,
@@ -16,8 +18,6 @@ from exporter.model import (
     TASK_TYPES,
     SourceServer,
 )
-from exporter.simulator import Fleet
-from exporter.simulator.environment import LINUX_CHECKS, WINDOWS_CHECKS
 from support import NOW, FakeClock, example
 
 MEGABIT = 125_000

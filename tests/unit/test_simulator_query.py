@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from exporter.model import MIGRATION_CYCLES, SOURCE_STATES
 from exporter.simulator.query import BadParameter, Query, parse_query
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 
 RECORD: dict[str, Any] = {
     "id": "s1",

@@ -1,7 +1,7 @@
-from exporter.model import SourceServer
-from exporter.paging import Listing
-from exporter.snapshot import Snapshot, take
-from exporter.target import Poll, Target
+from exporter.polling.snapshot import Snapshot, take
+from exporter.polling.target import Poll, Target
+from exporter.sms.model import SourceServer
+from exporter.sms.paging import Listing
 from support import NOW, account, server, snapshot
 
 

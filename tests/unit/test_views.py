@@ -7,9 +7,9 @@ import pytest
 
 from exporter.errors import AuthError
 from exporter.families import FLEET, SnapshotFamily
+from exporter.polling.snapshot import Snapshot
+from exporter.polling.target import Poll, Target
 from exporter.simulator import Fleet
-from exporter.snapshot import Snapshot
-from exporter.target import Poll, Target
 from exporter.views import words
 from exporter.views.accounts import account_views
 from exporter.views.attention import KINDS, STALLED_AFTER, attention_view

@@ -8,8 +8,7 @@ import trustme
 import yaml
 
 from exporter.errors import ConfigurationError
-from exporter.web.toolkit.model import HEADERS, WebConfig
-from exporter.web.toolkit.names import ALWAYS_ON, CIPHER_SUITES, CURVES
+from exporter.web.toolkit.model import ALWAYS_ON, CIPHER_SUITES, CURVES, HEADERS, WebConfig
 from exporter.web.toolkit.policy import summary
 from exporter.web.toolkit.reading import SECTIONS, parse
 from exporter.web.toolkit.tls import alternative_names, make_context, read_material

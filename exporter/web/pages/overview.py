@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.snapshot import Snapshot
+from exporter.polling.snapshot import Snapshot
 from exporter.views.attention import Trouble, attention_view
 from exporter.views.fleet import FleetView, fleet_view
 from exporter.views.migrations import Migration, running_migrations

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.target import PageRead, Poll, Target
+from exporter.polling.target import PageRead, Poll, Target
 
 SHOWN_POLLS: Final = 10
 """Polls of each account on the page of all; the page of one account has all that are remembered."""

@@ -7,8 +7,8 @@ from typing import Final
 from aiohttp import web
 
 from exporter.clock import Clock
-from exporter.generation import Generation
-from exporter.target import Target
+from exporter.exposition.generation import Generation
+from exporter.polling.target import Target
 from exporter.views.accounts import account_views
 from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.overview import Overviews

@@ -7,11 +7,31 @@ from pathlib import Path
 
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
-from exporter.web.toolkit.bucket import TokenBucket
 from exporter.web.toolkit.model import WebConfig
 from exporter.web.toolkit.reading import OPTION, parse, read_file, shown
 from exporter.web.toolkit.tls import Material, make_context, read_material
 from exporter.web.toolkit.users import Users
+
+
+class TokenBucket:
+    """Holds up to `burst` tokens, full at first, and gets one every `interval` seconds."""
+
+    def __init__(self, interval: float, burst: int, clock: Clock) -> None:
+        self._interval = interval
+        self._burst = burst
+        self._clock = clock
+        self._tokens = float(burst)
+        self._counted_at = clock.monotonic()
+
+    def take(self) -> bool:
+        """Take a token, if there is one."""
+        now = self._clock.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._counted_at) / self._interval)
+        self._counted_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 @dataclass(frozen=True)

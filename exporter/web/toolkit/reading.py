@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from exporter.errors import ConfigurationError
-from exporter.strict_yaml import read_mapping
+from exporter.settings.strict_yaml import read_mapping
 from exporter.web.toolkit.model import HttpServerConfig, RateLimit, TlsServerConfig, WebConfig
 
 OPTION: Final = "--web.config.file"

@@ -13,8 +13,7 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from exporter.errors import ConfigurationError
-from exporter.web.toolkit.model import TlsServerConfig
-from exporter.web.toolkit.names import ALWAYS_ON, CIPHER_SUITES, CURVES, VERSIONS
+from exporter.web.toolkit.model import ALWAYS_ON, CIPHER_SUITES, CURVES, VERSIONS, TlsServerConfig
 from exporter.web.toolkit.reading import OPTION, read_file, shown
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)

@@ -1,1 +1,0 @@
-"""The documentation, and what builds its reference pages from the code."""

@@ -1,1 +1,0 @@
-"""Pictures of the pages, and the command that makes them."""

@@ -1,0 +1,1 @@
+"""One bounded HTTP request, and what a failed answer means."""

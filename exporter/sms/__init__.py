@@ -1,0 +1,1 @@
+"""The SMS API: its records, one page of them, and the complete list."""

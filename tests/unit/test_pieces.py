@@ -1,0 +1,102 @@
+"""What is rendered again when a snapshot follows another, and what is not."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.exposition.gzip import inflated, opened
+from exporter.exposition.pieces import Rendered, render
+from exporter.exposition.text import lines
+from exporter.families import SnapshotFamily, collectors
+from exporter.polling.snapshot import Snapshot, take
+from exporter.settings import CollectorSettings
+from exporter.simulator import Fleet
+from exporter.sms.model import SourceServer
+from exporter.sms.paging import Listing
+from support import NOW, FakeClock, account, server
+
+FAMILIES = [family for collector in collectors(CollectorSettings(disks=True)) for family in collector.families]
+ALWAYS = {family.name for family in FAMILIES if isinstance(family, SnapshotFamily) and family.reads is None}
+
+
+def after(previous: Rendered | None, *servers: SourceServer, read_at: float = NOW) -> Rendered:
+    known = previous.snapshot if previous else None
+    return render(FAMILIES, take(Listing(servers, len(servers)), account(), read_at, known), previous)
+
+
+def renewed(before: Rendered, now: Rendered) -> set[str]:
+    """Give the families whose pieces are not the very ones of before."""
+    return {name for name, piece in now.pieces.items() if piece is not before.pieces[name]} - ALWAYS
+
+
+def assert_right(rendered: Rendered) -> None:
+    for family in FAMILIES:
+        assert b"".join(inflated(opened(rendered.pieces[family.name]), 1000)) == lines(family, rendered.snapshot), (
+            family.name
+        )
+
+
+def test_of_records_that_stayed_the_same_nothing_is_rendered_again() -> None:
+    servers = server("a", state="replicate", replicatesize=5), server("b")
+    first = after(None, *servers)
+    assert renewed(first, after(first, *servers, read_at=NOW + 60)) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "families"),
+    [
+        ({"memory": 9}, {"source_server_memory_bytes"}),
+        ({"last_visit_time": 5}, {"source_server_last_visit_timestamp_seconds"}),
+        ({"state": "error"}, {"source_servers", "source_servers_size_bytes", "source_server_state"}),
+        (
+            {"replicatesize": 7},
+            {
+                "source_servers_replicated_bytes",
+                "source_server_replicated_bytes",
+                "source_server_replicated_bytes_last_increase_timestamp_seconds",
+            },
+        ),
+        ({"current_task": {"migrate_speed": 3}}, {"task_info", "task_migrate_speed_bytes_per_second"}),
+        ({"checks": [{"name": "CPU", "result": "WARN"}]}, {"source_servers_failed_checks", "source_server_checks"}),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_a_change_touches_is_rendered_again(change: dict[str, object], families: set[str]) -> None:
+    fields = {"state": "replicate", "totalsize": 10, "replicatesize": 5, "checks": []}
+    first = after(None, server("a", **fields), server("b"))
+    then = after(first, server("a", **(fields | change)), first.snapshot.servers[1], read_at=NOW + 60)
+    assert families <= renewed(first, then)
+    assert "source_server_info" not in renewed(first, then)
+    assert_right(then)
+
+
+def test_when_a_server_comes_or_goes_all_of_it_is_rendered_again() -> None:
+    first = after(None, server("a", memory=1), server("b", memory=2))
+    more = after(first, *first.snapshot.servers, server("c", memory=3))
+    assert_right(more)
+    other = after(more, *more.snapshot.servers[1:], server("d", memory=3))
+    assert_right(other)
+
+
+def test_another_unit_of_speed_renders_the_speeds_again() -> None:
+    listing = Listing((server("a", current_task={"migrate_speed": 3}),), 1)
+    first = render(FAMILIES, take(listing, account(), NOW, None), None)
+    other: Snapshot = take(
+        listing, account(api={"endpoint": "http://127.0.0.1:9", "migrate_speed_unit": "mbyte"}), NOW, first.snapshot
+    )
+    assert_right(render(FAMILIES, other, first))
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 2)), max_size=6))
+def test_after_any_life_of_a_fleet_the_pieces_are_those_of_its_last_list(steps: list[tuple[int, int]]) -> None:
+    clock = FakeClock()
+    fleet = Fleet(30, clock=clock)
+    rendered = None
+    for seconds, newcomers in steps:
+        clock.advance(seconds)
+        for _ in range(newcomers):
+            fleet.add()
+        servers = msgspec.convert(fleet.records(), tuple[SourceServer, ...])
+        rendered = after(rendered, *servers, read_at=clock.time())
+        assert_right(rendered)

@@ -1,0 +1,105 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from benchmarks.naive import metric_of
+from exporter.exposition.text import Syntax, format_value, header, lines
+from exporter.families import Family, ServerFamily, SnapshotFamily, collectors, full_name
+from exporter.families.family import Sample
+from exporter.polling.snapshot import Snapshot, take
+from exporter.settings import CollectorSettings
+from exporter.sms.decoding import Records
+from exporter.sms.paging import Listing
+from support import DATA, account, server, snapshot
+
+FAMILIES = [family for collector in collectors(CollectorSettings()) for family in collector.families]
+
+
+class Reference(Collector):
+    """The same family of the same snapshot, as prometheus-client has it."""
+
+    def __init__(self, family: Family, shown: Snapshot) -> None:
+        self.metric = metric_of(family, shown)
+
+    def collect(self) -> list[Metric]:
+        return [self.metric]
+
+
+def reference(family: Family, shown: Snapshot, syntax: Syntax) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(Reference(family, shown))
+    if syntax == "text":
+        return generate_latest(registry)
+    return bytes(generate_openmetrics(registry)).removesuffix(b"# EOF\n")  # type: ignore[no-untyped-call]
+
+
+def ours(family: Family, shown: Snapshot, syntax: Syntax) -> bytes:
+    return header(family, syntax) + lines(family, shown)
+
+
+def family_of(samples: list[Sample], *labels: str, text: str = "Help.") -> SnapshotFamily:
+    return SnapshotFamily("thing", text, "source", lambda _: samples, labels)
+
+
+@pytest.mark.parametrize("syntax", ["text", "openmetrics"])
+@pytest.mark.parametrize("family", FAMILIES, ids=full_name)
+def test_the_example_reads_as_prometheus_client_writes_it(family: Family, syntax: Syntax) -> None:
+    page = Records().page((DATA / "list-servers-200.json").read_bytes())
+    distinct = [replace(one, id=f"s{number}") for number, one in enumerate(page.servers)]
+    before = take(Listing(tuple(distinct), 10), account(), 1.0, None)
+    changed = replace(distinct[0], state="waiting", replicatesize=5)
+    shown = take(Listing((changed, *distinct[1:]), 10), account(), 2.0, before)
+    assert ours(family, shown, syntax) == reference(family, shown, syntax)
+
+
+@pytest.mark.parametrize("syntax", ["text", "openmetrics"])
+@given(
+    account_name=st.text(min_size=1),
+    pairs=st.lists(st.tuples(st.text(), st.text(), st.floats() | st.integers(-(2**60), 2**60)), max_size=5),
+    text=st.text(),
+)
+def test_hostile_labels_and_any_number_read_as_prometheus_client_writes_them(
+    syntax: Syntax,
+    account_name: str,
+    pairs: list[tuple[str, str, float]],
+    text: str,
+) -> None:
+    family = family_of([((a, z), number) for a, z, number in pairs], "aa", "zz", text=text)
+    shown = snapshot(account=account_name)
+    assert ours(family, shown, syntax) == reference(family, shown, syntax)
+
+
+@pytest.mark.parametrize("syntax", ["text", "openmetrics"])
+@given(server_id=st.text(min_size=1), values=st.tuples(st.text(), st.text()))
+def test_hostile_servers_read_as_prometheus_client_writes_them(
+    syntax: Syntax,
+    server_id: str,
+    values: tuple[str, str],
+) -> None:
+    family = ServerFamily("thing", "Help.", "source", lambda _: [(values, 1)], ("aa", "zz"))
+    shown = snapshot(server(server_id))
+    assert ours(family, shown, syntax) == reference(family, shown, syntax)
+
+
+@given(st.floats() | st.integers(-(2**63), 2**63))
+def test_numbers_are_written_as_prometheus_client_writes_them(number: float) -> None:
+    assert format_value(number) == floatToGoString(number)  # type: ignore[no-untyped-call]
+    assert math.isnan(number) or float(format_value(number)) == float(number)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=full_name)
+def test_a_family_declares_its_labels_in_the_order_of_the_exposition(family: Family) -> None:
+    assert list(family.labels) == sorted(family.labels)
+    assert "account" not in family.labels
+
+
+def test_family_names_are_unique() -> None:
+    names = [family.name for family in FAMILIES]
+    assert len(set(names)) == len(names)

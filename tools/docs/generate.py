@@ -1,0 +1,276 @@
+"""Builds the reference pages from the code: `python -m tools.docs.generate`.
+
+Each page is a pure function of the declarations; a test holds the pages against them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.auth.renewal import Term
+from exporter.commands.check import CheckSettings
+from exporter.commands.demo import DemoSettings, SimulatorSettings
+from exporter.errors import REASONS
+from exporter.exposition.health import Health
+from exporter.exposition.text import lines
+from exporter.families import FLEET, SWITCHED, Collector, Family, full_name
+from exporter.families.family import PREFIX, labels_of
+from exporter.http.transport import Response
+from exporter.polling.snapshot import Snapshot, take
+from exporter.polling.target import Poll, Target
+from exporter.settings import Settings
+from exporter.settings.options import Option, options
+from exporter.simulator import Fleet
+from exporter.sms.decoding import Records
+from exporter.sms.paging import Listing, merge
+from tools.docs import chart
+from tools.docs.fields import ELSEWHERE, LEFT_OUT, SERVER
+
+FOLDER: Final = Path(__file__).parents[2] / "docs"
+MOMENT: Final = 1_800_000_000.0
+ACCOUNT: Final = "demo"
+
+# When families appear that a scrape may lack.
+APPEARS: Final[Mapping[str, str]] = {
+    "source_servers_failed_checks": "while a server has such a check",
+    "source_server_check_failed": "while the server has such a check",
+    "source_server_oem_system": "where the API tells it",
+    "source_server_has_tc": "where the API tells it; Linux",
+    "source_server_consistency_result": "where the API tells it",
+    "task_speed_limit_bytes_per_second": "while the speed is limited",
+    "task_estimated_completion_timestamp_seconds": "while the API estimates one",
+    "task_remaining_seconds": "while the API estimates one",
+    "task_clone_state": "while there is a clone",
+    "task_clone_info": "while there is a clone",
+    "task_log_upload_timestamp_seconds": "once logs were uploaded",
+    "task_subtask_progress_ratio": "while the subtask has a progress",
+    "last_success_timestamp_seconds": "after the first complete poll",
+    "snapshot_source_servers": "while a list is served",
+    "api_source_servers": "while a list is served",
+    "exporter_poll_duration_seconds": "after the first poll",
+    "exporter_poll_pages": "after the first poll",
+    "exporter_api_requests_total": "after the first request",
+    "exporter_api_request_duration_seconds": "after the first request",
+    "exporter_unknown_values_total": "after the first such value",
+    "exporter_unreadable_values_total": "after the first such value",
+    "exporter_credentials_expiration_timestamp_seconds": "for tokens of a password and temporary keys",
+    "exporter_credentials_renewal_timestamp_seconds": "for tokens of a password and temporary keys",
+    "exporter_api_clock_skew_seconds": "after the first answer",
+}
+
+
+class _StandingClock:
+    def time(self) -> float:
+        return MOMENT
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError(seconds)
+
+
+def pages() -> dict[str, str]:
+    """Give the content of each page by its file name."""
+    return {
+        "metrics.md": _metrics(),
+        "fields.md": _fields(),
+        "configuration.md": _configuration(),
+    }
+
+
+def _metrics() -> str:
+    shown = _snapshot()
+    parts = [
+        "# Metrics",
+        "",
+        _GENERATED,
+        "",
+        f"Every name begins with `{PREFIX}`. Values are in base units: bytes, seconds, ratios. A value that the API",
+        "left out is an absent series, never a 0. Every series from the API has the label `account`, and is as old",
+        f"as `{PREFIX}last_success_timestamp_seconds` says. How old it may get: [staleness](staleness.md).",
+        "",
+    ]
+    for collector in (FLEET, *SWITCHED):
+        parts += [f"## Collector `{collector.name}`", "", _switch(collector), ""]
+        parts += _table(
+            ("metric", "type", "labels", "help", "from"),
+            (_family_row(family) for family in collector.families),
+        )
+        parts += ["", "For example:", "", "```text", *_examples(collector, shown), "```", ""]
+    fresh = "Fresh at every scrape, also while the API is down and before the first poll."
+    parts += ["## The exporter itself", "", fresh, ""]
+    parts += _table(("metric", "type", "labels", "help", "appears"), map(_health_row, _health()))
+    reasons = ", ".join(f"`{reason}`" for reason in REASONS)
+    parts += ["", f"`reason` of a failed poll is one of {reasons}: see [failures](failures.md).", ""]
+    return "\n".join(parts)
+
+
+_GENERATED: Final = "*Built from the code by `make docs`.*"
+
+
+def _switch(collector: Collector) -> str:
+    if collector is FLEET:
+        return "Always on. Its number of series does not grow with the fleet."
+    default = next(option.default for option in options(Settings) if option.key == f"collector.{collector.name}")
+    words = "On; `--no-collector.{0}` turns it off." if default == "true" else "Off; `--collector.{0}` turns it on."
+    return words.format(collector.name)
+
+
+def _family_row(family: Family) -> tuple[str, ...]:
+    name = family.name + ("_total" if family.kind == "counter" else "")
+    appears = f" ({APPEARS[family.name]})" if family.name in APPEARS else ""
+    labels = ", ".join(f"`{label}`" for label in ("account", *labels_of(family)))
+    return f"`{name}`", family.kind, labels, f"{family.help}{appears}", f"`{family.source}`"
+
+
+def _examples(collector: Collector, shown: Snapshot) -> Iterator[str]:
+    for family in collector.families:
+        rendered = lines(family, shown).decode().splitlines()
+        # A value that is not 0 shows more.
+        example = next((line for line in rendered if not line.endswith(" 0.0")), None) or next(iter(rendered), None)
+        if example is None:
+            raise LookupError(f"{full_name(family)} has no sample to show")
+        yield example
+
+
+def _health_row(metric: Metric) -> tuple[str, ...]:
+    name = metric.name + ("_total" if metric.type == "counter" else "")
+    names = dict.fromkeys(label for sample in metric.samples for label in sample.labels if label != "le")
+    short = name.removeprefix(PREFIX)
+    labels = ", ".join(f"`{label}`" for label in names)
+    return f"`{short}`", metric.type, labels, metric.documentation, APPEARS.get(short, "always")
+
+
+def _snapshot() -> Snapshot:
+    """Make a snapshot in which every family has a sample."""
+    fleet = Fleet(300, seed=1, clock=_StandingClock())
+    first, second = (Records().page(_page(fleet, moment)) for moment in (MOMENT, MOMENT + 60))
+    account = Settings.model_validate(
+        {"api": {"endpoint": "https://sms.example.com"}, "account": {"name": ACCOUNT}},
+    ).targets()[0]
+    before = take(merge([first]), account, MOMENT, None)
+    return take(merge([second]), account, MOMENT + 60, before)
+
+
+def _page(fleet: Fleet, moment: float) -> bytes:
+    fleet.freeze(moment)
+    return msgspec.json.encode({"count": len(fleet), "source_servers": fleet.records()})
+
+
+def _health() -> Iterable[Metric]:
+    """Give the families of the exporter's own metrics, each with samples."""
+    target = Target(
+        Settings.model_validate(
+            {"api": {"region": "cn-north-4"}, "account": {"name": ACCOUNT}},
+        ).targets()[0],
+    )
+    shown = _snapshot()
+    target.snapshot = Snapshot(ACCOUNT, MOMENT, shown.servers, shown.count, unknown={("state", "premiging"): 1})
+    poll = target.last_poll = Poll(MOMENT, 0.5, 2)
+    health = Health([target], _StandingClock(), lambda _: {"disks": 0})
+    heard = health.of(ACCOUNT)
+    heard.request_ended("sms", "200", 0.1, Response(200, {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, b""))
+    heard.credentials = _Expiring()
+    health.poll_ended(target, poll, Listing((), 0, unreadable={"memory": 1}))
+    text = health.render("text").decode()
+    own = (metric for metric in text_string_to_metric_families(text) if metric.name.startswith(PREFIX))
+    return sorted(own, key=lambda metric: metric.name.startswith(f"{PREFIX}exporter_"))
+
+
+class _Expiring:
+    term: Term | None = Term(MOMENT + 3600, MOMENT + 2880)
+
+
+def _fields() -> str:
+    parts = [
+        "# Fields of the API",
+        "",
+        _GENERATED,
+        "",
+        "Where every field of the reference of `GET /v3/sources` goes. Behind a colon stands the label that has it.",
+        "",
+        "## Exposed",
+        "",
+    ]
+    exposed = ((f"`{path}`", ", ".join(f"`{target}`" for target in targets)) for path, targets in SERVER.items())
+    parts += _table(("field", "metrics"), exposed)
+    parts += ["", "## Left out, on purpose", ""]
+    parts += _table(("field", "reason"), ((f"`{path}`", reason) for path, reason in LEFT_OUT.items()))
+    for table, rows in ELSEWHERE.items():
+        parts += ["", f"## {table}", ""]
+        parts += _table(("field", "where it goes"), ((f"`{path}`", place) for path, place in rows.items()))
+    return "\n".join([*parts, ""])
+
+
+def _configuration() -> str:
+    parts = [
+        "# Configuration",
+        "",
+        _GENERATED,
+        "",
+        "Every option is a flag, an environment variable and a key of the configuration file. Flags win over",
+        "variables, variables over the file. What an entry of [`accounts`](accounts.md) sets wins over all of them,",
+        "for its own account. The file is YAML and is named by `--config.file`:",
+        "",
+        "```yaml",
+        "api:",
+        "  region: ap-southeast-3",
+        "auth:",
+        "  access_key_file: /run/secrets/access-key",
+        "  secret_key_file: /run/secrets/secret-key",
+        "poll:",
+        "  interval: 2m",
+        "```",
+        "",
+        "Durations are written as Prometheus writes them: `30s`, `5m`, `1h30m`. Sizes: `32MiB`. Lists are separated by",
+        "commas in a variable, and are lists in the file; a flag is repeated. A switch has a flag for on and one with",
+        "`no-` for off. Anything unknown or unusable is an error that names it, and exit status 2. Several accounts in",
+        "one exporter: [accounts](accounts.md). Ways to authenticate: [credentials](credentials.md). Commands:",
+        "[commands](commands.md); `check`, `once` and `status` log errors alone unless `log.level` says otherwise.",
+        "",
+    ]
+    parts += _options(options(Settings))
+    common = {(option.key, option.default) for option in options(Settings)}
+    for command, tree in (("check", CheckSettings), ("demo", DemoSettings)):
+        parts += [f"## `sms-exporter {command}`", "", "Takes all of the above. Its own, and other defaults:", ""]
+        parts += _options(option for option in options(tree) if (option.key, option.default) not in common)
+    parts += ["## `sms-exporter simulate`", ""]
+    parts += _options(options(SimulatorSettings))
+    return "\n".join(parts)
+
+
+def _options(of: Iterable[Option]) -> list[str]:
+    rows = (
+        (
+            f"`{option.flag}{f'={option.takes}' if option.takes else ''}`".replace("|", "\\|"),
+            f"`{option.variable}`",
+            f"`{option.default}`" if option.default else "",
+            option.description,
+        )
+        for option in of
+    )
+    return [*_table(("flag", "variable", "default", "meaning"), rows), ""]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    return [_row(head), _row(("---",) * len(head)), *map(_row, rows)]
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, content in pages().items():
+        (FOLDER / name).write_text(content, encoding="utf-8")
+    chart.README.write_text(chart.page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

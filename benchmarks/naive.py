@@ -154,8 +154,10 @@ def snapshot_of(pages: Sequence[bytes]) -> Snapshot:
     """Decode all pages into models; the declarations of the families read these as they read ours."""
     servers = [server for page in pages for server in Page.model_validate_json(page).source_servers]
     now = time.time()
-    grown_at = {server.id: now for server in servers}
-    return Snapshot("default", now, cast("tuple[SourceServer, ...]", tuple(servers)), len(servers), grown_at=grown_at)
+    last_growth = {server.id: now for server in servers}
+    return Snapshot(
+        "default", now, cast("tuple[SourceServer, ...]", tuple(servers)), len(servers), last_growth=last_growth
+    )
 
 
 def metric_of(family: Family, snapshot: Snapshot) -> Metric:

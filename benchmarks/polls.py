@@ -13,7 +13,7 @@ from benchmarks import naive
 from benchmarks.pages import heard, moved, pages_of, records_of
 from exporter.exposition.bodies import Exposition, View
 from exporter.families import Collector, collectors
-from exporter.polling.snapshot import take
+from exporter.polling.snapshot import next_snapshot
 from exporter.polling.target import Target
 from exporter.settings import CollectorSettings, Settings
 from exporter.sms.decoding import Records
@@ -44,7 +44,7 @@ class OurPoll:
         """Read a list, and give the body that is served from then on."""
         listing = merge([self._records.page(page) for page in pages])
         self._records.list_ended()
-        self._target.snapshot = take(listing, self._target.account, now, self._target.snapshot)
+        self._target.snapshot = next_snapshot(listing, self._target.account, now, self._target.snapshot)
         asyncio.run(self._serve(now))
         return self._body
 

@@ -15,7 +15,7 @@ from typing import Final
 from exporter.cli import run_server
 from exporter.clock import SystemClock
 from exporter.logs import configure_logs
-from exporter.polling.account import Surroundings
+from exporter.polling.account import Runtime
 from exporter.service import running
 from exporter.settings import Settings
 
@@ -45,8 +45,8 @@ async def main(api: str, polls: int) -> None:
             longest = max(longest, now - before - TICK)
             before = now
 
-    around = Surroundings(SystemClock(), os.environ, Path("/nonexistent"))
-    async with running(settings, around, lambda: settings) as service:
+    runtime = Runtime(SystemClock(), os.environ, Path("/nonexistent"))
+    async with running(settings, runtime, lambda: settings) as service:
         watching = asyncio.create_task(watch())
         (poller,) = service.pollers
         await poller.polled.wait()

@@ -36,7 +36,7 @@ from exporter.commands.reading import OnceSettings, Reading, read_once
 from exporter.commands.terminal import show, waiting
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
-from exporter.polling.account import Surroundings
+from exporter.polling.account import Runtime
 from exporter.service import running
 from exporter.settings import Settings
 from exporter.settings.loading import explained, load_settings
@@ -140,7 +140,7 @@ def _run(argv: Sequence[str]) -> int:
 
     async def serve() -> None:
         asked_to_stop, asked_to_reload = _asked_to_stop(), _heard(signal.SIGHUP)
-        async with running(settings, _surroundings(), read) as service, service.reloading_when(asked_to_reload):
+        async with running(settings, _runtime(), read) as service, service.reloading_when(asked_to_reload):
             log.info("listening", version=__version__, urls=" ".join(service.urls))
             await asked_to_stop.wait()
             log.info("stopping")
@@ -161,7 +161,7 @@ def _report(settings: Settings, *, live: bool) -> int:
         settings.targets()
     file = settings.web.config_file
     policy = read_policy(file, SystemClock()) if file else None
-    findings = asyncio.run(check.check(settings, _surroundings(), live=live))
+    findings = asyncio.run(check.check(settings, _runtime(), live=live))
     say_report((line for finding in findings for line in finding.lines()), check.COLUMN)
     if policy is not None:
         say(f"web: {summary(policy.config)}")
@@ -170,7 +170,7 @@ def _report(settings: Settings, *, live: bool) -> int:
 
 def _once(argv: Sequence[str]) -> int:
     settings = _once_settings(argv, Manual(f"{PROG} once", once.DESCRIPTION, once.STATUSES, ELSEWHERE, brief=True))
-    reading = asyncio.run(read_once(settings, _surroundings()))
+    reading = asyncio.run(read_once(settings, _runtime()))
     say(asyncio.run(once.exposition_text(reading, SystemClock().time())).rstrip("\n"))
     return _told(reading)
 
@@ -179,11 +179,11 @@ def _status(argv: Sequence[str]) -> int:
     manual = Manual(f"{PROG} status", status.DESCRIPTION, status.STATUSES, ELSEWHERE, brief=True)
     settings = _once_settings(argv, manual)
     if not in_terminal():
-        reading = asyncio.run(read_once(settings, _surroundings()))
+        reading = asyncio.run(read_once(settings, _runtime()))
         say("\n".join(status.plain_lines(reading)))
         return _told(reading)
     with waiting():
-        reading = asyncio.run(read_once(settings, _surroundings()))
+        reading = asyncio.run(read_once(settings, _runtime()))
     show(status.status_view(reading, SystemClock().time()))
     return FAILED if reading.failures() else 0
 
@@ -216,7 +216,7 @@ def _demo(argv: Sequence[str]) -> int:
 
     async def serve() -> None:
         asked_to_stop = _asked_to_stop()
-        async with demonstrating(settings, _surroundings(), read) as service:
+        async with demonstrating(settings, _runtime(), read) as service:
             await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
             say(f"Open {service.urls[0]} (Ctrl-C ends the demo)")
             await asked_to_stop.wait()
@@ -258,8 +258,8 @@ def run_server(main: Callable[[], Coroutine[None, None, None]]) -> None:
     asyncio.run(run())
 
 
-def _surroundings() -> Surroundings:
-    return Surroundings(SystemClock(), os.environ, Path.home())
+def _runtime() -> Runtime:
+    return Runtime(SystemClock(), os.environ, Path.home())
 
 
 def _asked_to_stop() -> asyncio.Event:

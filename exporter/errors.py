@@ -15,19 +15,19 @@ class ConfigurationError(Exception):
 class PollError(Exception):
     """A poll, or one request of it, failed.
 
-    `message` says what happened and `advice` what a person can do about it; neither ever holds a secret.
+    `message` says what happened and `hint` what a person can do about it; neither ever holds a secret.
     `status`, `code` and `request_id` are the HTTP status, the API's error code and its `X-Request-Id`.
     `retry_after` is the wait in seconds that the API asked for.
     """
 
     reason: ClassVar[str]
-    advice: ClassVar[str]
+    default_hint: ClassVar[str]
 
     def __init__(
         self,
         message: str,
         *,
-        advice: str | None = None,
+        hint: str | None = None,
         status: int | None = None,
         code: str | None = None,
         request_id: str | None = None,
@@ -35,7 +35,7 @@ class PollError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = advice or self.advice
+        self.hint = hint or self.default_hint
         self.status = status
         self.code = code
         self.request_id = request_id
@@ -45,7 +45,7 @@ class PollError(Exception):
         """Give what is known of the failure beside its message, for a log line."""
         facts = {
             "reason": self.reason,
-            "advice": self.hint,
+            "hint": self.hint,
             "status": self.status,
             "error_code": self.code,
             "request_id": self.request_id,
@@ -57,63 +57,63 @@ class AuthError(PollError):
     """The credentials are missing, wrong, expired or locked."""
 
     reason = "auth"
-    advice = "check the credentials: a token lives 24 hours; an access key locks after 5 refusals in a row"
+    default_hint = "check the credentials: a token lives 24 hours; an access key locks after 5 refusals in a row"
 
 
 class PermissionDenied(PollError):
     """The credentials are right, but not allowed to list source servers."""
 
     reason = "permission"
-    advice = "grant the IAM action sms:server:list (with roles: sms:server:queryServer) to this user"
+    default_hint = "grant the IAM action sms:server:list (with roles: sms:server:queryServer) to this user"
 
 
 class Throttled(PollError):
     """The API asks for fewer requests."""
 
     reason = "throttled"
-    advice = "other clients share this account's quota: raise poll.interval or lower api.concurrency"
+    default_hint = "other clients share this account's quota: raise poll.interval or lower api.concurrency"
 
 
 class ServerFault(PollError):
     """The API, or a gateway before it, failed."""
 
     reason = "server_error"
-    advice = "nothing to do here if it passes; else open a ticket with the request id"
+    default_hint = "nothing to do here if it passes; else open a ticket with the request id"
 
 
 class RequestTimeout(PollError):
     """No answer came in time."""
 
     reason = "timeout"
-    advice = "check the route to the endpoint, or raise api.read-timeout and poll.timeout"
+    default_hint = "check the route to the endpoint, or raise api.read-timeout and poll.timeout"
 
 
 class ConnectionFailed(PollError):
     """No connection could be made, or it broke."""
 
     reason = "connection"
-    advice = "check the endpoint's name, DNS, firewall and proxy"
+    default_hint = "check the endpoint's name, DNS, firewall and proxy"
 
 
 class TlsFailed(PollError):
     """The other side's certificate could not be verified."""
 
     reason = "tls"
-    advice = "set api.ca-file to the CA bundle of your proxy or private endpoint"
+    default_hint = "set api.ca-file to the CA bundle of your proxy or private endpoint"
 
 
 class BadResponse(PollError):
     """An answer came that is not the API's."""
 
     reason = "bad_response"
-    advice = "check api.endpoint and api.region: something other than the SMS API answered"
+    default_hint = "check api.endpoint and api.region: something other than the SMS API answered"
 
 
 class Inconsistent(PollError):
     """The list kept changing while it was read, so no complete one could be had."""
 
     reason = "inconsistent"
-    advice = "nothing to do if it passes: servers came or went while the list was read"
+    default_hint = "nothing to do if it passes: servers came or went while the list was read"
 
 
 REASONS = (

@@ -17,7 +17,7 @@ from exporter.exposition.generation import Generation
 from exporter.exposition.health import Health
 from exporter.families import collectors
 from exporter.logs import configure_logs
-from exporter.polling.account import Account, Surroundings, open_account
+from exporter.polling.account import Account, Runtime, open_account
 from exporter.polling.poller import Poller
 from exporter.polling.target import Poll, Target
 from exporter.settings import Settings
@@ -36,11 +36,11 @@ class Service:
     `read_again` gives the configuration as it is written by then, or raises ConfigurationError.
     """
 
-    def __init__(self, settings: Settings, around: Surroundings, read_again: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Settings, runtime: Runtime, read_again: Callable[[], Settings]) -> None:
         self.urls: tuple[str, ...] = ()
-        self.health = Health((), around.clock, lambda _: {}, revision=revision())
+        self.health = Health((), runtime.clock, lambda _: {}, revision=revision())
         self.generation = Generation(settings, (), Exposition((), ()))
-        self._around = around
+        self._runtime = runtime
         self._read_again = read_again
         self._accounts: tuple[Account, ...] = ()
         self._polling = False
@@ -136,7 +136,7 @@ class Service:
                     account = kept.under(options) if kept else None
                     if account is None:
                         observer = self.health.of(options.name)
-                        account = await open_account(options, observer, self, self._around, kept)
+                        account = await open_account(options, observer, self, self._runtime, kept)
                         opened.push_async_callback(account.close)
                     accounts.append(account)
                 generation = await self._next(settings, tuple(account.target for account in accounts))
@@ -162,7 +162,7 @@ class Service:
     async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
         """Count a poll, and render its snapshot before the next scrape asks for it."""
         self.health.poll_ended(target, poll, listing)
-        await self.generation.exposition.refresh(self._around.clock.time())
+        await self.generation.exposition.refresh(self._runtime.clock.time())
 
     async def _next(self, settings: Settings, targets: tuple[Target, ...]) -> Generation:
         """Make the generation that follows, rendered already."""
@@ -171,7 +171,7 @@ class Service:
             return replace(before, settings=settings)
         exposition = Exposition(collectors(settings.collector), targets)
         generation = Generation(settings, targets, exposition, was_ready=before.ready and bool(before.targets))
-        await generation.render_like(before, self._around.clock.time())
+        await generation.render_like(before, self._runtime.clock.time())
         return generation
 
     def _replace(self, generation: Generation, accounts: Sequence[Account]) -> None:
@@ -214,7 +214,7 @@ async def _close(account: Account) -> None:
 @contextlib.asynccontextmanager
 async def running(
     settings: Settings,
-    around: Surroundings,
+    runtime: Runtime,
     read_again: Callable[[], Settings] | None = None,
 ) -> AsyncIterator[Service]:
     """Run the exporter while the context lasts; scrapes in flight at its end are finished.
@@ -223,14 +223,14 @@ async def running(
     ConfigurationError where an account has no credentials or the web configuration is unsound, and
     ListenError where an address cannot be had.
     """
-    service = Service(settings, around, read_again or (lambda: settings))
+    service = Service(settings, runtime, read_again or (lambda: settings))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
         await service.put_in_force(settings)
-        web_config = await stack.enter_async_context(_web_config(settings, around.clock))
-        app = create_app(lambda: service.generation, service.health, around.clock, service.reload, web_config)
+        web_config = await stack.enter_async_context(_web_config(settings, runtime.clock))
+        app = create_app(lambda: service.generation, service.health, runtime.clock, service.reload, web_config)
         tls = web_config.tls if web_config else None
-        service.urls = await stack.enter_async_context(serve(app, _places(settings, around), tls=tls))
+        service.urls = await stack.enter_async_context(serve(app, _places(settings, runtime), tls=tls))
         service.start()
         # Before the scrapes in flight are waited for: a reload may hang.
         stack.callback(service.end_reloads)
@@ -245,7 +245,7 @@ async def _web_config(settings: Settings, clock: Clock) -> AsyncIterator[Watched
         yield watched
 
 
-def _places(settings: Settings, around: Surroundings) -> Sequence[Place]:
+def _places(settings: Settings, runtime: Runtime) -> Sequence[Place]:
     if settings.web.systemd_socket:
-        return inherited(around.environ, os.getpid())
+        return inherited(runtime.environ, os.getpid())
     return [parse_listen_place(address) for address in settings.web.listen_address]

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.polling.account import Surroundings
+from exporter.polling.account import Runtime
 from exporter.polling.snapshot import Snapshot
 from exporter.service import Service, running
 from exporter.settings import AccountSettings, Settings
@@ -174,7 +174,7 @@ async def exporting(
         }
         | groups,
     )
-    async with running(tree, Surroundings(clock, environ or {}, home)) as service:
+    async with running(tree, Runtime(clock, environ or {}, home)) as service:
         if polled:
             await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
             await clock.until_asleep(len(service.pollers))

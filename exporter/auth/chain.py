@@ -69,7 +69,7 @@ async def find_credentials(
         "there are no credentials: no option auth.*, no variable of the SDK, Terraform or OpenStack, "
         f"no file {path} (or {FILE_VARIABLE}), no ECS metadata service at {auth.metadata_endpoint} ({nothing}), "
         f"no {POD_VARIABLES[0]}",
-        advice="give --auth.access-key-file and --auth.secret-key-file, or --auth.user-name, --auth.domain-name "
+        hint="give --auth.access-key-file and --auth.secret-key-file, or --auth.user-name, --auth.domain-name "
         "and --auth.password-file, or --auth.token-file",
     )
 

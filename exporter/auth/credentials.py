@@ -59,10 +59,10 @@ class Secret:
         except (OSError, UnicodeDecodeError) as error:
             raise AuthError(
                 f"{self.name}-file: {self._file} cannot be read ({type(error).__name__})",
-                advice=f"let the exporter's user read {self._file}",
+                hint=f"let the exporter's user read {self._file}",
             ) from error
         if not secret:
-            raise AuthError(f"{self.name}-file: {self._file} is empty", advice=f"write the secret to {self._file}")
+            raise AuthError(f"{self.name}-file: {self._file} is empty", hint=f"write the secret to {self._file}")
         return secret
 
 

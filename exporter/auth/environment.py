@@ -94,7 +94,7 @@ def look_into(environ: Mapping[str, str], family: Family) -> Found | None:
             if name is None:
                 raise AuthError(
                     f"{shown} is set, but {' or '.join(family.variables[option])} is not",
-                    advice="set both, or neither",
+                    hint="set both, or neither",
                 )
             given[option] = environ[name]
         given |= {option: environ[name] for option in further if (name := variable_of(option))}
@@ -102,7 +102,7 @@ def look_into(environ: Mapping[str, str], family: Family) -> Found | None:
     if (secret := variable_of("secret_key")) is not None:
         raise AuthError(
             f"{secret} is set, but {' or '.join(family.variables['access_key'])} is not",
-            advice="set both, or neither",
+            hint="set both, or neither",
         )
     return None
 

@@ -13,7 +13,7 @@ from exporter.auth.credentials import TOKEN_HEADER, Secret
 from exporter.auth.renewal import Lease, Renewed, Term
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse
-from exporter.http.api_errors import refusal
+from exporter.http.api_errors import api_error
 from exporter.http.transport import Request, Response, Transport
 
 HOLD: Final = 240.0
@@ -107,12 +107,12 @@ class PasswordCredentials:
             raise AuthError("IAM refused this password a moment ago; it is not sent again so soon")
         response = await self._transport.send(self._request(password))
         if response.status != HTTPStatus.CREATED:
-            error = refusal(response, now=self._clock.time())
+            error = api_error(response, now=self._clock.time())
             if isinstance(error, AuthError):
                 self._refused, self._refused_until = password, self._clock.monotonic() + HOLD
                 raise AuthError(
                     f"IAM refused the password of user {self._user.name}: {error.message}",
-                    advice="check auth.user-name, auth.domain-name and the password; wrong ones lock the user",
+                    hint="check auth.user-name, auth.domain-name and the password; wrong ones lock the user",
                     status=error.status,
                     code=error.code,
                     request_id=error.request_id,
@@ -138,5 +138,5 @@ def _lease(response: Response) -> Lease[str]:
         token, expires_at = "", 0.0
     if not token:
         # The body of such an answer may hold anything: it is no cause to show.
-        raise BadResponse("IAM answered 201 without a token and its end", advice="check iam.endpoint") from None
+        raise BadResponse("IAM answered 201 without a token and its end", hint="check iam.endpoint") from None
     return Lease(token, expires_at)

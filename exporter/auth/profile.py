@@ -58,7 +58,7 @@ class ProfileKeys:
             # A line that cannot be read may be half of a key: it is no cause to show.
             raise AuthError(
                 f"{self._path} cannot be read ({type(error).__name__})",
-                advice="write it as the SDK does: a section [basic] with ak and sk",
+                hint="write it as the SDK does: a section [basic] with ak and sk",
             ) from None
         for section in SECTIONS:
             if parser.has_section(section):
@@ -67,5 +67,5 @@ class ProfileKeys:
                     return section, options
         raise AuthError(
             f"{self._path} has no ak and sk in {' or '.join(f'[{section}]' for section in SECTIONS)}",
-            advice="write both into the section [basic]",
+            hint="write both into the section [basic]",
         )

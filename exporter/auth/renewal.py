@@ -86,7 +86,7 @@ class Renewed(Generic[T]):
         self._used_until = self._clock.monotonic() + UNTOLD_LIFE if self._ended_when_new else 0.0
         self._due_at = None if self._ended_when_new else self._renew_at
         if self._ended_when_new and not told:
-            log.warning("new credentials have ended by this machine's clock", advice="set this machine's clock (NTP)")
+            log.warning("new credentials have ended by this machine's clock", hint="set this machine's clock (NTP)")
 
     def _fresh(self) -> T | None:
         if self._lease is None:

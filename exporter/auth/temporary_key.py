@@ -14,7 +14,7 @@ from exporter.auth.renewal import Lease, Renewed, Term
 from exporter.auth.signing import Keys
 from exporter.clock import Clock
 from exporter.errors import AuthError, PollError, ServerFault, Throttled
-from exporter.http.api_errors import refusal
+from exporter.http.api_errors import api_error
 from exporter.http.transport import Request, Response, Transport
 
 METADATA_TOKEN_SECONDS: Final = 21_600
@@ -32,14 +32,14 @@ _NAMES: Final = {
 class _TemporaryKeys:
     """Keys that are renewed before they expire, and once when one is refused.
 
-    `service` hands them out; `advice` says what to do where it gives none.
+    `service` hands them out; `hint` says what to do where it gives none.
     """
 
-    def __init__(self, source: str, clock: Clock, *, service: str, advice: str) -> None:
+    def __init__(self, source: str, clock: Clock, *, service: str, hint: str) -> None:
         self.source = source
         self._clock = clock
         self._service = service
-        self._advice = advice
+        self._hint = hint
         self._renewed = Renewed(self._obtain, clock)
 
     @property
@@ -74,16 +74,16 @@ class _TemporaryKeys:
             expires_at = datetime.fromisoformat(parts["end"]).timestamp()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
             # The body may hold half of a key: it is no cause to show.
-            raise AuthError(f"{self._service} answered 200 without a temporary key", advice=self._advice) from None
+            raise AuthError(f"{self._service} answered 200 without a temporary key", hint=self._hint) from None
         return Lease(Keys(parts["access"], parts["secret"], parts["token"]), expires_at)
 
     def _failure(self, response: Response) -> PollError:
         """Name what a status other than 200 tells of: what may pass is no refusal."""
-        failure = refusal(response, now=self._clock.time())
+        failure = api_error(response, now=self._clock.time())
         passing = isinstance(failure, ServerFault | Throttled)
         return (type(failure) if passing else AuthError)(
             f"{self._service} answered {response.status}",
-            advice=f"nothing to do if it passes; else find out what ails {self._service}" if passing else self._advice,
+            hint=f"nothing to do if it passes; else find out what ails {self._service}" if passing else self._hint,
             status=response.status,
             retry_after=failure.retry_after if passing else None,
         )
@@ -97,7 +97,7 @@ class MetadataKeys(_TemporaryKeys):
             "temporary key of this server's agency (ECS metadata service)",
             clock,
             service="the ECS metadata service",
-            advice="give this server an agency that may list SMS servers",
+            hint="give this server an agency that may list SMS servers",
         )
         self._base_url = base_url
         self._transport = transport
@@ -129,7 +129,7 @@ class PodIdentityKeys(_TemporaryKeys):
             "temporary key of this pod's identity",
             clock,
             service="the pod identity service",
-            advice="check the identity that is bound to this pod",
+            hint="check the identity that is bound to this pod",
         )
         self._url = URL(url)
         self._token = Secret("HC_CONTAINER_AUTHORIZATION_TOKEN", file=token_file)

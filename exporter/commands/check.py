@@ -14,7 +14,7 @@ from exporter.commands.reading import OnceSettings
 from exporter.errors import ConfigurationError, PollError, RequestTimeout
 from exporter.http.api_errors import read_http_date
 from exporter.http.transport import Api, Response
-from exporter.polling.account import Surroundings, account_client
+from exporter.polling.account import Runtime, account_client
 from exporter.settings import AccountSettings, Settings
 from exporter.sms.client import RetryBudget, SourcesClient
 from exporter.sms.decoding import Records
@@ -92,15 +92,15 @@ class Finding:
             yield _fact("what to do", self.error.hint)
 
 
-async def check(settings: Settings, around: Surroundings, *, live: bool) -> Sequence[Finding]:
+async def check(settings: Settings, runtime: Runtime, *, live: bool) -> Sequence[Finding]:
     """Check all accounts at the same time, and give a finding for each."""
-    return await asyncio.gather(*(_check_account(account, around, live=live) for account in settings.targets()))
+    return await asyncio.gather(*(_check_account(account, runtime, live=live) for account in settings.targets()))
 
 
-async def _check_account(account: AccountSettings, around: Surroundings, *, live: bool) -> Finding:
-    heard = _Ear(around)
+async def _check_account(account: AccountSettings, runtime: Runtime, *, live: bool) -> Finding:
+    heard = _Ear(runtime)
     try:
-        async with account_client(account, heard, around) as (client, credentials):
+        async with account_client(account, heard, runtime) as (client, credentials):
             finding = Finding(account, credentials.source)
             return await _ask(finding, client, credentials, heard) if live else finding
     except ConfigurationError as error:
@@ -126,8 +126,8 @@ async def _ask(finding: Finding, client: SourcesClient, credentials: Credentials
 class _Ear:
     """Hears how long the API took and what its clock says."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._clock = around.clock
+    def __init__(self, runtime: Runtime) -> None:
+        self._clock = runtime.clock
         self.latency: float | None = None
         self.skew: float | None = None
 

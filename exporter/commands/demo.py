@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exporter.errors import ConfigurationError
-from exporter.polling.account import Surroundings
+from exporter.polling.account import Runtime
 from exporter.service import Service, running
 from exporter.settings import AuthSettings, LogSettings, PollSettings, Settings, WebSettings
 from exporter.settings.quantities import Address, Words, parse_listen_address
@@ -99,14 +99,14 @@ def credentials_of(simulator: Simulator) -> Sequence[str]:
 @contextlib.asynccontextmanager
 async def demonstrating(
     settings: DemoSettings,
-    around: Surroundings,
+    runtime: Runtime,
     read_again: Callable[[], DemoSettings],
 ) -> AsyncIterator[Service]:
     """Run an exporter on a simulator, both on this machine alone, while the context lasts.
 
     `read_again` reads the options for a reload.
     """
-    async with Simulator(servers=settings.servers, seed=settings.seed, clock=around.clock) as simulator:
+    async with Simulator(servers=settings.servers, seed=settings.seed, clock=runtime.clock) as simulator:
 
         def simulated(options: DemoSettings) -> DemoSettings:
             api = options.api.model_copy(update={"endpoint": simulator.url, "region": None})
@@ -114,6 +114,6 @@ async def demonstrating(
             return options.model_copy(update={"api": api, "auth": auth, "accounts": ()})
 
         # The simulator is not asked through a proxy, and no credentials of this machine travel to it.
-        alone = replace(around, environ={})
+        alone = replace(runtime, environ={})
         async with running(simulated(settings), alone, lambda: simulated(read_again())) as service:
             yield service

@@ -9,7 +9,7 @@ from exporter import revision
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health
 from exporter.families import collectors
-from exporter.polling.account import Surroundings, account_client
+from exporter.polling.account import Runtime, account_client
 from exporter.polling.poller import Poller
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.target import Poll, Target
@@ -57,21 +57,21 @@ class _Counting:
         self._health.poll_ended(target, poll, listing)
 
 
-async def read_once(settings: Settings, around: Surroundings) -> Reading:
+async def read_once(settings: Settings, runtime: Runtime) -> Reading:
     """Poll all accounts at the same time.
 
     Raises ConfigurationError where an account has no credentials.
     """
     targets = [Target(account) for account in settings.targets()]
     exposition = Exposition(collectors(settings.collector), targets)
-    health = Health(targets, around.clock, exposition.series_dropped, revision=revision())
+    health = Health(targets, runtime.clock, exposition.series_dropped, revision=revision())
     counting = _Counting(health)
     async with contextlib.AsyncExitStack() as stack:
         pollers = []
         for target in targets:
             observer = health.of(target.name)
-            client, found = await stack.enter_async_context(account_client(target.account, observer, around))
+            client, found = await stack.enter_async_context(account_client(target.account, observer, runtime))
             observer.credentials = found
-            pollers.append(Poller(target, client.page, around.clock, counting, found.changed))
+            pollers.append(Poller(target, client.page, runtime.clock, counting, found.changed))
         await asyncio.gather(*(poller.poll() for poller in pollers))
     return Reading(targets, exposition, health)

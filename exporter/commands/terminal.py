@@ -100,7 +100,7 @@ def _parts(status: StatusView, width: int) -> Iterator[RenderableType]:
 def _failure(account: AccountView, *, several: bool) -> Iterator[Text]:
     name = f"{printable(account.name)}: " if several else ""
     yield Text(f"\n{name}{printable(account.message)}", style="red")
-    yield Text.assemble(("What to do: ", "bold"), account.advice)
+    yield Text.assemble(("What to do: ", "bold"), account.hint)
 
 
 def _summary(fleet: FleetView) -> str:

@@ -191,7 +191,7 @@ class Exposition:
                     account=snapshot.account,
                     dropped=",".join(kept.dropped),
                     series=sum(kept.dropped.values()),
-                    advice="raise limits.series, or switch collectors off that nobody looks at",
+                    hint="raise limits.series, or switch collectors off that nobody looks at",
                 )
         return kept
 

@@ -41,7 +41,7 @@ def _all_states(server: SourceServer) -> tuple[Sample, ...]:
 
 
 def _grown_at(snapshot: Snapshot) -> Value:
-    return lambda server: snapshot.grown_at.get(server.id)
+    return lambda server: snapshot.last_growth.get(server.id)
 
 
 STATE: Final = ServerFamily(

@@ -11,11 +11,11 @@ from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError,
 from exporter.http.transport import Response
 
 _LONGEST_TEXT: Final = 300
-_CLOCK_ADVICE: Final = "set this machine's clock (NTP): a signature is refused when it is 15 minutes off"
-_LOCK_ADVICE: Final = "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
+_CLOCK_HINT: Final = "set this machine's clock (NTP): a signature is refused when it is 15 minutes off"
+_LOCK_HINT: Final = "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
 
 
-def refusal(response: Response, *, now: float) -> PollError:
+def api_error(response: Response, *, now: float) -> PollError:
     """Name the failure that a response of status 400 and up tells of; `now` is seconds since the epoch."""
     code, text = _code_and_text(response.body)
     kind = _kind(response.status, code)
@@ -23,7 +23,7 @@ def refusal(response: Response, *, now: float) -> PollError:
     said = f": {text}" if text else ""
     return kind(
         f"the API answered {status}{f' ({code})' if code else ''}{said}",
-        advice=_advice(kind, text),
+        hint=_hint(kind, text),
         status=response.status,
         code=code or None,
         request_id=response.headers.get("X-Request-Id"),
@@ -53,14 +53,14 @@ def _kind(status: int, code: str) -> type[PollError]:
     return by_status.get(status, BadResponse)
 
 
-def _advice(kind: type[PollError], text: str) -> str | None:
+def _hint(kind: type[PollError], text: str) -> str | None:
     if kind is not AuthError:
         return None
     words = text.lower()
     if "expired" in words and "sign" in words:
-        return _CLOCK_ADVICE
+        return _CLOCK_HINT
     if "lock" in words or "reach the limit" in words:
-        return _LOCK_ADVICE
+        return _LOCK_HINT
     return None
 
 

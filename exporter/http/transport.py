@@ -159,7 +159,7 @@ class Transport:
                 raise BadResponse(
                     f"{response.url.host} sent more than {self._limits.max_response_size} bytes",
                     status=response.status,
-                    advice="raise api.max-response-size if the API really sends that much",
+                    hint="raise api.max-response-size if the API really sends that much",
                 )
         return b"".join(chunks)
 
@@ -169,11 +169,11 @@ def _refused_by_proxy(host: str | None, status: int) -> ConnectionFailed:
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return ConnectionFailed(
             f"the proxy wants a user and password for a connection to {host}: status {status}",
-            advice="write them into api.proxy, or the environment's HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT",
+            hint="write them into api.proxy, or the environment's HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT",
         )
     return ConnectionFailed(
         f"the proxy refused a connection to {host}: status {status}",
-        advice="have the proxy let connections to this host through, or check api.proxy, HTTPS_PROXY and NO_PROXY",
+        hint="have the proxy let connections to this host through, or check api.proxy, HTTPS_PROXY and NO_PROXY",
     )
 
 

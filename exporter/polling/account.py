@@ -24,7 +24,7 @@ from exporter.sms.client import RetryObserver, SourcesClient
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Runtime:
     """What the process finds itself in: time, and where credentials are looked for that no option gives."""
 
     clock: Clock
@@ -81,7 +81,7 @@ async def open_account(
     options: AccountSettings,
     observer: ClientObserver,
     listener: PollListener,
-    around: Surroundings,
+    runtime: Runtime,
     before: Account | None = None,
 ) -> Account:
     """Make an account ready to be started. What `before` knows of the same list is taken over.
@@ -92,8 +92,8 @@ async def open_account(
     known = before.target if before and same_list(before.target.account, options) else None
     target = Target(options, like=known)
     async with contextlib.AsyncExitStack() as resources:
-        client, found = await resources.enter_async_context(account_client(options, observer, around))
-        poller = Poller(target, client.page, around.clock, listener, found.changed)
+        client, found = await resources.enter_async_context(account_client(options, observer, runtime))
+        poller = Poller(target, client.page, runtime.clock, listener, found.changed)
         return Account(target, found, poller, ca_bundle, resources.pop_all())
 
 
@@ -101,21 +101,21 @@ async def open_account(
 async def account_client(
     account: AccountSettings,
     observer: ClientObserver,
-    around: Surroundings,
+    runtime: Runtime,
 ) -> AsyncIterator[tuple[SourcesClient, Credentials]]:
     """Make what reads pages of the account's list, usable in the context, and tell what it authenticates with.
 
     Raises ConfigurationError where there are no credentials.
     """
     async with (
-        account_credentials(account, observer, around) as found,
+        account_credentials(account, observer, runtime) as found,
         account_session(account.api) as session,
     ):
         client = SourcesClient(
             account.api.url,
-            transport=account_transport(account.api, session, "sms", around.clock, observer),
+            transport=account_transport(account.api, session, "sms", runtime.clock, observer),
             credentials=found,
-            clock=around.clock,
+            clock=runtime.clock,
             observer=observer,
             rate_limit=account.api.rate_limit,
             filters=account.filter.query(),
@@ -127,7 +127,7 @@ async def account_client(
 async def account_credentials(
     account: AccountSettings,
     observer: Observer,
-    around: Surroundings,
+    runtime: Runtime,
 ) -> AsyncIterator[Credentials]:
     """Find what the account authenticates with, usable in the context.
 
@@ -136,16 +136,16 @@ async def account_credentials(
     async with account_session(account.api) as session:
 
         def transport(api: Api) -> Transport:
-            return account_transport(account.api, session, api, around.clock, observer)
+            return account_transport(account.api, session, api, runtime.clock, observer)
 
         try:
             found = await find_credentials(
                 account.auth,
                 iam_url=account.iam_url,
                 transport=transport,
-                clock=around.clock,
-                environ=around.environ,
-                home=around.home,
+                clock=runtime.clock,
+                environ=runtime.environ,
+                home=runtime.home,
             )
         except AuthError as error:
             raise ConfigurationError([f"account {account.name}: {error.message}; {error.hint}"]) from error

@@ -8,7 +8,7 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
-from exporter.polling.snapshot import Snapshot, take
+from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.polling.target import PageRead, Poll, Target
 from exporter.sms.client import RetryBudget
 from exporter.sms.decoding import Page, Records
@@ -123,7 +123,10 @@ class Poller:
         try:
             async with asyncio.timeout(timeout):
                 listing = await self._pager.read()
-            return (listing, await asyncio.to_thread(take, listing, self._target.account, started_at, previous)), None
+            return (
+                listing,
+                await asyncio.to_thread(next_snapshot, listing, self._target.account, started_at, previous),
+            ), None
         except TimeoutError:
             return None, RequestTimeout(f"the poll was not complete after {timeout:g} seconds")
         except PollError as error:
@@ -132,7 +135,7 @@ class Poller:
             log.exception("a poll met a defect of the exporter", account=self._target.name)
             return None, BadResponse(
                 f"the list could not be processed: {type(error).__name__}",
-                advice="this is a defect of the exporter: please report it with the traceback in its log",
+                hint="this is a defect of the exporter: please report it with the traceback in its log",
             )
 
     async def _page(self, offset: int, limit: int, narrowing: Narrowing) -> Page:

@@ -36,7 +36,7 @@ class Snapshot:
 
     `read_at` is when its reading began, in seconds since the epoch. `count` is the API's own number.
     `transitions` are the changes since the list before; `transitions_total` counts them by the state
-    they ended in since the exporter started. `grown_at` tells, by server, when a list last showed more
+    they ended in since the exporter started. `last_growth` tells, by server, when a list last showed more
     replicated bytes than the list before, or first showed the server: nothing is known of the time before.
     `unknown` counts the values outside the documented enumerations, by (field of the API, value).
     `speed_unit_bytes` is what one unit of the API's speeds is, in bytes a second.
@@ -48,7 +48,7 @@ class Snapshot:
     count: int
     transitions: tuple[Transition, ...] = ()
     transitions_total: Mapping[str, int] = field(default_factory=dict)
-    grown_at: Mapping[str, float] = field(default_factory=dict)
+    last_growth: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[tuple[str, str], int] = field(default_factory=dict)
     speed_unit_bytes: int = SPEED_UNITS["mbit"]
 
@@ -58,11 +58,11 @@ def documented(value: str | None, enumeration: tuple[str, ...]) -> str:
     return value if value in enumeration else OTHER
 
 
-def take(listing: Listing, account: AccountSettings, read_at: float, previous: Snapshot | None) -> Snapshot:
+def next_snapshot(listing: Listing, account: AccountSettings, read_at: float, previous: Snapshot | None) -> Snapshot:
     """Make the snapshot that follows `previous`. Servers are in the order of their ids."""
     before = {server.id: server for server in previous.servers} if previous else {}
     servers = tuple(sorted(listing.servers, key=lambda server: server.id))
-    grown_at = dict(previous.grown_at) if previous else {}
+    last_growth = dict(previous.last_growth) if previous else {}
     transitions = []
     for server in servers:
         last = before.pop(server.id, None)
@@ -71,9 +71,9 @@ def take(listing: Listing, account: AccountSettings, read_at: float, previous: S
         if last is not None and last.state != server.state:
             transitions.append(Transition(server, last.state, server.state))
         if last is None or (server.replicatesize or 0) > (last.replicatesize or 0):
-            grown_at[server.id] = read_at
+            last_growth[server.id] = read_at
     for server_id in before:
-        del grown_at[server_id]
+        del last_growth[server_id]
     totals = Counter(previous.transitions_total if previous else {})
     totals.update(documented(transition.to_state, model.SOURCE_STATES) for transition in transitions)
     return Snapshot(
@@ -83,7 +83,7 @@ def take(listing: Listing, account: AccountSettings, read_at: float, previous: S
         count=listing.count,
         transitions=tuple(transitions),
         transitions_total=dict(totals),
-        grown_at=grown_at,
+        last_growth=last_growth,
         unknown=listing.unknown,
         speed_unit_bytes=SPEED_UNITS[account.api.migrate_speed_unit],
     )

@@ -13,7 +13,7 @@ from yarl import URL
 from exporter.auth.credentials import Credentials
 from exporter.clock import Clock
 from exporter.errors import ConnectionFailed, PollError, RequestTimeout, ServerFault, Throttled
-from exporter.http.api_errors import refusal
+from exporter.http.api_errors import api_error
 from exporter.http.transport import Request, Response, Transport
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -113,7 +113,7 @@ class SourcesClient:
         if response.status == HTTPStatus.UNAUTHORIZED and await self._credentials.refused(headers):
             response = await self._send(request, await self._credentials.headers(request))
         if response.status != HTTPStatus.OK:
-            raise refusal(response, now=self._clock.time())
+            raise api_error(response, now=self._clock.time())
         return response
 
     async def _send(self, request: Request, headers: Mapping[str, str]) -> Response:

@@ -108,7 +108,7 @@ class Pager:
                 moved = error
                 log.debug("the list moved while it was read", how=str(error))
             except _TooLong as error:
-                raise Inconsistent(str(error), advice="narrow the list with filter options") from None
+                raise Inconsistent(str(error), hint="narrow the list with filter options") from None
             if moved.short_page and self._may_switch and (listing := await self._by_pages()):
                 return listing
         raise Inconsistent(f"no complete list in {ATTEMPTS} readings: {moved}")

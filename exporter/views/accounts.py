@@ -30,7 +30,7 @@ class AccountView:
     failed_in_a_row: int
     reason: str = ""
     message: str = ""
-    advice: str = ""
+    hint: str = ""
 
 
 def account_views(targets: Sequence[Target], now: float) -> tuple[AccountView, ...]:
@@ -55,7 +55,7 @@ def _account_view(target: Target, now: float) -> AccountView:
         failed_in_a_row=_failed_in_a_row(target),
         reason=error.reason if error else "",
         message=error.message if error else "",
-        advice=error.hint if error else "",
+        hint=error.hint if error else "",
     )
 
 

@@ -112,5 +112,5 @@ def _details(server: SourceServer, kinds: tuple[str, ...]) -> Iterator[str]:
 
 def _still(server: SourceServer, snapshot: Snapshot) -> float:
     """Give the seconds since the server last moved a byte, or came into its state."""
-    last = max(snapshot.grown_at.get(server.id, snapshot.read_at), (server.state_action_time or 0) / 1000)
+    last = max(snapshot.last_growth.get(server.id, snapshot.read_at), (server.state_action_time or 0) / 1000)
     return snapshot.read_at - last

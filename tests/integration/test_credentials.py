@@ -17,7 +17,7 @@ from exporter.auth.renewal import UNTOLD_LIFE
 from exporter.auth.temporary_key import MetadataKeys, PodIdentityKeys
 from exporter.errors import AuthError, ConfigurationError, PollError, ServerFault, Throttled
 from exporter.http.transport import Api, Request, Response
-from exporter.polling.account import Surroundings, account_credentials, account_session, account_transport
+from exporter.polling.account import Runtime, account_credentials, account_session, account_transport
 from exporter.polling.poller import AUTH_BACKOFF, SECRET_WATCH
 from exporter.settings import ApiSettings, Settings
 from exporter.simulator import AccessKey, Simulator
@@ -147,9 +147,9 @@ def tree(simulator: Simulator, **auth: object) -> Settings:
     )
 
 
-async def source_of(options: Settings, around: Surroundings) -> str:
+async def source_of(options: Settings, runtime: Runtime) -> str:
     """Tell what the account would authenticate with."""
-    async with account_credentials(options.targets()[0], Unobserved(), around) as credentials:
+    async with account_credentials(options.targets()[0], Unobserved(), runtime) as credentials:
         return credentials.source
 
 
@@ -158,7 +158,7 @@ async def test_what_other_tools_have_set_leads_in(shown: str, variables: dict[st
     async with Simulator(servers=3, clock=clock) as simulator:
         environ = filled(variables, simulator)
         assert (await seen_with(simulator, clock, {}, environ)).value("up") == 1
-        source = await source_of(tree(simulator), Surroundings(clock, environ, NOWHERE))
+        source = await source_of(tree(simulator), Runtime(clock, environ, NOWHERE))
     assert shown in source
     assert not any(secret in source for secret in (simulator.token, simulator.access_key.sk, simulator.user.password))
 
@@ -176,7 +176,7 @@ async def test_the_sdks_credentials_file_leads_in_with_its_basic_section(clock: 
         file.rename(elsewhere)
         environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(elsewhere)}
         assert (await seen_with(simulator, clock, {}, environ)).value("up") == 1
-        source = await source_of(tree(simulator), Surroundings(clock, environ, NOWHERE))
+        source = await source_of(tree(simulator), Runtime(clock, environ, NOWHERE))
     assert f"section [basic] of {elsewhere}" in source
 
 
@@ -206,7 +206,7 @@ async def test_the_metadata_service_is_asked_without_a_proxy(clock: FakeClock, m
     monkeypatch.delenv("NO_PROXY", raising=False)
     async with Simulator(servers=3, clock=clock) as simulator:
         options = tree(simulator, metadata_endpoint=simulator.url)
-        source = await source_of(options, Surroundings(clock, {}, NOWHERE))
+        source = await source_of(options, Runtime(clock, {}, NOWHERE))
     assert "agency" in source
 
 
@@ -384,9 +384,9 @@ async def test_a_refused_password_is_held_for_as_long_whatever_the_clock_is_set_
         (tmp_path / "password").write_text("wrong")
         api = {"endpoint": simulator.url}
         options = Settings.model_validate({"api": api, "iam": api, "auth": auth})
-        around = Surroundings(clock, {}, NOWHERE)
+        runtime = Runtime(clock, {}, NOWHERE)
         sent = []
-        async with account_credentials(options.targets()[0], Unobserved(), around) as credentials:
+        async with account_credentials(options.targets()[0], Unobserved(), runtime) as credentials:
             for set_now, passes in ((0, 0), (set_by, 0), (0, HOLD)):
                 clock.set(set_now)
                 clock.advance(passes)
@@ -459,7 +459,7 @@ async def test_missing_credentials_are_one_line_that_says_where_was_looked(
 ) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
         with pytest.raises(ConfigurationError) as caught:
-            await source_of(tree(simulator), Surroundings(clock, environ, NOWHERE))
+            await source_of(tree(simulator), Runtime(clock, environ, NOWHERE))
     (line,) = caught.value.lines
     for part in parts:
         assert part in line
@@ -482,7 +482,7 @@ async def test_an_unusable_credentials_file_is_named_without_its_content(
     async with Simulator(servers=1, clock=clock) as simulator:
         environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(file)}
         with pytest.raises(ConfigurationError) as caught:
-            await source_of(tree(simulator), Surroundings(clock, environ, NOWHERE))
+            await source_of(tree(simulator), Runtime(clock, environ, NOWHERE))
     assert str(file) in str(caught.value)
     assert "s3cret" not in str(caught.value)
     assert part in str(caught.value) or "cannot be read" in str(caught.value)

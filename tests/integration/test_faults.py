@@ -166,7 +166,7 @@ async def fail_and_recover(case: Case, clock: FakeClock, *, steady: bool) -> Non
     if case.reason is not None:
         (line,) = [entry for entry in logs if entry["event"] == "poll failed"]
         assert (line["reason"], line["log_level"]) == (case.reason, "warning")
-        assert line["advice"]
+        assert line["hint"]
 
 
 def assert_no_secret(simulator: Simulator, texts: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ import trustme
 import yaml
 from structlog.testing import capture_logs
 
-from exporter.polling.account import Surroundings
+from exporter.polling.account import Runtime
 from exporter.service import Service, running
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
@@ -53,7 +53,7 @@ class World:
             argv = [f"--config.file={self.file}", *FLAGS, *flags]
             return load_settings(Settings, argv, Manual("sms-exporter", "", {}))
 
-        async with running(read(), Surroundings(self.clock, {}, NOWHERE), read) as service:
+        async with running(read(), Runtime(self.clock, {}, NOWHERE), read) as service:
             if polled:
                 await self.idle(service)
             yield service

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError, ServerFault, Throttled
-from exporter.http.api_errors import refusal
+from exporter.http.api_errors import api_error
 from exporter.http.transport import Response
 from support import DATA, NOW
 
@@ -12,7 +12,7 @@ FORBIDDEN = (DATA / "error-403.json").read_bytes()
 
 def refused(status: int, body: object = b"", **headers: str) -> PollError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return refusal(
+    return api_error(
         Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, content), now=NOW
     )
 

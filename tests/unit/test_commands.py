@@ -36,7 +36,7 @@ def test_a_clock_is_compared_in_words(skew: float, words: str) -> None:
 
 
 def test_a_check_tells_what_to_do_about_a_failure_and_asks_for_a_status() -> None:
-    error = AuthError("the token is refused", advice="renew it", request_id="r1")
+    error = AuthError("the token is refused", hint="renew it", request_id="r1")
     found = Finding(account(), "token", error=error)
     assert next(found.lines()) == "account default: failed (auth)"
     assert told(found)["error"] == "the token is refused"

@@ -9,7 +9,7 @@ from msgspec import inspect
 
 from exporter.exposition.text import header, lines
 from exporter.families import FLEET, SWITCHED, full_name
-from exporter.polling.snapshot import take
+from exporter.polling.snapshot import next_snapshot
 from exporter.settings import FilterSettings
 from exporter.sms.decoding import Records
 from exporter.sms.model import SourceServer
@@ -88,7 +88,7 @@ def put(record: dict[str, Any], path: str, value: Any) -> None:
 def exposed(record: dict[str, Any]) -> Scrape:
     page = Records().page(msgspec.json.encode({"count": 1, "source_servers": [record]}))
     assert page.unreadable == {}
-    shown = take(merge([page]), account(), 1.0, None)
+    shown = next_snapshot(merge([page]), account(), 1.0, None)
     text = b"".join(header(family, "text") + lines(family, shown) for family in FAMILIES)
     return Scrape(text.decode())
 

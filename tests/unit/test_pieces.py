@@ -9,7 +9,7 @@ from exporter.exposition.gzip import inflated, opened
 from exporter.exposition.pieces import Rendered, render
 from exporter.exposition.text import lines
 from exporter.families import SnapshotFamily, collectors
-from exporter.polling.snapshot import Snapshot, take
+from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.settings import CollectorSettings
 from exporter.simulator import Fleet
 from exporter.sms.model import SourceServer
@@ -22,7 +22,7 @@ ALWAYS = {family.name for family in FAMILIES if isinstance(family, SnapshotFamil
 
 def after(previous: Rendered | None, *servers: SourceServer, read_at: float = NOW) -> Rendered:
     known = previous.snapshot if previous else None
-    return render(FAMILIES, take(Listing(servers, len(servers)), account(), read_at, known), previous)
+    return render(FAMILIES, next_snapshot(Listing(servers, len(servers)), account(), read_at, known), previous)
 
 
 def renewed(before: Rendered, now: Rendered) -> set[str]:
@@ -81,8 +81,8 @@ def test_when_a_server_comes_or_goes_all_of_it_is_rendered_again() -> None:
 
 def test_another_unit_of_speed_renders_the_speeds_again() -> None:
     listing = Listing((server("a", current_task={"migrate_speed": 3}),), 1)
-    first = render(FAMILIES, take(listing, account(), NOW, None), None)
-    other: Snapshot = take(
+    first = render(FAMILIES, next_snapshot(listing, account(), NOW, None), None)
+    other: Snapshot = next_snapshot(
         listing, account(api={"endpoint": "http://127.0.0.1:9", "migrate_speed_unit": "mbyte"}), NOW, first.snapshot
     )
     assert_right(render(FAMILIES, other, first))

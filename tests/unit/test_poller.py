@@ -243,7 +243,7 @@ async def test_one_line_is_logged_for_each_change_of_condition(clock: FakeClock)
             await rig.poller.poll()
     assert [entry["reason"] for entry in logged(events, "poll failed")] == ["server_error", "throttled"]
     assert logged(events, "poll failed")[0]["request_id"] == "r1"
-    assert logged(events, "poll failed")[0]["advice"]
+    assert logged(events, "poll failed")[0]["hint"]
     assert len(logged(events, "account is up")) == 2
     assert len(logged(events, "poll ended")) == 6
 

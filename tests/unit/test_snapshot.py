@@ -1,4 +1,4 @@
-from exporter.polling.snapshot import Snapshot, take
+from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.polling.target import Poll, Target
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
@@ -6,7 +6,7 @@ from support import NOW, account, server, snapshot
 
 
 def after(previous: Snapshot | None, *servers: SourceServer, read_at: float = NOW) -> Snapshot:
-    return take(Listing(servers, len(servers)), account(), read_at, previous)
+    return next_snapshot(Listing(servers, len(servers)), account(), read_at, previous)
 
 
 def test_a_snapshot_has_its_servers_in_the_order_of_their_ids() -> None:
@@ -43,22 +43,22 @@ def test_a_server_that_comes_or_goes_is_no_transition() -> None:
 
 def test_growth_is_dated_by_the_list_that_showed_it() -> None:
     first = after(None, server("a", replicatesize=5), read_at=1.0)
-    assert first.grown_at == {"a": 1.0}
+    assert first.last_growth == {"a": 1.0}
     second = after(first, server("a", replicatesize=6), read_at=2.0)
     third = after(second, server("a", replicatesize=6), read_at=3.0)
     shrunk = after(third, server("a", replicatesize=0), read_at=4.0)
-    assert second.grown_at == third.grown_at == shrunk.grown_at == {"a": 2.0}
-    assert after(shrunk, server("a", replicatesize=1), read_at=5.0).grown_at == {"a": 5.0}
+    assert second.last_growth == third.last_growth == shrunk.last_growth == {"a": 2.0}
+    assert after(shrunk, server("a", replicatesize=1), read_at=5.0).last_growth == {"a": 5.0}
 
 
 def test_of_a_new_server_growth_is_dated_by_the_list_that_first_showed_it() -> None:
     current = after(after(None, server("a"), read_at=1.0), server("a"), server("b"), read_at=2.0)
-    assert current.grown_at == {"a": 1.0, "b": 2.0}
+    assert current.last_growth == {"a": 1.0, "b": 2.0}
 
 
 def test_growth_of_a_server_that_left_is_forgotten() -> None:
     grown = after(after(None, server("a", replicatesize=1)), server("a", replicatesize=2))
-    assert after(grown, server("b")).grown_at.keys() == {"b"}
+    assert after(grown, server("b")).last_growth.keys() == {"b"}
 
 
 def test_a_stale_snapshot_is_served_for_the_grace_and_then_dropped() -> None:

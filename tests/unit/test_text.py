@@ -13,7 +13,7 @@ from benchmarks.naive import metric_of
 from exporter.exposition.text import Syntax, format_value, header, lines
 from exporter.families import Family, ServerFamily, SnapshotFamily, collectors, full_name
 from exporter.families.family import Sample
-from exporter.polling.snapshot import Snapshot, take
+from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.settings import CollectorSettings
 from exporter.sms.decoding import Records
 from exporter.sms.paging import Listing
@@ -53,9 +53,9 @@ def family_of(samples: list[Sample], *labels: str, text: str = "Help.") -> Snaps
 def test_the_example_reads_as_prometheus_client_writes_it(family: Family, syntax: Syntax) -> None:
     page = Records().page((DATA / "list-servers-200.json").read_bytes())
     distinct = [replace(one, id=f"s{number}") for number, one in enumerate(page.servers)]
-    before = take(Listing(tuple(distinct), 10), account(), 1.0, None)
+    before = next_snapshot(Listing(tuple(distinct), 10), account(), 1.0, None)
     changed = replace(distinct[0], state="waiting", replicatesize=5)
-    shown = take(Listing((changed, *distinct[1:]), 10), account(), 2.0, before)
+    shown = next_snapshot(Listing((changed, *distinct[1:]), 10), account(), 2.0, before)
     assert ours(family, shown, syntax) == reference(family, shown, syntax)
 
 

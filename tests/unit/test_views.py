@@ -105,7 +105,7 @@ def test_who_needs_a_person_is_found_by_kind(fields: dict[str, Any], kinds: list
 
 
 def still(seconds: float, **fields: object) -> Snapshot:
-    return Snapshot("default", NOW, (server("s", **fields),), 1, grown_at={"s": NOW - seconds})
+    return Snapshot("default", NOW, (server("s", **fields),), 1, last_growth={"s": NOW - seconds})
 
 
 @pytest.mark.parametrize(
@@ -161,9 +161,9 @@ def test_an_account_tells_of_its_failure_and_what_to_do() -> None:
     target.snapshot = snapshot(server())
     target.remember(Poll(NOW, 1.0, 1))
     for second in (60, 120):
-        target.remember(Poll(NOW + second, 0.5, 1, AuthError("the token is refused", advice="renew it")))
+        target.remember(Poll(NOW + second, 0.5, 1, AuthError("the token is refused", hint="renew it")))
     (view,) = account_views([target], NOW + 125)
-    assert (view.condition, view.reason, view.message, view.advice) == (
+    assert (view.condition, view.reason, view.message, view.hint) == (
         "failing",
         "auth",
         "the token is refused",

@@ -20,7 +20,7 @@ from exporter.exposition.text import lines
 from exporter.families import FLEET, SWITCHED, Collector, Family, full_name
 from exporter.families.family import PREFIX, labels_of
 from exporter.http.transport import Response
-from exporter.polling.snapshot import Snapshot, take
+from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.polling.target import Poll, Target
 from exporter.settings import Settings
 from exporter.settings.options import Option, options
@@ -153,8 +153,8 @@ def _snapshot() -> Snapshot:
     account = Settings.model_validate(
         {"api": {"endpoint": "https://sms.example.com"}, "account": {"name": ACCOUNT}},
     ).targets()[0]
-    before = take(merge([first]), account, MOMENT, None)
-    return take(merge([second]), account, MOMENT + 60, before)
+    before = next_snapshot(merge([first]), account, MOMENT, None)
+    return next_snapshot(merge([second]), account, MOMENT + 60, before)
 
 
 def _page(fleet: Fleet, moment: float) -> bytes:

@@ -19,11 +19,12 @@ demo: $(VENV)/run ## Run the exporter on an embedded simulator of the API: http:
 test: $(VENV)/dev $(if $(CI),tools) ## Run all tests on two cores (ARGS=… is passed to pytest)
 	@$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
 
-lint: $(VENV)/dev ## Check style, types and the direction of imports
+lint: $(VENV)/dev ## Check style, types, the direction of imports and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
 
 format: $(VENV)/dev ## Mend what the style checks can mend
 	$(BIN)/ruff check --fix .

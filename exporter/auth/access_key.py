@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from exporter.auth.credentials import Secret
+from exporter.auth.credentials import Secret, digest
 from exporter.auth.renewal import Term
 from exporter.auth.signing import Keys, sign
 from exporter.clock import Clock
@@ -30,6 +30,14 @@ class KeySource(Protocol):
 
     def differs(self, keys: Keys | None) -> bool:
         """Tell whether somebody has put another key in the place of this, or of none; cheap."""
+
+    async def fingerprint(self) -> str | None:
+        """Return a digest of the key that would be used now, or None if it cannot be read."""
+
+
+def fingerprint_of(keys: Keys) -> str:
+    """Return the fingerprint of an access key."""
+    return digest(keys.access_key, keys.secret_key, keys.security_token)
 
 
 class _Signed(dict[str, str]):
@@ -84,6 +92,10 @@ class SignedCredentials:
         """Tell whether the key is another than the refused one."""
         return self._origin.differs(self._refused)
 
+    async def fingerprint(self) -> str | None:
+        """Return a digest of the key."""
+        return await self._origin.fingerprint()
+
 
 class SecretKeys:
     """A key whose parts are secrets of their own, values or files."""
@@ -108,6 +120,13 @@ class SecretKeys:
             return self._read() != keys
         except AuthError:
             return False
+
+    async def fingerprint(self) -> str | None:
+        """Return a digest of the parts."""
+        try:
+            return fingerprint_of(self._read())
+        except AuthError:
+            return None
 
     def _read(self) -> Keys:
         access_key, secret_key = (part.read() for part in self._parts)

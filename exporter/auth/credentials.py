@@ -1,5 +1,7 @@
 """The one protocol behind which all ways to authenticate stand."""
 
+import hashlib
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -9,6 +11,14 @@ from pydantic import SecretStr
 from exporter.auth.renewal import Term
 from exporter.errors import AuthError
 from exporter.http.transport import Request
+
+_FINGERPRINT_KEY: Final = secrets.token_bytes(32)
+"""New in each process, so that a fingerprint is of no use outside it."""
+
+
+def digest(*parts: str | None) -> str:
+    """Return a keyed digest of secrets, which shows whether two are equal and nothing else."""
+    return hashlib.blake2b(repr(parts).encode(), key=_FINGERPRINT_KEY, digest_size=16).hexdigest()
 
 
 class Credentials(Protocol):
@@ -37,6 +47,13 @@ class Credentials(Protocol):
 
     def changed(self) -> bool:
         """Tell whether the secret is another than the one that was refused; cheap, asked often."""
+
+    async def fingerprint(self) -> str | None:
+        """Return a digest of the secret that would be used now, or None if it cannot be read.
+
+        It is valid in this process only and changes when somebody replaces the secret, not when a
+        token or a temporary key is renewed. Accounts with the same secret have the same fingerprint.
+        """
 
 
 class Secret:
@@ -95,3 +112,10 @@ class TokenCredentials:
             return self._secret.read() != self._refused
         except AuthError:
             return False
+
+    async def fingerprint(self) -> str | None:
+        """Return a digest of the token."""
+        try:
+            return digest(self._secret.read())
+        except AuthError:
+            return None

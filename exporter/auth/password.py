@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from yarl import URL
 
-from exporter.auth.credentials import TOKEN_HEADER, Secret
+from exporter.auth.credentials import TOKEN_HEADER, Secret, digest
 from exporter.auth.renewal import Lease, Renewed, Term
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse
@@ -99,6 +99,13 @@ class PasswordCredentials:
             return self._password.read() != self._last_read
         except AuthError:
             return False
+
+    async def fingerprint(self) -> str | None:
+        """Return a digest of the user and the password."""
+        try:
+            return digest(str(self._url), self._user.domain, self._user.name, self._password.read())
+        except AuthError:
+            return None
 
     async def _buy(self) -> Lease[str]:
         self._last_read = None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from exporter.auth.access_key import fingerprint_of
 from exporter.auth.renewal import Term
 from exporter.auth.signing import Keys
 from exporter.errors import AuthError
@@ -44,6 +45,13 @@ class ProfileKeys:
             return self._keys() != keys
         except AuthError:
             return False
+
+    async def fingerprint(self) -> str | None:
+        """Return a digest of the key."""
+        try:
+            return fingerprint_of(self._keys())
+        except AuthError:
+            return None
 
     def _keys(self) -> Keys:
         _, options = self._read()

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from yarl import URL
 
-from exporter.auth.credentials import Secret
+from exporter.auth.credentials import Secret, digest
 from exporter.auth.renewal import Lease, Renewed, Term
 from exporter.auth.signing import Keys
 from exporter.clock import Clock
@@ -61,6 +61,10 @@ class _TemporaryKeys:
         del keys
         return False
 
+    async def fingerprint(self) -> str | None:
+        """Return a digest of what the service is asked with: it issues the keys."""
+        raise NotImplementedError
+
     async def _obtain(self) -> Lease[Keys]:
         raise NotImplementedError
 
@@ -111,6 +115,10 @@ class MetadataKeys(_TemporaryKeys):
             raise self._failure(told)  # the service wants the token that it could not give
         return self._lease(response)
 
+    async def fingerprint(self) -> str | None:
+        """Return a digest of the service's address."""
+        return digest(self._base_url)
+
     async def _ask_for_token(self) -> Response:
         """Ask for the token that newer services want; older ones know none."""
         url = URL(f"{self._base_url}/meta-data/latest/api/token")
@@ -134,6 +142,13 @@ class PodIdentityKeys(_TemporaryKeys):
         self._url = URL(url)
         self._token = Secret("HC_CONTAINER_AUTHORIZATION_TOKEN", file=token_file)
         self._transport = transport
+
+    async def fingerprint(self) -> str | None:
+        """Return a digest of the service's address and the pod's token."""
+        try:
+            return digest(str(self._url), self._token.read())
+        except AuthError:
+            return None
 
     async def _obtain(self) -> Lease[Keys]:
         headers = {"Authorization": self._token.read(), "Content-Type": "application/json"}

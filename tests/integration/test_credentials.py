@@ -500,3 +500,42 @@ async def test_a_clock_that_is_off_is_named_where_a_signature_is_refused(clock: 
     assert target.last_poll is not None
     assert target.last_poll.error is not None
     assert "clock" in target.last_poll.error.hint
+
+
+@pytest.mark.parametrize(
+    ("way", "file"), [("token file", "token"), ("password file", "password"), ("access key files", "secret_key")]
+)
+async def test_a_fingerprint_changes_with_the_secret_and_is_not_the_secret(
+    way: str, file: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        options = tree(simulator, **options_of(simulator, way, tmp_path)).targets()[0]
+        async with (
+            account_credentials(options, Unobserved(), Runtime(clock, {}, NOWHERE)) as credentials,
+            account_credentials(options, Unobserved(), Runtime(clock, {}, NOWHERE)) as of_another_account,
+        ):
+            before = await credentials.fingerprint()
+            assert before == await of_another_account.fingerprint()
+            secret = (tmp_path / file).read_text().strip()
+            (tmp_path / file).write_text("another secret")
+            after = await credentials.fingerprint()
+            (tmp_path / file).unlink()
+            unreadable = await credentials.fingerprint()
+    assert before is not None
+    assert secret not in before
+    assert after not in (before, None)
+    assert unreadable is None
+
+
+async def test_the_fingerprint_of_a_temporary_key_survives_its_renewal(clock: FakeClock, tmp_path: Path) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        key = {"access": "AK", "secret": "SK", "securitytoken": str(clock.time()), "expires_at": "2027-01-15T09:00:00Z"}
+        return web.json_response({"credential": key})
+
+    for service in ("metadata", "pod identity"):
+        async with temporary_keys(service, answer, tmp_path) as keys:
+            before = await keys.fingerprint()
+            keys.drop(await keys.keys())
+            clock.advance(1)
+            await keys.keys()
+            assert before == await keys.fingerprint() is not None

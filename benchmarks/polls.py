@@ -50,7 +50,7 @@ class OurPoll:
 
     async def _serve(self, now: float) -> None:
         # Kept, not returned: asyncio.run() spends a while on the text of a large result.
-        self._body = b"".join((await self._exposition.body(self._view, now)).ending_with(b"# EOF\n", "gzip").slices)
+        self._body = b"".join((await self._exposition.body(self._view, now)).complete(b"# EOF\n", "gzip").slices)
 
 
 @dataclass(frozen=True, slots=True)

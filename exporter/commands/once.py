@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.commands.reading import Reading
 from exporter.exposition.bodies import View
-from exporter.exposition.text import metrics
+from exporter.exposition.text import render_metrics
 from exporter.families.family import PREFIX
 
 DESCRIPTION: Final = (
@@ -30,4 +30,4 @@ async def exposition_text(reading: Reading, now: float) -> str:
     own = (family for family in reading.health.registry.collect() if family.name.startswith(PREFIX))
     # Rendered first: it tells how many series are over a ceiling.
     body = await reading.exposition.body(view, now)
-    return b"".join(body.ending_with(metrics(own, "text"), "identity").slices).decode()
+    return b"".join(body.complete(render_metrics(own, "text"), "identity").slices).decode()

@@ -1,8 +1,8 @@
-"""The exposition of all targets, rendered once for each change and handed out many times.
+"""The bodies of /metrics for all accounts: rendered once per snapshot, served any number of times.
 
-Each snapshot becomes deflated pieces once. A body is the pieces of all snapshots, joined when it is first asked
-for and kept until a snapshot changes, with a tail behind it that is fresh at every scrape. As plain text it is never
-whole: who asks for that, a person with curl as a rule, is given it inflated slice by slice.
+Each snapshot is rendered once, as deflated pieces. A body consists of the pieces of all snapshots, joined at the first
+request and cached until a snapshot changes, followed by a tail that is fresh at every scrape. The uncompressed text of
+a body is never in memory as a whole: a request without gzip, usually curl, gets it inflated slice by slice.
 """
 
 import asyncio
@@ -14,30 +14,30 @@ from typing import Final
 
 import structlog
 
-from exporter.exposition.gzip import Piece, closing, deflated, inflated, joined, opened
+from exporter.exposition.gzip import Piece, deflate, gzip_head, gzip_tail, inflate, join
 from exporter.exposition.negotiation import Encoding
-from exporter.exposition.pieces import Rendered, render
-from exporter.exposition.text import Syntax, header
+from exporter.exposition.pieces import RenderedSnapshot, render_snapshot
+from exporter.exposition.text import Syntax, render_header
 from exporter.families import Collector, Family
-from exporter.families.selection import DROP_ORDER, over_ceiling
+from exporter.families.selection import DROP_ORDER, collectors_over_limit
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.target import Target
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-REMEMBERED: Final = 300.0
-"""Seconds after its last scrape that a body is still joined ahead of the next one."""
+VIEW_TTL_SECONDS: Final = 300.0
+"""How long after its last scrape the body of a view is still prepared before the next one."""
 
-MOST_BODIES: Final = 32
-"""Bodies that are kept; of more, the one that was asked for longest ago is forgotten."""
+MAX_BODIES: Final = 32
+"""Maximum number of cached bodies; beyond it, the least recently requested one is dropped."""
 
-MOST_AT_ONCE: Final = 2**18
-"""Bytes of a slice of a body, about: some hundred microseconds to inflate or to send."""
+MAX_SLICE_BYTES: Final = 2**18
+"""Size of a slice of a body: a few hundred microseconds to inflate or to send."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a scrape asks for: the collectors by name, one account or all (None), and how it is written."""
+    """What a scrape asks for: collectors by name, one account or all (None), and the format."""
 
     collectors: frozenset[str]
     account: str | None
@@ -46,36 +46,36 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole body in slices, and its `size` in bytes."""
+    """A complete body in slices, and its `size` in bytes."""
 
     size: int
     slices: Iterator[bytes | memoryview]
 
 
 class Body:
-    """The snapshots' part of a body, deflated up to where the tail goes, and the tail that it was last closed with."""
+    """The part of a body that comes from `snapshots`, deflated, with the tail of the last answer."""
 
-    def __init__(self, shown: tuple[Snapshot, ...], piece: Piece) -> None:
-        self.shown = shown
-        self._data = opened(piece)
+    def __init__(self, snapshots: tuple[Snapshot, ...], piece: Piece) -> None:
+        self.snapshots = snapshots
+        self._head = gzip_head(piece)
         self._text = Piece(b"", piece.crc, piece.size)
-        self._closed = (b"", b"")
+        self._last_tail = (b"", b"")
 
-    def ending_with(self, tail: bytes, encoding: Encoding) -> Answer:
-        """Give the whole body."""
+    def complete(self, tail: bytes, encoding: Encoding) -> Answer:
+        """Return the whole body, which ends with `tail`."""
         if encoding == "identity":
-            return Answer(self._text.size + len(tail), chain(inflated(self._data, MOST_AT_ONCE), (tail,)))
-        if self._closed[0] is not tail:
-            self._closed = tail, closing(self._text, tail)
-        end = self._closed[1]
-        return Answer(len(self._data) + len(end), chain(_slices(self._data), (end,)))
+            return Answer(self._text.size + len(tail), chain(inflate(self._head, MAX_SLICE_BYTES), (tail,)))
+        if self._last_tail[0] is not tail:
+            self._last_tail = tail, gzip_tail(self._text, tail)
+        end = self._last_tail[1]
+        return Answer(len(self._head) + len(end), chain(_slices(self._head), (end,)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Account:
-    """An account's snapshot as it is exposed: without the collectors that had to be dropped, with their series."""
+class _ExposedAccount:
+    """The rendered snapshot of an account, and the series of each collector that the series limit drops."""
 
-    rendered: Rendered
+    rendered: RenderedSnapshot
     dropped: Mapping[str, int]
 
 
@@ -86,82 +86,82 @@ class Exposition:
         self._collectors = tuple(collectors)
         self.collector_names = tuple(collector.name for collector in self._collectors)
         self._targets = targets
-        self._targets_of = {target.name: (target,) for target in targets}
-        self._ceilings = {target.name: target.account.limits.series for target in targets}
-        self._accounts: dict[str, _Account] = {}
+        self._targets_by_account = {target.name: (target,) for target in targets}
+        self._series_limits = {target.name: target.account.limits.series for target in targets}
+        self._accounts: dict[str, _ExposedAccount] = {}
         self._headers: dict[tuple[str, Syntax], Piece] = {}
         self._bodies: dict[View, Body] = {}
-        self._asked_at: dict[View, float] = {}
+        self._requested_at: dict[View, float] = {}
         self._rendering = asyncio.Lock()
 
     async def body(self, view: View, now: float) -> Body:
-        """Give what the view has of each snapshot to be served at `now`."""
-        self._asked_at[view] = now
-        return self._current(view, now) or await self._render_shared(view, now)
+        """Return what the view contains of each snapshot that is served at `now`."""
+        self._requested_at[view] = now
+        return self._cached_body(view, now) or await self._render_once(view, now)
 
     def series_dropped(self, account: str) -> Mapping[str, int]:
-        """Give, by collector that can be dropped, how many of its series the account's ceiling cost."""
-        rendered = self._accounts.get(account)
-        dropped = rendered.dropped if rendered else {}
+        """Return the number of series that the account's series limit drops, for each collector that can be dropped."""
+        exposed = self._accounts.get(account)
+        dropped = exposed.dropped if exposed else {}
         return {name: dropped.get(name, 0) for name in DROP_ORDER if name in self.collector_names}
 
     def recent_views(self, now: float) -> tuple[View, ...]:
-        """Give what was asked for lately."""
-        recent = sorted(self._asked_at.items(), key=lambda asked: asked[1])[-MOST_BODIES:]
-        return tuple(view for view, asked_at in recent if now - asked_at <= REMEMBERED)
+        """Return the views that were requested recently."""
+        recent = sorted(self._requested_at.items(), key=lambda request: request[1])[-MAX_BODIES:]
+        return tuple(view for view, requested_at in recent if now - requested_at <= VIEW_TTL_SECONDS)
 
     async def refresh(self, now: float) -> None:
-        """Render the snapshots that are new, and the bodies that were asked for lately; forget the others."""
+        """Render new snapshots and the bodies of recent views; drop all other bodies."""
         async with self._rendering:
             for target in self._targets:
                 snapshot = target.visible(now)
-                if snapshot is not None and self._kept(snapshot) is None:
-                    await asyncio.to_thread(self._account_of, snapshot)
-            self._asked_at = {view: self._asked_at[view] for view in self.recent_views(now)}
-            self._bodies = {view: body for view, body in self._bodies.items() if view in self._asked_at}
-            for view in list(self._asked_at):
-                if self._current(view, now) is None:
-                    self._bodies[view] = await asyncio.to_thread(self._body, view, self._shown(view, now))
+                if snapshot is not None and self._cached_account(snapshot) is None:
+                    await asyncio.to_thread(self._exposed_account, snapshot)
+            self._requested_at = {view: self._requested_at[view] for view in self.recent_views(now)}
+            self._bodies = {view: body for view, body in self._bodies.items() if view in self._requested_at}
+            for view in list(self._requested_at):
+                if self._cached_body(view, now) is None:
+                    self._bodies[view] = await asyncio.to_thread(self._build_body, view, self._snapshots(view, now))
 
-    async def _render_shared(self, view: View, now: float) -> Body:
+    async def _render_once(self, view: View, now: float) -> Body:
         """Render once for all scrapes that wait for the same body."""
         async with self._rendering:
-            # While it waited, a poll may have forgotten it among others.
-            self._asked_at[view] = now
-            body = self._current(view, now)
+            # While this scrape waited, a poll may have dropped the view with others.
+            self._requested_at[view] = now
+            body = self._cached_body(view, now)
             if body is None:
-                body = await asyncio.to_thread(self._body, view, self._shown(view, now))
+                body = await asyncio.to_thread(self._build_body, view, self._snapshots(view, now))
                 self._bodies[view] = body
-                if len(self._bodies) > MOST_BODIES:
-                    oldest = min(self._bodies, key=self._asked_at.__getitem__)
+                if len(self._bodies) > MAX_BODIES:
+                    oldest = min(self._bodies, key=self._requested_at.__getitem__)
                     del self._bodies[oldest]
             return body
 
-    def _current(self, view: View, now: float) -> Body | None:
-        """Give the body that is kept, if it is of the very snapshots that are to be served."""
+    def _cached_body(self, view: View, now: float) -> Body | None:
+        """Return the cached body if it was rendered from exactly the snapshots to serve."""
         body = self._bodies.get(view)
         if body is None:
             return None
-        shown = self._shown(view, now)
-        # By identity: to compare snapshots by value would be to compare every server.
-        same = len(shown) == len(body.shown) and all(map(operator.is_, shown, body.shown))
+        snapshots = self._snapshots(view, now)
+        # By identity: comparing snapshots by value would compare every server.
+        same = len(snapshots) == len(body.snapshots) and all(map(operator.is_, snapshots, body.snapshots))
         return body if same else None
 
-    def _shown(self, view: View, now: float) -> tuple[Snapshot, ...]:
-        targets = self._targets if view.account is None else self._targets_of.get(view.account, ())
+    def _snapshots(self, view: View, now: float) -> tuple[Snapshot, ...]:
+        targets = self._targets if view.account is None else self._targets_by_account.get(view.account, ())
         return tuple(snapshot for target in targets if (snapshot := target.visible(now)) is not None)
 
-    def _body(self, view: View, shown: tuple[Snapshot, ...]) -> Body:
+    def _build_body(self, view: View, snapshots: tuple[Snapshot, ...]) -> Body:
         """Join the pieces of all snapshots family by family. Runs in a thread, one at a time."""
-        return Body(shown, joined(self._pieces(view, [self._account_of(snapshot) for snapshot in shown])))
+        return Body(snapshots, join(self._pieces(view, [self._exposed_account(snapshot) for snapshot in snapshots])))
 
-    def _pieces(self, view: View, accounts: Sequence[_Account]) -> Iterator[Piece]:
+    def _pieces(self, view: View, accounts: Sequence[_ExposedAccount]) -> Iterator[Piece]:
         for collector in self._collectors:
             if collector.name not in view.collectors:
                 continue
-            exposed = [account.rendered for account in accounts if collector.name not in account.dropped]
+            rendered = [account.rendered for account in accounts if collector.name not in account.dropped]
             for family in collector.families:
-                pieces = [piece for rendered in exposed if (piece := rendered.pieces[family.name]).lines]
+                pieces = [piece for each in rendered if (piece := each.pieces[family.name]).lines]
                 if pieces:
                     yield self._header(family, view.syntax)
                     yield from pieces
@@ -169,43 +169,42 @@ class Exposition:
     def _header(self, family: Family, syntax: Syntax) -> Piece:
         key = family.name, syntax
         if key not in self._headers:
-            self._headers[key] = deflated(header(family, syntax))
+            self._headers[key] = deflate(render_header(family, syntax))
         return self._headers[key]
 
-    def _kept(self, snapshot: Snapshot) -> _Account | None:
-        """Give the account of a snapshot if that very snapshot is rendered."""
-        kept = self._accounts.get(snapshot.account)
-        return kept if kept is not None and kept.rendered.snapshot is snapshot else None
+    def _cached_account(self, snapshot: Snapshot) -> _ExposedAccount | None:
+        cached = self._accounts.get(snapshot.account)
+        return cached if cached is not None and cached.rendered.snapshot is snapshot else None
 
-    def _account_of(self, snapshot: Snapshot) -> _Account:
-        """Give the account of a snapshot, rendered when it is first asked for."""
-        kept = self._kept(snapshot)
-        if kept is None:
-            before = self._accounts.get(snapshot.account)
-            previously = before.dropped if before else {}
-            kept = self._rendered(snapshot, before.rendered if before else None)
-            self._accounts[snapshot.account] = kept
-            if kept.dropped and kept.dropped.keys() != previously.keys():
+    def _exposed_account(self, snapshot: Snapshot) -> _ExposedAccount:
+        """Return the account of a snapshot, rendered at the first request."""
+        cached = self._cached_account(snapshot)
+        if cached is None:
+            previous = self._accounts.get(snapshot.account)
+            previously_dropped = previous.dropped if previous else {}
+            cached = self._render_account(snapshot, previous.rendered if previous else None)
+            self._accounts[snapshot.account] = cached
+            if cached.dropped and cached.dropped.keys() != previously_dropped.keys():
                 log.warning(
-                    "collectors are dropped: the account has more series than limits.series",
+                    "dropping collectors: the account has more series than limits.series",
                     account=snapshot.account,
-                    dropped=",".join(kept.dropped),
-                    series=sum(kept.dropped.values()),
-                    hint="raise limits.series, or switch collectors off that nobody looks at",
+                    dropped=",".join(cached.dropped),
+                    series=sum(cached.dropped.values()),
+                    hint="raise limits.series, or turn off collectors that you do not use",
                 )
-        return kept
+        return cached
 
-    def _rendered(self, snapshot: Snapshot, before: Rendered | None) -> _Account:
+    def _render_account(self, snapshot: Snapshot, previous: RenderedSnapshot | None) -> _ExposedAccount:
         families = [family for collector in self._collectors for family in collector.families]
-        rendered = render(families, snapshot, before)
+        rendered = render_snapshot(families, snapshot, previous)
         series = {
             collector.name: sum(rendered.pieces[family.name].lines for family in collector.families)
             for collector in self._collectors
         }
-        dropped = over_ceiling(series, self._ceilings[snapshot.account])
-        return _Account(rendered, {name: series[name] for name in dropped})
+        dropped = collectors_over_limit(series, self._series_limits[snapshot.account])
+        return _ExposedAccount(rendered, {name: series[name] for name in dropped})
 
 
 def _slices(data: bytes) -> Iterator[memoryview]:
     view = memoryview(data)
-    return (view[start : start + MOST_AT_ONCE] for start in range(0, len(view), MOST_AT_ONCE))
+    return (view[start : start + MAX_SLICE_BYTES] for start in range(0, len(view), MAX_SLICE_BYTES))

@@ -1,7 +1,7 @@
-"""Text deflated in pieces, each on its own, that join into one ordinary gzip member.
+"""Text deflated in independent pieces that join into one ordinary gzip member.
 
-A piece ends with a full flush: on a whole byte, and nothing behind it refers to what is in it. So pieces are
-joined by putting them one behind the other, in any order, and their checksums are combined without the text.
+A piece ends with a full flush: it ends on a whole byte, and nothing after it refers to its content. Pieces can
+therefore be concatenated in any order, and their checksums are combined without the text.
 """
 
 import struct
@@ -12,17 +12,17 @@ from typing import Final
 from isal import isal_zlib
 
 _LEVEL: Final = 1
-"""Of ISA-L's levels the one that is both quick and small for text like ours."""
-_RAW: Final = -isal_zlib.MAX_WBITS
-_GZIP: Final = isal_zlib.MAX_WBITS | 16
-_FED: Final = 2**16
-"""Deflated bytes that are inflated at once: what is left of them when a slice is full is copied."""
-_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""The ISA-L level that is both fast and small for text like ours."""
+_RAW_WBITS: Final = -isal_zlib.MAX_WBITS
+_GZIP_WBITS: Final = isal_zlib.MAX_WBITS | 16
+_INPUT_BYTES: Final = 2**16
+"""Deflated bytes passed to the decompressor in one call: it copies what is left of them when a slice is full."""
+_GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Deflated text: `crc` and `size` (bytes) are of the text, `lines` is how many it has."""
+    """Deflated text: `crc` and `size` (bytes) are those of the text, `lines` is its number of lines."""
 
     data: bytes
     crc: int = 0
@@ -30,15 +30,15 @@ class Piece:
     lines: int = 0
 
 
-def deflated(text: bytes) -> Piece:
-    """Make a piece of a text."""
-    deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW)
-    data = deflate.compress(text) + deflate.flush(isal_zlib.Z_FULL_FLUSH)
+def deflate(text: bytes) -> Piece:
+    """Return the text as a piece."""
+    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW_WBITS)
+    data = compressor.compress(text) + compressor.flush(isal_zlib.Z_FULL_FLUSH)
     return Piece(data, isal_zlib.crc32(text), len(text), text.count(b"\n"))
 
 
-def joined(pieces: Iterable[Piece]) -> Piece:
-    """Make one piece of several."""
+def join(pieces: Iterable[Piece]) -> Piece:
+    """Return the pieces, in their order, as one piece."""
     data = []
     crc = size = lines = 0
     for piece in pieces:
@@ -49,27 +49,27 @@ def joined(pieces: Iterable[Piece]) -> Piece:
     return Piece(b"".join(data), crc, size, lines)
 
 
-def opened(piece: Piece) -> bytes:
-    """Give the beginning of a gzip member: its header and the piece. `closing` gives the rest."""
-    return _HEADER + piece.data
+def gzip_head(piece: Piece) -> bytes:
+    """Return a gzip member up to the end of the piece; `gzip_tail` returns the rest."""
+    return _GZIP_HEADER + piece.data
 
 
-def inflated(member: bytes, most: int) -> Iterator[bytes]:
-    """Give the text of a gzip member that was `opened`, in slices of `most` bytes or less."""
-    inflate = isal_zlib.decompressobj(_GZIP)
-    for start in range(0, len(member), _FED):
-        rest: bytes = member[start : start + _FED]
-        full = True
-        while rest or full:
-            text: bytes = inflate.decompress(rest, most)
-            rest, full = inflate.unconsumed_tail, len(text) == most
-            if text:
-                yield text
-
-
-def closing(piece: Piece, tail: bytes) -> bytes:
-    """Give the end of a gzip member that was `opened` with the piece: the deflated tail, and the checksum of both."""
-    deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW)
+def gzip_tail(piece: Piece, tail: bytes) -> bytes:
+    """Return the end of the gzip member of a piece: `tail` deflated, and the checksum and size of both."""
+    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW_WBITS)
     crc = isal_zlib.crc32(tail, piece.crc)
     size = (piece.size + len(tail)) & 0xFFFFFFFF
-    return b"".join((deflate.compress(tail), deflate.flush(), struct.pack("<LL", crc, size)))
+    return b"".join((compressor.compress(tail), compressor.flush(), struct.pack("<LL", crc, size)))
+
+
+def inflate(head: bytes, max_bytes: int) -> Iterator[bytes]:
+    """Return the text of a `gzip_head`, in slices of at most `max_bytes`."""
+    decompressor = isal_zlib.decompressobj(_GZIP_WBITS)
+    for start in range(0, len(head), _INPUT_BYTES):
+        remaining: bytes = head[start : start + _INPUT_BYTES]
+        is_full = True
+        while remaining or is_full:
+            text: bytes = decompressor.decompress(remaining, max_bytes)
+            remaining, is_full = decompressor.unconsumed_tail, len(text) == max_bytes
+            if text:
+                yield text

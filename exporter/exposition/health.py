@@ -26,7 +26,7 @@ from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import REASONS, PollError, Throttled
 from exporter.exposition.account_health import Expiring, Part, TargetCollector, by_account, families
-from exporter.exposition.text import Syntax, metrics
+from exporter.exposition.text import Syntax, render_metrics
 from exporter.families.family import PREFIX
 from exporter.http.api_errors import read_http_date
 from exporter.http.transport import Api, Response
@@ -262,5 +262,5 @@ class _Collected:
     def rendered(self, syntax: Syntax, account: str | None) -> bytes:
         if (syntax, account) not in self._rendered:
             asked = self._collected if account is None else families(self._parts.get(account, ()))
-            self._rendered[syntax, account] = metrics(asked, syntax)
+            self._rendered[syntax, account] = render_metrics(asked, syntax)
         return self._rendered[syntax, account]

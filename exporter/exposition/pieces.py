@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import eq
 from typing import Final, TypeAlias, TypeVar
 
-from exporter.exposition.gzip import Piece, deflated, joined
+from exporter.exposition.gzip import Piece, deflate, join
 from exporter.exposition.text import Write, escaped_ids, lines_of_all, writer
 from exporter.families import Family, FamilyOfServers, ServerFamily, SnapshotFamily, SnapshotValueFamily
 from exporter.polling.snapshot import Snapshot
@@ -19,14 +19,16 @@ Read: TypeAlias = Callable[[SourceServer], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedSnapshot:
     """The lines of a snapshot's families, by the name of the family; a piece without lines where it has no sample."""
 
     snapshot: Snapshot
     pieces: Mapping[str, Piece]
 
 
-def render(families: Sequence[Family], snapshot: Snapshot, before: Rendered | None) -> Rendered:
+def render_snapshot(
+    families: Sequence[Family], snapshot: Snapshot, before: RenderedSnapshot | None
+) -> RenderedSnapshot:
     """Render the families of a snapshot. Those that have the samples of the one before keep their piece."""
     pieces = dict(_unchanged(families, snapshot, before)) if before else {}
     of_servers: list[FamilyOfServers] = []
@@ -34,11 +36,11 @@ def render(families: Sequence[Family], snapshot: Snapshot, before: Rendered | No
         if family.name in pieces:
             continue
         if isinstance(family, SnapshotFamily):
-            pieces[family.name] = deflated(lines_of_all(family, snapshot))
+            pieces[family.name] = deflate(lines_of_all(family, snapshot))
         else:
             of_servers.append(family)
     pieces.update(_written(of_servers, snapshot))
-    return Rendered(snapshot, pieces)
+    return RenderedSnapshot(snapshot, pieces)
 
 
 def _written(families: Iterable[FamilyOfServers], snapshot: Snapshot) -> Iterator[tuple[str, Piece]]:
@@ -46,12 +48,12 @@ def _written(families: Iterable[FamilyOfServers], snapshot: Snapshot) -> Iterato
     for servers in _parts(snapshot.servers):
         ids = escaped_ids(servers)
         for _, write, pieces in outputs:
-            pieces.append(deflated(write(servers, ids).encode()))
+            pieces.append(deflate(write(servers, ids).encode()))
     for name, _, pieces in outputs:
-        yield name, joined(pieces)
+        yield name, join(pieces)
 
 
-def _unchanged(families: Iterable[Family], snapshot: Snapshot, before: Rendered) -> Iterator[tuple[str, Piece]]:
+def _unchanged(families: Iterable[Family], snapshot: Snapshot, before: RenderedSnapshot) -> Iterator[tuple[str, Piece]]:
     """Give the pieces of the families that have the same samples in both snapshots."""
     old, new = before.snapshot, snapshot
     if old.speed_unit_bytes != new.speed_unit_bytes or not _all_equal(_id, old.servers, _id, new.servers):

@@ -41,7 +41,7 @@ _REMEMBERED: Final = 1024
 """Combinations of label values of a family that are written once; most are words of an enumeration."""
 
 
-def header(family: Family, syntax: Syntax) -> bytes:
+def render_header(family: Family, syntax: Syntax) -> bytes:
     """Give the HELP and TYPE lines."""
     name = full_name(family)
     if syntax == "text" and family.kind == "counter":
@@ -50,7 +50,7 @@ def header(family: Family, syntax: Syntax) -> bytes:
     return f"# HELP {name} {text}\n# TYPE {name} {family.kind}\n".encode()
 
 
-def metrics(collected: Iterable[Metric], syntax: Syntax) -> bytes:
+def render_metrics(collected: Iterable[Metric], syntax: Syntax) -> bytes:
     """Give the exposition of gauges, counters and histograms of a prometheus-client registry.
 
     A body in OpenMetrics ends behind them, with the line that says so.
@@ -76,7 +76,7 @@ Write: TypeAlias = Callable[[Sequence[SourceServer], Sequence[str]], str]
 """Gives the lines of some servers of a snapshot, whose ids are given as they are written."""
 
 
-def lines(family: Family, snapshot: Snapshot) -> bytes:
+def render_lines(family: Family, snapshot: Snapshot) -> bytes:
     """Give all sample lines of the family; empty where it has no sample."""
     if isinstance(family, SnapshotFamily):
         return lines_of_all(family, snapshot)

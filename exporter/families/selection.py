@@ -52,17 +52,17 @@ def _with_labels(family: ServerFamily, kept: tuple[int, ...]) -> ServerFamily:
     return replace(family, labels=tuple(family.labels[place] for place in kept), samples=samples)
 
 
-def over_ceiling(series: Mapping[str, int], ceiling: int) -> tuple[str, ...]:
-    """Give the collectors to drop so that the rest has at most `ceiling` series; 0 is no ceiling.
+def collectors_over_limit(series: Mapping[str, int], limit: int) -> tuple[str, ...]:
+    """Return the collectors to drop so that at most `limit` series remain; 0 means no limit.
 
-    `series` is how many series each collector has. Where even the fleet has more, all others are dropped.
+    `series` is the number of series of each collector. The fleet is never dropped, even if it alone has more.
     """
     dropped: list[str] = []
-    left = sum(series.values())
+    remaining = sum(series.values())
     for name in DROP_ORDER:
-        if ceiling == 0 or left <= ceiling:
+        if limit == 0 or remaining <= limit:
             break
         if name in series:
             dropped.append(name)
-            left -= series[name]
+            remaining -= series[name]
     return tuple(dropped)

@@ -58,7 +58,7 @@ class Scraper:
         headers = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if encoding == "gzip":
             headers[hdrs.CONTENT_ENCODING] = encoding
-        answer = body.ending_with(tail, encoding)
+        answer = body.complete(tail, encoding)
         if answer.size <= SMALL:
             return web.Response(body=b"".join(answer.slices), headers=headers)
         return await _written(request, web.StreamResponse(headers=headers), answer)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.exposition.bodies import MOST_AT_ONCE, MOST_BODIES, Body, Exposition, View
-from exporter.exposition.gzip import deflated
+from exporter.exposition.bodies import MAX_BODIES, MAX_SLICE_BYTES, Body, Exposition, View
+from exporter.exposition.gzip import deflate
 from exporter.exposition.negotiation import Encoding
 from exporter.exposition.text import Syntax
 from exporter.families import Collector, SnapshotFamily, collectors
@@ -60,7 +60,7 @@ async def body_of(
     tail: bytes = TAIL,
     now: float = NOW,
 ) -> bytes:
-    answer = (await exposition.body(asked, now)).ending_with(tail, encoding)
+    answer = (await exposition.body(asked, now)).complete(tail, encoding)
     body = b"".join(answer.slices)
     assert len(body) == answer.size
     return body
@@ -187,10 +187,10 @@ async def test_a_view_of_some_collectors_has_those_alone() -> None:
 
 async def test_any_number_of_views_can_be_asked_for() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
-    for number in range(2 * MOST_BODIES):
+    for number in range(2 * MAX_BODIES):
         some = View(frozenset({f"none{number}", "fleet"}), None, "text")
         assert await body_of(exposition, some, now=NOW + number)
-    await exposition.refresh(NOW + 2 * MOST_BODIES)
+    await exposition.refresh(NOW + 2 * MAX_BODIES)
 
 
 BUSY = server(
@@ -262,14 +262,14 @@ async def test_the_loop_goes_on_while_a_large_fleet_is_rendered() -> None:
 
 
 def test_plain_text_is_held_and_kept_nowhere_as_a_whole() -> None:
-    text = deflated(b"a_metric 1.0\n" * 500_000)
+    text = deflate(b"a_metric 1.0\n" * 500_000)
     body = Body((), text)
     tracemalloc.start()
     try:
-        size = sum(map(len, body.ending_with(TAIL, "identity").slices))
+        size = sum(map(len, body.complete(TAIL, "identity").slices))
         kept, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert size == text.size + len(TAIL) > 20 * MOST_AT_ONCE
-    assert most < 4 * MOST_AT_ONCE
-    assert kept < MOST_AT_ONCE
+    assert size == text.size + len(TAIL) > 20 * MAX_SLICE_BYTES
+    assert most < 4 * MAX_SLICE_BYTES
+    assert kept < MAX_SLICE_BYTES

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from exporter.exposition.text import header, lines
+from exporter.exposition.text import render_header, render_lines
 from exporter.families import FLEET, SWITCHED, full_name
 from exporter.polling.snapshot import next_snapshot
 from exporter.settings import FilterSettings
@@ -89,7 +89,7 @@ def exposed(record: dict[str, Any]) -> Scrape:
     page = Records().page(msgspec.json.encode({"count": 1, "source_servers": [record]}))
     assert page.unreadable == {}
     shown = next_snapshot(merge([page]), account(), 1.0, None)
-    text = b"".join(header(family, "text") + lines(family, shown) for family in FAMILIES)
+    text = b"".join(render_header(family, "text") + render_lines(family, shown) for family in FAMILIES)
     return Scrape(text.decode())
 
 

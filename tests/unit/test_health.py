@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from exporter.errors import REASONS, Throttled
 from exporter.exposition.health import FRESH, Health
-from exporter.exposition.text import Syntax, metrics
+from exporter.exposition.text import Syntax, render_metrics
 from exporter.http.transport import Response
 from exporter.polling.target import Poll, Target
 from exporter.sms.paging import Listing
@@ -44,7 +44,7 @@ def test_the_whole_registry_reads_as_prometheus_client_writes_it(syntax: Syntax,
     health.of("default").request_ended("sms", "200", 0.07, Response(200, {"Date": "x"}, b""))
     health.poll_ended(target, Poll(NOW, 1.0, 1, Throttled("slower")), None)
     collected = list(health.registry.collect())
-    assert metrics(collected, syntax) == reference(collected, syntax)
+    assert render_metrics(collected, syntax) == reference(collected, syntax)
     assert len(collected) > 25
 
 
@@ -60,7 +60,7 @@ def test_hostile_text_reads_as_prometheus_client_writes_it(
         counter.add_metric((label,), number)
     histogram = HistogramMetricFamily("a_histogram", text, buckets=[("0.5", 1), ("+Inf", 2)], sum_value=0.7)
     collected: list[Metric] = [gauge, counter, histogram, GaugeMetricFamily("alone", text, value=5)]
-    assert metrics(collected, syntax) == reference(collected, syntax)
+    assert render_metrics(collected, syntax) == reference(collected, syntax)
 
 
 def test_every_reason_is_there_from_the_start(clock: FakeClock) -> None:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.exposition.gzip import inflated, opened
-from exporter.exposition.pieces import Rendered, render
-from exporter.exposition.text import lines
+from exporter.exposition.gzip import gzip_head, inflate
+from exporter.exposition.pieces import RenderedSnapshot, render_snapshot
+from exporter.exposition.text import render_lines
 from exporter.families import SnapshotFamily, collectors
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.settings import CollectorSettings
@@ -20,21 +20,21 @@ FAMILIES = [family for collector in collectors(CollectorSettings(disks=True)) fo
 ALWAYS = {family.name for family in FAMILIES if isinstance(family, SnapshotFamily) and family.reads is None}
 
 
-def after(previous: Rendered | None, *servers: SourceServer, read_at: float = NOW) -> Rendered:
+def after(previous: RenderedSnapshot | None, *servers: SourceServer, read_at: float = NOW) -> RenderedSnapshot:
     known = previous.snapshot if previous else None
-    return render(FAMILIES, next_snapshot(Listing(servers, len(servers)), account(), read_at, known), previous)
+    return render_snapshot(FAMILIES, next_snapshot(Listing(servers, len(servers)), account(), read_at, known), previous)
 
 
-def renewed(before: Rendered, now: Rendered) -> set[str]:
+def renewed(before: RenderedSnapshot, now: RenderedSnapshot) -> set[str]:
     """Give the families whose pieces are not the very ones of before."""
     return {name for name, piece in now.pieces.items() if piece is not before.pieces[name]} - ALWAYS
 
 
-def assert_right(rendered: Rendered) -> None:
+def assert_right(rendered: RenderedSnapshot) -> None:
     for family in FAMILIES:
-        assert b"".join(inflated(opened(rendered.pieces[family.name]), 1000)) == lines(family, rendered.snapshot), (
-            family.name
-        )
+        assert b"".join(inflate(gzip_head(rendered.pieces[family.name]), 1000)) == render_lines(
+            family, rendered.snapshot
+        ), family.name
 
 
 def test_of_records_that_stayed_the_same_nothing_is_rendered_again() -> None:
@@ -81,11 +81,11 @@ def test_when_a_server_comes_or_goes_all_of_it_is_rendered_again() -> None:
 
 def test_another_unit_of_speed_renders_the_speeds_again() -> None:
     listing = Listing((server("a", current_task={"migrate_speed": 3}),), 1)
-    first = render(FAMILIES, next_snapshot(listing, account(), NOW, None), None)
+    first = render_snapshot(FAMILIES, next_snapshot(listing, account(), NOW, None), None)
     other: Snapshot = next_snapshot(
         listing, account(api={"endpoint": "http://127.0.0.1:9", "migrate_speed_unit": "mbyte"}), NOW, first.snapshot
     )
-    assert_right(render(FAMILIES, other, first))
+    assert_right(render_snapshot(FAMILIES, other, first))
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 2)), max_size=6))

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from benchmarks.naive import metric_of
-from exporter.exposition.text import Syntax, format_value, header, lines
+from exporter.exposition.text import Syntax, format_value, render_header, render_lines
 from exporter.families import Family, ServerFamily, SnapshotFamily, collectors, full_name
 from exporter.families.family import Sample
 from exporter.polling.snapshot import Snapshot, next_snapshot
@@ -41,7 +41,7 @@ def reference(family: Family, shown: Snapshot, syntax: Syntax) -> bytes:
 
 
 def ours(family: Family, shown: Snapshot, syntax: Syntax) -> bytes:
-    return header(family, syntax) + lines(family, shown)
+    return render_header(family, syntax) + render_lines(family, shown)
 
 
 def family_of(samples: list[Sample], *labels: str, text: str = "Help.") -> SnapshotFamily:

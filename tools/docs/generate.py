@@ -16,7 +16,7 @@ from exporter.commands.check import CheckSettings
 from exporter.commands.demo import DemoSettings, SimulatorSettings
 from exporter.errors import REASONS
 from exporter.exposition.health import Health
-from exporter.exposition.text import lines
+from exporter.exposition.text import render_lines
 from exporter.families import FLEET, SWITCHED, Collector, Family, full_name
 from exporter.families.family import PREFIX, labels_of
 from exporter.http.transport import Response
@@ -130,7 +130,7 @@ def _family_row(family: Family) -> tuple[str, ...]:
 
 def _examples(collector: Collector, shown: Snapshot) -> Iterator[str]:
     for family in collector.families:
-        rendered = lines(family, shown).decode().splitlines()
+        rendered = render_lines(family, shown).decode().splitlines()
         # A value that is not 0 shows more.
         example = next((line for line in rendered if not line.endswith(" 0.0")), None) or next(iter(rendered), None)
         if example is None:

@@ -1,4 +1,4 @@
-"""What makes panels a board: its address, variables, rows, and links to the other boards."""
+"""Everything of a dashboard around its panels: UID, variables, rows, and links to the other dashboards."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
@@ -31,9 +31,9 @@ TITLES: Final[Mapping[str, str]] = {
 
 _TO_SERVER: Final = f"/d/{SERVER}?${{datasource:queryparam}}&${{__url_time_range}}"
 LINK_OF_ROW: Final = f"{_TO_SERVER}&var-account=${{__data.fields.account}}&var-server=${{__data.fields.server_id}}"
-"""From a row of a table, with the fields account and server_id, to its server's board."""
+"""The link from a table row with the fields account and server_id to the dashboard of that server."""
 LINK_OF_SERIES: Final = f"{_TO_SERVER}&var-account=${{__field.labels.account}}&var-server=${{__field.labels.server_id}}"
-"""From a series with these labels to its server's board."""
+"""The link from a series with the labels account and server_id to the dashboard of that server."""
 
 _ALL: Final = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
 
@@ -42,7 +42,7 @@ Section: TypeAlias = tuple[str, Sequence[Panel]]
 
 
 def board(uid: str, description: str, variables: Sequence[Variable], sections: Sequence[Section]) -> Dashboard:
-    """Make a board of titled rows of panels, laid out from left to right."""
+    """Build a dashboard of titled rows of panels, laid out from left to right."""
     built = (
         Dashboard(TITLES[uid])
         .uid(uid)
@@ -68,7 +68,7 @@ def board(uid: str, description: str, variables: Sequence[Variable], sections: S
 
 
 def datasource() -> DatasourceVariable:
-    """Choose the Prometheus that scrapes the exporter."""
+    """Return the variable that selects the Prometheus data source."""
     return (
         DatasourceVariable("datasource")
         .label("Data source")
@@ -78,29 +78,29 @@ def datasource() -> DatasourceVariable:
 
 
 def account() -> QueryVariable:
-    """Choose accounts of the exporter's configuration."""
+    """Return the variable that selects accounts."""
     query = f"label_values({PREFIX}up, account)"
-    return _many("account", "Account", "Accounts as the exporter's configuration names them.", query)
+    return _many("account", "Account", "Account names from the configuration of the exporter.", query)
 
 
 def system() -> QueryVariable:
-    """Choose operating systems."""
+    """Return the variable that selects operating systems."""
     query = f'label_values({PREFIX}source_server_info{{account=~"$account"}}, os_type)'
     return _many("os", "OS", "Operating systems of the source servers.", query)
 
 
 def state() -> QueryVariable:
-    """Choose among all states."""
+    """Return the variable that selects states."""
     query = f'label_values({PREFIX}source_servers{{account=~"$account"}}, state)'
     return _many("state", "State", "States of the source servers.", query)
 
 
 def moving_state() -> CustomVariable:
-    """Choose among the states in which bytes move."""
+    """Return the variable that selects among the states in which data is replicated."""
     return (
         CustomVariable("state")
         .label("State")
-        .description("States in which data moves.")
+        .description("States in which data is replicated.")
         .values(MOVING_STATES.replace("|", ","))
         .include_all(include_all=True)
         .all_value(MOVING_STATES)
@@ -110,10 +110,10 @@ def moving_state() -> CustomVariable:
 
 
 def chosen_server() -> QueryVariable:
-    """Choose one server by its name, among those of the account, system and state."""
+    """Return the variable that selects one server by name, filtered by account, operating system and state."""
     known = among(server("source_server_info", "ip", "name", where='os_type=~"$os"'), servers_in("$state"))
-    # Who has no name is called by the ID.
-    called = (
+    # A server without a name is listed by its ID.
+    labelled = (
         f'label_replace(label_replace({known}, "server", "$1", "server_id", "(.*)"), "server", "$1", "name", "(.+)")'
     )
     return (
@@ -121,7 +121,7 @@ def chosen_server() -> QueryVariable:
         .label("Server")
         .description("One source server, by name.")
         .datasource(DATASOURCE)
-        .query(f"query_result({called})")
+        .query(f"query_result({labelled})")
         .regex(r'/server="(?<text>(?:[^"\\]|\\.)*)".*server_id="(?<value>[^"]*)"/')
         .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(dashboard.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
@@ -129,22 +129,22 @@ def chosen_server() -> QueryVariable:
 
 
 def window() -> IntervalVariable:
-    """Choose the time over which our own slope is taken."""
+    """Return the variable that selects the window of the measured speed."""
     return (
         IntervalVariable("window")
-        .label("Slope over")
-        .description("The time over which the growth of the replicated bytes is taken as the pace.")
+        .label("Speed window")
+        .description("The time range over which the replication speed is measured.")
         .values("5m,10m,30m,1h,6h")
         .current(dashboard.VariableOption(selected=True, text="10m", value="10m"))
     )
 
 
 def hours() -> CustomVariable:
-    """Choose the hours until the cut-over."""
+    """Return the variable that selects the hours until the cut-over."""
     return (
         CustomVariable("hours")
         .label("Hours until cut-over")
-        .description("In how many hours everything must be across.")
+        .description("The number of hours in which everything must be replicated.")
         .values("1,2,4,8,12,24,48,72")
         .current(dashboard.VariableOption(selected=True, text="8", value="8"))
     )

@@ -1,4 +1,4 @@
-"""Writes every board as JSON that Grafana imports or provisions: `python -m grafana.build [folder]`."""
+"""Writes every dashboard as JSON for Grafana: `python -m grafana.build [folder]`."""
 
 import sys
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ FOLDER: Final = Path(__file__).parent / "dashboards"
 _BOARDS: Final = {"overview": overview, "cutover": cutover, "server": source_server, "exporter": exporter}
 
 
-def built() -> Mapping[str, str]:
-    """Give the JSON of each board by the name of its file; the same code gives the same bytes."""
+def render_dashboards() -> Mapping[str, str]:
+    """Return the JSON of each dashboard by file name; the same code always renders the same bytes."""
     encoder = JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False)
     return {f"{name}.json": f"{encoder.encode(make().build())}\n" for name, make in _BOARDS.items()}
 
 
 def main(folder: Path = FOLDER) -> None:
-    """Write the files, and remove those of boards that are gone."""
-    files = built()
+    """Write the files, and remove those of dashboards that no longer exist."""
+    files = render_dashboards()
     for stray in {path.name for path in folder.glob("*.json")} - files.keys():
         (folder / stray).unlink()
     for name, content in files.items():

@@ -1,4 +1,4 @@
-"""The board for a cut-over: everything that still sends data, by the time it has left."""
+"""The dashboard for a cut-over: all servers that still replicate data, by remaining time."""
 
 from typing import Final
 
@@ -29,25 +29,25 @@ _PACE: Final = promql.pace(_CHOSEN)
 _BY_SLOPE: Final = f"{_LEFT} / ({_PACE} > 0)"
 _BY_API: Final = among(server("task_remaining_seconds"), _CHOSEN)
 _BY_ANY: Final = f"({_BY_API} or {_BY_SLOPE} or {_CHOSEN} * {ENDLESS:.0f})"
-"""The API's estimate; where it gives none our own; where nothing moves, ENDLESS."""
+"""The API's estimate, else the estimate from the measured speed; ENDLESS for a server that replicates nothing."""
 _STALLED: Final = among(_CHOSEN, promql.stalled())
 _DISCONNECTED: Final = among(_CHOSEN, promql.disconnected())
 _LATE: Final = f"{_BY_ANY} > 3600 * $hours"
 
-_MOVEMENT: Final = words({"0": ("sending", GREEN), "1": ("disconnected", ORANGE), "2": ("stalled", RED)})
-_IN_TIME: Final = words({"0": ("in time", GREEN), "1": ("late", RED)})
-_NO_END: Final = endless("no end in sight")
+_MOVEMENT: Final = words({"0": ("active", GREEN), "1": ("disconnected", ORANGE), "2": ("stalled", RED)})
+_IN_TIME: Final = words({"0": ("on time", GREEN), "1": ("late", RED)})
+_NO_END: Final = endless("no progress")
 
 
 def cutover() -> Dashboard:
-    """Build the board."""
+    """Build the dashboard."""
     return board(
         CUTOVER,
-        "Everything that still sends data, by the time it has left, against the hours until the cut-over.",
+        "All servers that still replicate data: remaining time compared with the hours until the cut-over.",
         [account(), system(), moving_state(), hours(), window()],
         [
-            ("Will it hold?", _now()),
-            ("By time left", [_table()]),
+            ("Will the cut-over be on time?", _now()),
+            ("By remaining time", [_table()]),
             ("Over time", _over_time()),
         ],
     )
@@ -56,14 +56,14 @@ def cutover() -> Dashboard:
 def _now() -> list[Panel]:
     return [
         stats(
-            Tile("Sending", "Servers in replicate or syncing."),
+            Tile("Replicating", "Servers in state replicate or syncing."),
             (promql.count(_CHOSEN), ""),
         ),
         stats(
             Tile(
                 "Late",
-                "Servers that will not be across within the hours until the cut-over: by the API's estimate, where it "
-                "gives none at their own pace; servers that do not move are late.",
+                "Servers that will not finish replication before the cut-over, by the API's estimate or, if it gives "
+                "none, by their measured speed. A server that replicates nothing is late.",
                 steps=BAD_ABOVE_ZERO,
             ),
             (promql.count(_LATE), ""),
@@ -71,7 +71,7 @@ def _now() -> list[Panel]:
         stats(
             Tile(
                 "Stalled",
-                "Connected servers without a byte for 30 minutes. 0 until Prometheus has watched for that long.",
+                "Connected servers with data left to replicate and no data replicated for 30 minutes and three polls.",
                 steps=WARN_ABOVE_ZERO,
             ),
             (promql.count(_STALLED), ""),
@@ -79,23 +79,23 @@ def _now() -> list[Panel]:
         stats(
             Tile(
                 "Disconnected",
-                "Servers whose agent is not connected.",
+                "Servers whose agent is not connected to SMS.",
                 steps=WARN_ABOVE_ZERO,
             ),
             (promql.count(_DISCONNECTED), ""),
         ),
         stats(
-            Tile("Bytes left", "Bytes that these servers have still to send.", unit="bytes"),
+            Tile("Remaining data", "Data that these servers still have to replicate.", unit="bytes"),
             (total(_LEFT), ""),
         ),
         stats(
             Tile(
-                "Pace of pace needed",
-                "The growth of the replicated bytes of the pace at which all would be across at the cut-over: under "
-                "100 % it does not hold.",
+                "Speed / required speed",
+                "The measured replication speed, relative to the speed required to finish at the cut-over. Below 100 % "
+                "the cut-over will be late.",
                 unit="percentunit",
                 steps=((None, RED), (1, ORANGE), (1.2, GREEN)),
-                empty="nothing left",
+                empty="no data left",
                 decimals=0,
             ),
             (f"{total(_PACE)} / ({total(_LEFT)} / (3600 * $hours) > 0)", ""),
@@ -110,17 +110,17 @@ def _table() -> Panel:
     columns = (
         Column("name", "Server", link=LINK_OF_ROW),
         Column("state", "State", mappings=coloured(STATE_COLOURS), coloured=True),
-        Column("Value #B", "Time left", "dtdurations", mappings=_NO_END, coloured=True),
+        Column("Value #B", "Remaining time", "dtdurations", mappings=_NO_END, coloured=True),
         Column("Value #C", "At the cut-over", mappings=_IN_TIME, coloured=True),
-        Column("Value #D", "Movement", mappings=_MOVEMENT, coloured=True),
-        Column("Value #E", "Share across", "percentunit", SHARE, gauge=True, decimals=1),
-        Column("Value #F", "Bytes left", "bytes"),
-        Column("Value #G", "Speed by the API", "Bps"),
-        Column("Value #H", "Pace seen", "Bps"),
-        Column("Value #I", "Limit", "Bps"),
-        Column("Value #J", "Time left by the API", "dtdurations"),
-        Column("Value #K", "Time left at its pace", "dtdurations"),
-        Column("Value #L", "Since the last byte", "dtdurations"),
+        Column("Value #D", "Replication", mappings=_MOVEMENT, coloured=True),
+        Column("Value #E", "Progress", "percentunit", SHARE, gauge=True, decimals=1),
+        Column("Value #F", "Remaining data", "bytes"),
+        Column("Value #G", "Speed (API)", "Bps"),
+        Column("Value #H", "Speed (measured)", "Bps"),
+        Column("Value #I", "Speed limit", "Bps"),
+        Column("Value #J", "Remaining time (API)", "dtdurations"),
+        Column("Value #K", "Remaining time (measured)", "dtdurations"),
+        Column("Value #L", "Since last progress", "dtdurations"),
         Column("os_type", "OS"),
         Column("ip", "Address"),
         Column("account", "Account"),
@@ -130,13 +130,13 @@ def _table() -> Panel:
     grown = server("source_server_replicated_bytes_last_increase_timestamp_seconds")
     return rows(
         Frame(
-            "Servers by time left",
-            "The longest first, above them those with no end in sight. Time left is the API's estimate, where it gives "
-            "none our own; both stand further right, as does the limit of those that have one. The name leads to "
-            "the server's board.",
+            "Servers by remaining time",
+            "Servers without progress first, then by remaining time. Remaining time is the API's estimate or, if it "
+            "gives none, the estimate from the measured speed; both are in columns to the right. The name links to "
+            "the dashboard of the server.",
             width=24,
             height=14,
-            empty="nothing sends",
+            empty="no server is replicating",
         ),
         columns,
         f"max by (account, server_id, name, ip, os_type, state) ({chosen})",
@@ -156,41 +156,41 @@ def _table() -> Panel:
                 among(f"time() - {grown}", _CHOSEN),
             )
         ),
-        sort_by="Time left",
+        sort_by="Remaining time",
     )
 
 
 def _only(expression: str) -> str:
-    """Leave the server's id as the one label: rows are joined by it."""
+    """Keep only the label server_id, by which the rows are joined."""
     return f"max by (server_id) ({expression})"
 
 
 def _over_time() -> list[Panel]:
     by_state = graph(
-        Frame("Servers that send", "How many servers are in replicate and in syncing.", width=8),
+        Frame("Replicating servers", "Number of servers in state replicate and syncing.", width=8),
         (total(_STATE, "state"), "{{state}}"),
     )
     needed = graph(
         Frame(
-            "Pace and pace needed",
-            "The growth of the replicated bytes, the speed that the API tells, and the pace at which what is left "
-            "would be across in the hours chosen.",
+            "Speed and required speed",
+            "The measured replication speed, the speed reported by the API, and the speed required to finish within "
+            "the selected hours.",
             unit="Bps",
             width=8,
         ),
-        (total(_PACE), "seen in replicated bytes"),
-        (total(among(server("task_migrate_speed_bytes_per_second"), _CHOSEN)), "told by the API"),
-        (f"{total(_LEFT)} / (3600 * $hours)", "needed"),
+        (total(_PACE), "measured"),
+        (total(among(server("task_migrate_speed_bytes_per_second"), _CHOSEN)), "reported by the API"),
+        (f"{total(_LEFT)} / (3600 * $hours)", "required"),
     )
     return [
         painted(stacked(by_state), STATE_COLOURS),
-        dashed(needed, "needed", RED),
+        dashed(needed, "required", RED),
         linked(
             graph(
                 Frame(
-                    "Longest time left",
-                    "The ten servers with the most time left by the API's estimate; its lines should fall by a second "
-                    "a second.",
+                    "Longest remaining time",
+                    "The ten servers with the longest remaining time by the API's estimate. Lines should fall by one "
+                    "second per second.",
                     unit="s",
                     width=8,
                     empty="no estimate",

@@ -1,4 +1,4 @@
-"""The board of the exporter itself: whether its numbers can be trusted, and what they cost."""
+"""The dashboard of the exporter itself: data age, polls, API requests, and resource usage."""
 
 from typing import Final
 
@@ -23,13 +23,13 @@ _SECONDS_AHEAD: Final[Steps] = ((None, RED), (-300, ORANGE), (-60, GREEN), (60, 
 
 
 def exporter() -> Dashboard:
-    """Build the board."""
+    """Build the dashboard."""
     return board(
         EXPORTER,
-        "The exporter: whether its polls succeed, how old its numbers are, and what it costs.",
+        "The exporter: data age, polls, API requests, and resource usage.",
         [account()],
         [
-            ("Can the numbers be trusted?", _trust()),
+            ("Data freshness", _trust()),
             ("Polls", _polls()),
             ("The API", _api()),
             ("Records and series", _records()),
@@ -52,11 +52,11 @@ def _trust() -> list[Panel]:
         Column("endpoint", "Endpoint"),
         Column("api_region", "Region"),
         Column("Value #B", "Last poll", mappings=_UP, coloured=True),
-        Column("Value #C", "Age of data", "s", decimals=0),
-        Column("Value #D", "Age in intervals", "short", INTERVALS, coloured=True, decimals=1),
-        Column("Value #E", "Servers held", "short"),
-        Column("Value #F", "Missing of the API's count", "short", WARN_ABOVE_ZERO, coloured=True),
-        Column("Value #G", "Credentials expire in", "dtdurations", _TIME_LEFT, unknown("not told"), coloured=True),
+        Column("Value #C", "Data age", "s", decimals=0),
+        Column("Value #D", "Data age (intervals)", "short", INTERVALS, coloured=True, decimals=1),
+        Column("Value #E", "Servers", "short"),
+        Column("Value #F", "Missing servers", "short", WARN_ABOVE_ZERO, coloured=True),
+        Column("Value #G", "Credentials expire in", "dtdurations", _TIME_LEFT, unknown("unknown"), coloured=True),
         Column("Value #H", "Series dropped", "short", BAD_ABOVE_ZERO, coloured=True),
     )
     held, counted = fleet("snapshot_source_servers"), fleet("api_source_servers")
@@ -64,8 +64,8 @@ def _trust() -> list[Panel]:
         rows(
             Frame(
                 "Accounts",
-                "What each account's numbers are worth now. Credentials whose end the exporter cannot know, such as a "
-                "permanent access key or a token from outside, are told as such.",
+                "Freshness and completeness of the data of each account. Missing servers is the API's count minus the "
+                "servers in the list. The expiry of permanent access keys and of tokens from a file is unknown.",
                 width=24,
                 height=7,
             ),
@@ -84,8 +84,8 @@ def _trust() -> list[Panel]:
         ),
         graph(
             Frame(
-                "Age of data in intervals",
-                "The time since the last complete poll, in poll intervals: a saw tooth up to 1 where all is well.",
+                "Data age in intervals",
+                "Time since the last complete poll, in poll intervals. It normally stays between 0 and 1.",
                 width=8,
                 steps=INTERVALS,
             ),
@@ -94,21 +94,21 @@ def _trust() -> list[Panel]:
         stats(
             Frame(
                 "Credentials expire in",
-                "Time until the token or temporary key in use ends; it is renewed before. Not told for a permanent "
-                "access key, and for a token whose end the exporter cannot know.",
+                "Time until the token or temporary key in use expires. It is renewed before. Unknown for permanent "
+                "access keys and for tokens from a file.",
                 unit="dtdurations",
                 width=8,
                 steps=_TIME_LEFT,
-                mappings=unknown("not told"),
-                empty="not told",
+                mappings=unknown("unknown"),
+                empty="unknown",
             ),
             (_EXPIRES_IN, "{{account}}"),
         ),
         graph(
             Frame(
                 "Clock skew",
-                "This machine's clock minus the API's. Signed requests are refused when it is 15 minutes; the API "
-                "tells whole seconds.",
+                "Clock of the exporter's machine minus the API's clock, in whole seconds. The API rejects signed "
+                "requests at a skew of 15 minutes.",
                 unit="s",
                 width=8,
                 steps=_SECONDS_AHEAD,
@@ -122,7 +122,7 @@ def _polls() -> list[Panel]:
     duration = graph(
         Frame(
             "Duration of the last poll",
-            "Time that the last poll took, and the interval that it must stay well below.",
+            "Duration of the last poll, and the poll interval as its upper limit.",
             unit="s",
             width=8,
         ),
@@ -131,13 +131,13 @@ def _polls() -> list[Panel]:
     )
     return [
         graph(
-            Frame("Polls", "Polls that ended, complete or failed, as seen by a rate.", unit="cpm", width=8),
+            Frame("Polls", "Polls per minute, complete or failed.", unit="cpm", width=8),
             (f"{_rate('exporter_polls_total')} * 60", "{{account}}"),
         ),
         graph(
             Frame(
                 "Failed polls by reason",
-                "Polls that failed; the runbooks tell what to do about each reason.",
+                "Failed polls by reason; docs/failures.md explains each reason.",
                 width=8,
                 steps=BAD_ABOVE_ZERO,
             ),
@@ -161,8 +161,8 @@ def _api() -> list[Panel]:
     waits = graph(
         Frame(
             "Retries and waits",
-            "Requests tried again, and to the right the share of time that requests waited because of a rate limit, "
-            "the API's or the exporter's own.",
+            "Retried requests and, on the right axis, the share of time that requests waited for a rate limit of the "
+            "API or of the exporter.",
             width=8,
         ),
         (_increase("exporter_api_retries_total"), "{{account}}: retries"),
@@ -171,30 +171,32 @@ def _api() -> list[Panel]:
     return [
         graph(
             Frame(
-                "Requests by answer",
-                "Requests to the API by HTTP status; error stands for no answer.",
+                "Requests by status code",
+                "Requests to the API by HTTP status code; error means no response.",
                 unit="reqps",
                 width=8,
             ),
             (total(_rate("exporter_api_requests_total", "api", "code"), "api", "code"), "{{api}} {{code}}"),
         ),
         graph(
-            Frame("Latency", "From sending a request to its last byte, of all accounts.", unit="s", width=8),
+            Frame(
+                "Latency", "Time from sending a request to the end of its response, all accounts.", unit="s", width=8
+            ),
             *quantiles,
         ),
         in_unit(waits, "waiting", "percentunit"),
         graph(
-            Frame("Pages of the last poll", "Requests that one list takes.", width=12),
+            Frame("Pages of the last poll", "Number of pages of the last complete list.", width=12),
             (health("exporter_poll_pages"), "{{account}}"),
         ),
         graph(
             Frame(
-                "Servers in the list and by the API's count",
-                "They should agree; where they do not for long, records are left out.",
+                "Servers in the list and the API's count",
+                "Both should be equal. A lasting difference means that records are missing.",
                 width=12,
             ),
-            (fleet("snapshot_source_servers"), "{{account}}: held"),
-            (fleet("api_source_servers"), "{{account}}: counted by the API"),
+            (fleet("snapshot_source_servers"), "{{account}}: in the list"),
+            (fleet("api_source_servers"), "{{account}}: API count"),
         ),
     ]
 
@@ -204,9 +206,9 @@ def _records() -> list[Panel]:
     return [
         graph(
             Frame(
-                "Records left out and values not understood",
-                "Records that stand twice or have no readable id, values outside their documented enumeration, and "
-                "values of a wrong type; the log names them. The last two have series only once there was one.",
+                "Skipped records and unknown values",
+                "Records that are duplicates or have no valid ID, values outside their documented enumeration, and "
+                "values of the wrong type. The log names each of them.",
                 steps=WARN_ABOVE_ZERO,
             ),
             (total(_increase("exporter_skipped_records_total", "reason"), "reason"), "{{reason}} records"),
@@ -216,7 +218,7 @@ def _records() -> list[Panel]:
         graph(
             Frame(
                 "Series dropped",
-                "Series not exposed because the account has more than the option limits.series allows.",
+                "Series that are not exposed because the account exceeds the option limits.series.",
                 steps=BAD_ABOVE_ZERO,
             ),
             (health("exporter_series_dropped", "collector"), "{{account}} {{collector}}"),
@@ -225,7 +227,7 @@ def _records() -> list[Panel]:
 
 
 def _of_exporters(metric: str) -> str:
-    """Select a metric of the processes that are exporters, by the build that only they tell."""
+    """Select a process metric of the exporters, which are the targets that have a build info."""
     return f"{metric} and on (job, instance) {_BUILD}"
 
 
@@ -237,16 +239,16 @@ def _processes() -> list[Panel]:
         Column("pythonversion", "Python"),
         Column("Value #B", "Started", "dateTimeFromNow"),
         Column(
-            "Value #C", "Configuration read", mappings=words({"1": ("well", GREEN), "0": ("badly", RED)}), coloured=True
+            "Value #C", "Last reload", mappings=words({"1": ("successful", GREEN), "0": ("failed", RED)}), coloured=True
         ),
-        Column("Value #D", "Last read well", "dateTimeFromNow"),
+        Column("Value #D", "Last successful reload", "dateTimeFromNow"),
     )
     memory = f"max by (instance) ({_of_exporters('process_resident_memory_bytes')})"
     cpu = f"max by (instance) (rate(process_cpu_seconds_total[$__rate_interval]) and on (job, instance) {_BUILD})"
     reloaded = f"{PREFIX}exporter_config_last_reload"
     return [
         rows(
-            Frame("Exporters", "Each running exporter, of all accounts.", width=24, height=5),
+            Frame("Exporters", "All running exporters.", width=24, height=5),
             build,
             f"max by (instance, version, revision, pythonversion) ({_BUILD})",
             f"max by (instance) ({_of_exporters('process_start_time_seconds')}) * 1000",
@@ -257,16 +259,18 @@ def _processes() -> list[Panel]:
             descending=False,
         ),
         graph(Frame("Memory", "Resident memory of the process.", unit="bytes", width=6), (memory, "{{instance}}")),
-        graph(Frame("CPU", "CPUs that the process used.", unit="percentunit", width=6), (cpu, "{{instance}}")),
         graph(
-            Frame("Open files", "File descriptors that the process has open, sockets among them.", width=6),
+            Frame("CPU", "CPU usage of the process, 100 % is one CPU.", unit="percentunit", width=6),
+            (cpu, "{{instance}}"),
+        ),
+        graph(
+            Frame("Open files", "Open file descriptors of the process, including sockets.", width=6),
             (f"max by (instance) ({_of_exporters('process_open_fds')})", "{{instance}}"),
         ),
         graph(
             Frame(
-                "Samples a scrape",
-                "Samples that Prometheus reads in one scrape of the exporter, or of each account where these are "
-                "targets of their own.",
+                "Samples per scrape",
+                "Samples in one scrape of the exporter, or of each account if accounts are separate targets.",
                 width=6,
             ),
             (

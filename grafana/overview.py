@@ -1,4 +1,4 @@
-"""The board of all migrations: where the fleet stands, when it will be done, who needs attention."""
+"""The dashboard of all migrations: progress, estimated completion, and servers that need attention."""
 
 from typing import Final
 
@@ -33,16 +33,16 @@ _BY_SLOPE: Final = f"{total(_LEFT)} / ({total(_PACE)} > 0)"
 
 
 def overview() -> Dashboard:
-    """Build the board."""
+    """Build the dashboard."""
     return board(
         OVERVIEW,
-        "All migrations of the chosen accounts: where the fleet stands, how fast it moves, when it will be done.",
+        "All migrations of the selected accounts: progress, speed, estimated completion, and what needs attention.",
         [account(), window()],
         [
             ("Now", _now()),
-            ("The fleet over time", _over_time()),
+            ("Servers over time", _over_time()),
             ("Data", _data()),
-            ("What needs attention", _attention()),
+            ("Needs attention", _attention()),
             ("Accounts", [_accounts()]),
         ],
     )
@@ -51,14 +51,14 @@ def overview() -> Dashboard:
 def _now() -> list[Panel]:
     return [
         stats(
-            Tile("Source servers", "How many source servers the API lists."),
+            Tile("Source servers", "Number of source servers in the API's lists."),
             (total(fleet("source_servers", "state")), ""),
         ),
         stats(
             Tile(
-                "Share across",
-                "Replicated bytes of all bytes to migrate. Finished servers whose size the API no longer tells count "
-                "on neither side.",
+                "Progress",
+                "Replicated bytes / total bytes. Finished servers whose size the API no longer reports are not "
+                "included.",
                 unit="percentunit",
                 steps=SHARE,
                 decimals=1,
@@ -66,27 +66,26 @@ def _now() -> list[Panel]:
             (f"{total(_ACROSS)} / {total(_SIZE)}", ""),
         ),
         stats(
-            Tile("Bytes left", "Bytes to migrate that are not yet replicated.", unit="bytes"),
+            Tile("Remaining data", "Data that is not yet replicated.", unit="bytes"),
             (f"clamp_min({total(_SIZE)} - {total(_ACROSS)}, 0)", ""),
         ),
         stats(
-            Tile("Pace", "Growth of the replicated bytes over the chosen time.", unit="Bps"),
+            Tile("Speed", "Measured replication speed over the speed window.", unit="Bps"),
             (total(_PACE), ""),
         ),
         stats(
             Tile(
-                "Across at this pace",
-                "When all servers that send now will be across, if the growth of their replicated bytes stays "
-                "what it was over the chosen time.",
+                "Completion (measured)",
+                "When the servers that replicate now will have replicated all data, at the measured speed.",
                 unit="dateTimeFromNow",
-                empty="nothing moves",
+                empty="no progress",
             ),
             (f"(time() + {_BY_SLOPE}) * 1000", ""),
         ),
         stats(
             Tile(
-                "Across by the API",
-                "When the last of the servers that send now will be across, as the API estimates.",
+                "Completion (API)",
+                "When the last of the servers that replicate now will finish, by the API's estimate.",
                 unit="dateTimeFromNow",
                 empty="no estimate",
             ),
@@ -95,7 +94,7 @@ def _now() -> list[Panel]:
         stats(
             Tile(
                 "Failed",
-                f"Servers in one of the states {FAILED_STATES.replace('|', ', ')}.",
+                f"Servers in state {FAILED_STATES.replace('|', ', ')}.",
                 steps=BAD_ABOVE_ZERO,
             ),
             (total(_FAILED), ""),
@@ -103,7 +102,7 @@ def _now() -> list[Panel]:
         stats(
             Tile(
                 "Disconnected",
-                "Servers whose agent is not connected in the middle of a migration.",
+                "Migrating servers whose agent is not connected to SMS.",
                 steps=WARN_ABOVE_ZERO,
             ),
             (promql.count(promql.disconnected()), ""),
@@ -111,28 +110,27 @@ def _now() -> list[Panel]:
         stats(
             Tile(
                 "Stalled",
-                "Connected servers in replicate or syncing without a byte for 30 minutes. "
-                "0 until Prometheus has watched for that long.",
+                "Connected servers with data left to replicate and no data replicated for 30 minutes and three polls.",
                 steps=WARN_ABOVE_ZERO,
             ),
             (promql.count(promql.stalled()), ""),
         ),
         stats(
             Tile(
-                "Checks in error",
-                "Servers with an environment check that ended in ERROR; they cannot migrate until it is mended.",
+                "Failed checks (ERROR)",
+                "Servers with an environment check in ERROR. They cannot be migrated until it is fixed.",
                 steps=BAD_ABOVE_ZERO,
             ),
             (promql.count(_WITH_ERRORS), ""),
         ),
         stats(
-            Tile("Accounts whose poll failed", "Their numbers are those of an earlier poll.", steps=BAD_ABOVE_ZERO),
+            Tile("Accounts with failed polls", "Their data is from an earlier poll.", steps=BAD_ABOVE_ZERO),
             (f"count({health('up')} == 0) or count({health('up')}) * 0", ""),
         ),
         stats(
             Tile(
                 "Oldest data",
-                "The age of the data of the account that was read longest ago, in its poll intervals.",
+                "Age of the oldest account data, in poll intervals of that account.",
                 steps=INTERVALS,
                 decimals=1,
             ),
@@ -143,12 +141,12 @@ def _now() -> list[Panel]:
 
 def _over_time() -> list[Panel]:
     by_state = graph(
-        Frame("Servers by state", "How many servers are in each state.", height=10),
+        Frame("Servers by state", "Number of servers in each state.", height=10),
         (total(fleet("source_servers", "state"), "state"), "{{state}}"),
         wide_legend=True,
     )
     by_cycle = graph(
-        Frame("Servers by stage", "How many servers are in each stage of the migration.", height=10),
+        Frame("Servers by stage", "Number of servers in each stage of the migration.", height=10),
         (
             total(fleet("source_servers_by_migration_cycle", "migration_cycle"), "migration_cycle"),
             "{{migration_cycle}}",
@@ -157,7 +155,7 @@ def _over_time() -> list[Panel]:
     )
     increase = f"increase({promql.selector('source_server_state_transitions_total')}[$__rate_interval])"
     transitions = graph(
-        Frame("Changes of state", "How many servers came into each state, as polls saw it."),
+        Frame("State changes", "Number of servers that entered each state, as detected by polls."),
         (f"{total(promql.one(increase, 'to_state'), 'to_state')}", "{{to_state}}"),
         wide_legend=True,
     )
@@ -166,7 +164,7 @@ def _over_time() -> list[Panel]:
         painted(stacked(by_cycle), CYCLE_COLOURS),
         painted(stacked(transitions), STATE_COLOURS),
         graph(
-            Frame("Share across by account", "Replicated bytes of all bytes to migrate.", unit="percentunit"),
+            Frame("Progress by account", "Replicated bytes / total bytes.", unit="percentunit"),
             (f"{total(_ACROSS, 'account')} / {total(_SIZE, 'account')}", "{{account}}"),
         ).max(1),
     ]
@@ -174,37 +172,35 @@ def _over_time() -> list[Panel]:
 
 def _data() -> list[Panel]:
     done = graph(
-        Frame(
-            "Bytes across", "Replicated bytes, and the bytes to migrate that they grow towards.", unit="bytes", width=8
-        ),
+        Frame("Replicated data", "Replicated bytes and total bytes.", unit="bytes", width=8),
         (total(_ACROSS), "replicated"),
-        (total(_SIZE), "to migrate"),
+        (total(_SIZE), "total"),
     )
     return [
-        dashed(done, "to migrate", GREEN),
+        dashed(done, "total", GREEN),
         graph(
             Frame(
                 "Throughput",
-                "The speed that the API tells, and the growth of the replicated bytes over the chosen time. If they "
-                "differ by a factor of 8, the option api.migrate-speed-unit is wrong.",
+                "The speed reported by the API and the measured replication speed. If they differ by a factor of 8, "
+                "the option api.migrate-speed-unit is wrong.",
                 unit="Bps",
                 width=8,
             ),
-            (total(_SPEED), "told by the API"),
-            (total(_PACE), "seen in replicated bytes"),
+            (total(_SPEED), "reported by the API"),
+            (total(_PACE), "measured"),
         ),
         graph(
             Frame(
-                "Time left",
-                "Until the servers that send now are across: all together at their pace of the chosen time, the "
-                "slowest of them at its own, and the last by the API's estimate.",
+                "Remaining time",
+                "Remaining time of the servers that replicate now: of all together at their measured speed, of the "
+                "slowest server at its own measured speed, and of the last server by the API's estimate.",
                 unit="s",
                 width=8,
-                empty="nothing moves",
+                empty="no progress",
             ),
-            (_BY_SLOPE, "all at this pace"),
-            (f"max({_LEFT} / ({_PACE} > 0))", "the slowest at its pace"),
-            (f"max({_ESTIMATED_TIME})", "the last by the API"),
+            (_BY_SLOPE, "all (measured)"),
+            (f"max({_LEFT} / ({_PACE} > 0))", "slowest server (measured)"),
+            (f"max({_ESTIMATED_TIME})", "last server (API)"),
         ),
     ]
 
@@ -215,18 +211,18 @@ def _attention() -> list[Panel]:
         Column("ip", "Address"),
         Column("account", "Account"),
         Column("problem", "Problem"),
-        Column("Value", "In this state for", "dtdurations", mappings=unknown("not told")),
+        Column("Value", "In this state for", "dtdurations", mappings=unknown("unknown")),
         Column("server_id", "ID"),
     )
     return [
         rows(
             Frame(
                 "Servers that need attention",
-                "Failed, disconnected while migrating, stalled for 30 minutes, or with a check in ERROR; a server "
-                "with several problems has several rows. The name leads to the server's board.",
+                "Servers that failed, disconnected while migrating, stalled, or have a check in ERROR. One row per "
+                "problem. The name links to the dashboard of the server.",
                 width=16,
                 height=12,
-                empty="nothing",
+                empty="none",
             ),
             columns,
             promql.attention(),
@@ -235,7 +231,7 @@ def _attention() -> list[Panel]:
         bars(
             Frame(
                 "Failed checks",
-                "Servers by environment check that ended in WARN or ERROR.",
+                "Number of servers by environment check in WARN or ERROR.",
                 width=8,
                 height=12,
                 steps=WARN_ABOVE_ZERO,
@@ -254,18 +250,17 @@ def _accounts() -> Panel:
         Column("account", "Account"),
         Column("Value #A", "Servers", "short"),
         Column("Value #B", "Failed", "short", BAD_ABOVE_ZERO, coloured=True),
-        Column("Value #C", "Share across", "percentunit", SHARE, gauge=True, decimals=1),
-        Column("Value #D", "Bytes left", "bytes"),
-        Column("Value #E", "Pace", "Bps"),
-        Column("Value #F", "Time left at this pace", "dtdurations"),
-        Column("Value #G", "Time left by the API", "dtdurations"),
-        Column("Value #H", "Age in intervals", "short", INTERVALS, coloured=True, decimals=1),
+        Column("Value #C", "Progress", "percentunit", SHARE, gauge=True, decimals=1),
+        Column("Value #D", "Remaining data", "bytes"),
+        Column("Value #E", "Speed", "Bps"),
+        Column("Value #F", "Remaining time (measured)", "dtdurations"),
+        Column("Value #G", "Remaining time (API)", "dtdurations"),
+        Column("Value #H", "Data age (intervals)", "short", INTERVALS, coloured=True, decimals=1),
     )
     return rows(
         Frame(
             "Accounts",
-            "Each account by itself. Pace and time left are those of the servers that send now; they are empty "
-            "where none does.",
+            "One row per account. Speed and remaining time are those of the servers that replicate now.",
             width=24,
         ),
         columns,

@@ -1,4 +1,4 @@
-"""Makers of panels: each takes what the panel says and asks, and gives a builder in the boards' style."""
+"""Panel builders in the common style: each takes a frame and queries, and returns a builder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _P = TypeVar("_P", stat.Panel, timeseries.Panel, table.Panel, statetimeline.Pane
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What every panel has. `width` is of 24 columns; `empty` is shown where there is nothing."""
+    """Settings of every panel. `width` is in 24ths of the row; `empty` is shown instead of no data."""
 
     title: str
     description: str
@@ -49,7 +49,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Tile(Frame):
-    """The frame of a small panel; six stand side by side."""
+    """Settings of a small panel; six fit in a row."""
 
     width: int = 4
     height: int = 4
@@ -57,7 +57,7 @@ class Tile(Frame):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: the field that it shows, its title, and how it shows it."""
+    """A column of a table: its field, title and format."""
 
     name: str
     title: str
@@ -75,7 +75,7 @@ Query: TypeAlias = tuple[str, str]
 
 
 def stats(frame: Frame, *queries: Query) -> stat.Panel:
-    """Make a panel of single values, as they are now."""
+    """Build a panel of single current values."""
     panel = _framed(stat.Panel(), frame, [_query(*query).instant() for query in queries])
     return (
         panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -86,7 +86,7 @@ def stats(frame: Frame, *queries: Query) -> stat.Panel:
 
 
 def bars(frame: Frame, *queries: Query) -> bargauge.Panel:
-    """Make a panel of bars, as they are now."""
+    """Build a panel of bars of current values."""
     panel = _framed(bargauge.Panel(), frame, [_query(*query).instant() for query in queries])
     return (
         panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -97,7 +97,7 @@ def bars(frame: Frame, *queries: Query) -> bargauge.Panel:
 
 
 def graph(frame: Frame, *queries: Query, wide_legend: bool = False) -> timeseries.Panel:
-    """Make a graph over time; its thresholds are dashed lines where there are any but the neutral one."""
+    """Build a graph over time; thresholds other than the neutral one are dashed lines."""
     shown = GraphTresholdsStyleMode.OFF if len(frame.steps) == 1 else GraphTresholdsStyleMode.DASHED
     legend = common.VizLegendOptions().show_legend(show_legend=True)
     if wide_legend:
@@ -124,19 +124,19 @@ def graph(frame: Frame, *queries: Query, wide_legend: bool = False) -> timeserie
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
-    """Stack the series of a graph, for parts of a whole."""
+    """Stack the series of a graph."""
     return panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(70).line_width(0)
 
 
 def painted(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.Panel:
-    """Give series their colours by name."""
+    """Set the colours of series by name."""
     for name, colour in colours.items():
         panel.override_by_name(name, [_property("color", {"mode": "fixed", "fixedColor": colour})])
     return panel
 
 
 def dashed(panel: timeseries.Panel, name: str, colour: str) -> timeseries.Panel:
-    """Draw a series that is a limit or an aim: a dashed line without an area."""
+    """Draw a series as a dashed line without an area, for limits and totals."""
     return panel.override_by_name(
         name,
         [
@@ -148,17 +148,17 @@ def dashed(panel: timeseries.Panel, name: str, colour: str) -> timeseries.Panel:
 
 
 def in_unit(panel: timeseries.Panel, name: str, unit: str) -> timeseries.Panel:
-    """Draw a series in another unit, on an axis of its own to the right."""
+    """Draw a series in another unit, on the right axis."""
     return panel.override_by_name(name, [_property("unit", unit), _property("custom.axisPlacement", "right")])
 
 
 def linked(panel: timeseries.Panel, url: str) -> timeseries.Panel:
-    """Let each series lead to a page about its server."""
+    """Link each series to the dashboard of its server."""
     return panel.override_by_regexp(".*", [_links(url)])
 
 
 def timeline(frame: Frame, rows: Mapping[str, tuple[str, Mappings]]) -> statetimeline.Panel:
-    """Make a timeline; each row has a title, an expression of one number, and the words for its numbers."""
+    """Build a timeline; each row has a title, an expression with one number, and the mappings of the numbers."""
     queries = [_query(expression, title).range() for title, (expression, _) in rows.items()]
     panel = _framed(statetimeline.Panel(), frame, queries)
     for title, (_, mappings) in rows.items():
@@ -181,10 +181,10 @@ def rows(
     sort_by: str = "",
     descending: bool = True,
 ) -> table.Panel:
-    """Make a table of the columns in this order.
+    """Build a table of the columns in this order.
 
-    The values of one expression are the field `Value`; those of several are `Value #A`, `Value #B` and so
-    on, and their rows are joined by the label `key`, the only label that they may share.
+    The field of a single expression is `Value`. The fields of several are `Value #A`, `Value #B` and so on;
+    their rows are joined by the label `key`, the only label that they may have in common.
     """
     queries = [_query(expression).instant().format(PromQueryFormat.TABLE) for expression in expressions]
     panel = _framed(table.Panel(), frame, queries)

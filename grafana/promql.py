@@ -1,7 +1,7 @@
-"""PromQL that the boards share: whom to count, what moves, what stands still, what needs attention.
+"""PromQL expressions that the dashboards share.
 
-Of several exporters of one account the one that read the list last is believed, so that each server counts
-once and joins stay one to one. States may be exposed as one series or as a set of 0 and 1: hence `== 1`.
+If several exporters poll one account, the most recent data is used, so that each server counts once and
+joins are one to one. States may be exposed as one series or as a set of 0 and 1, hence `== 1`.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ MOVING_STATES: Final = "replicate|syncing"
 MIGRATING_STATES: Final = "initialize|replicate|syncing|stopping|cloning|cutovering"
 CHOSEN_SERVER: Final = 'server_id="$server"'
 STALLED_AFTER: Final = 30 * 60
-"""Seconds without a byte after which a server is stalled; three polls where that is longer."""
+"""Seconds without replicated data after which a server is stalled; three poll intervals if that is longer."""
 
 _CHOSEN_ACCOUNTS: Final = 'account=~"$account"'
 _ON: Final = "on (account, server_id)"
@@ -21,7 +21,7 @@ _REPLICATED: Final = "source_server_replicated_bytes"
 
 
 def selector(metric: str, *matchers: str) -> str:
-    """Select a metric, named without its prefix, of the accounts that are chosen."""
+    """Select a metric, named without its prefix, of the selected accounts."""
     return f"{PREFIX}{metric}{{{','.join((_CHOSEN_ACCOUNTS, *matchers))}}}"
 
 
@@ -31,67 +31,67 @@ def matching(label: str, pattern: str) -> str:
 
 
 def one(expression: str, *labels: str) -> str:
-    """Give one series for each account and values of `labels`, whoever scraped it."""
+    """Return one series per account and `labels`, without the target labels."""
     return f"max by ({', '.join(('account', *labels))}) ({expression})"
 
 
 def health(metric: str, *labels: str) -> str:
-    """Give a family of what exporters tell of their polls: of several the greatest."""
+    """Return a health metric of the exporters, the maximum if several poll one account."""
     return one(selector(metric), *labels)
 
 
 def fleet(metric: str, *labels: str, where: str = "") -> str:
-    """Give a family of what the lists say."""
+    """Return a metric of the most recent list of each account."""
     freshest = f"topk by (account) (1, {selector('last_success_timestamp_seconds')})"
     chosen = selector(metric, *([where] if where else []))
     return one(f"{chosen} and on (account, job, instance) {freshest}", *labels)
 
 
 def server(metric: str, *labels: str, where: str = "") -> str:
-    """Give a family with series for each server."""
+    """Return a metric of each server."""
     return fleet(metric, "server_id", *labels, where=where)
 
 
 def own(metric: str, *labels: str) -> str:
-    """Give a family of the one server that is chosen."""
+    """Return a metric of the selected server."""
     return server(metric, *labels, where=CHOSEN_SERVER)
 
 
 def servers_in(states: str) -> str:
-    """Give 1 for each server in one of the states, a regular expression."""
+    """Return 1 for each server in one of the states, a regular expression."""
     return f"({server('source_server_state', 'state', where=matching('state', states))} == 1)"
 
 
 def among(expression: str, chosen: str) -> str:
-    """Keep what belongs to servers that are in `chosen`."""
+    """Keep the series of servers that are in `chosen`."""
     return f"({expression} and {_ON} {chosen})"
 
 
 def named(expression: str, *labels: str) -> str:
-    """Add words of the server to series that have one value a server and any other labels."""
+    """Add descriptive labels of the server to series."""
     words = labels or ("name", "ip")
     return f"{expression} * {_ON} group_left ({', '.join(words)}) {server('source_server_info', *words)}"
 
 
 def left(chosen: str) -> str:
-    """Give the bytes that each chosen server has still to send."""
+    """Return the bytes that each selected server still has to replicate."""
     return among(f"clamp_min({server('source_server_size_bytes')} - {server(_REPLICATED)}, 0)", chosen)
 
 
 def pace(chosen: str) -> str:
-    """Give the bytes a second at which each chosen server's replicated bytes grew in `$window`, at least 0."""
+    """Return the replicated bytes per second of each selected server over `$window`."""
     return among(f"clamp_min({one(f'deriv({selector(_REPLICATED)}[$window])', 'server_id')}, 0)", chosen)
 
 
 def disconnected(states: str = MIGRATING_STATES) -> str:
-    """Give 1 for each server in these states whose agent is not connected."""
+    """Return 1 for each server in these states whose agent is not connected."""
     return among(servers_in(states), f"({server('source_server_connected')} == 0)")
 
 
 def stalled() -> str:
-    """Give 1 for each connected server that should send bytes, and has sent none for STALLED_AFTER.
+    """Return 1 for each connected server that should replicate data, and has replicated none for STALLED_AFTER.
 
-    It must have been known, and in its state, for as long, and not have all its bytes across.
+    It must have been in its state for as long, and have data left to replicate.
     """
     connected = among(servers_in(MOVING_STATES), f"({server('source_server_connected')} == 1)")
     grown = server("source_server_replicated_bytes_last_increase_timestamp_seconds")
@@ -99,14 +99,14 @@ def stalled() -> str:
     known = among(connected, f"(time() - {grown} > on (account) group_left () {enough})")
     changed = server("source_server_state_changed_timestamp_seconds")
     begun = f"(time() - {changed} < {STALLED_AFTER})"
-    across = f"({server(_REPLICATED)} >= ({server('source_server_size_bytes')} > 0))"
-    return f"({known} unless {_ON} {begun} unless {_ON} {across})"
+    complete = f"({server(_REPLICATED)} >= ({server('source_server_size_bytes')} > 0))"
+    return f"({known} unless {_ON} {begun} unless {_ON} {complete})"
 
 
 def attention() -> str:
-    """Give one series for each server and problem: the seconds since the server's state changed.
+    """Return the seconds since the state of a server changed, one series per server and problem.
 
-    Where the API does not tell that, since the stage changed; where it tells neither, NaN.
+    If the API does not report that time, the time since the stage changed; NaN if it reports neither.
     """
     failed = server("source_server_check_failed", "check", where='result="ERROR"')
     problems = " or ".join(
@@ -128,17 +128,17 @@ def attention() -> str:
 
 
 def total(expression: str, *labels: str) -> str:
-    """Add up, by labels or all."""
+    """Sum by labels, or everything."""
     return f"sum by ({', '.join(labels)}) ({expression})" if labels else f"sum({expression})"
 
 
 def count(expression: str) -> str:
-    """Count servers, 0 where there is none; nothing where no account has data."""
+    """Count servers; 0 for none, no series if no account has data."""
     return f"count({expression}) or {total(fleet('source_servers', 'state'))} * 0"
 
 
 def age_in_intervals() -> str:
-    """Give the age of each account's data in poll intervals."""
+    """Return the age of each account's data in poll intervals."""
     return f"(time() - {health('last_success_timestamp_seconds')}) / {health('poll_interval_seconds')}"
 
 

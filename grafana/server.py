@@ -1,4 +1,4 @@
-"""The board of one source server: its state, progress, speed, checks, disks and target."""
+"""The dashboard of one source server: state, progress, speed, checks, disks and target."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,7 +9,7 @@ from grafana import promql
 from grafana.board import SERVER, account, board, chosen_server, state, system, window
 from grafana.panels import Frame, Panel, Tile, dashed, graph, stats, timeline
 from grafana.promql import CHOSEN_SERVER, matching, own
-from grafana.server_details import checks, disks, words
+from grafana.server_details import checks, disks, facts
 from grafana.style import (
     CONNECTED,
     CYCLE_COLOURS,
@@ -34,7 +34,7 @@ _SUBTASK: Final = (
 
 
 def _number(metric: str, label: str, values: Sequence[str]) -> str:
-    """Give the number, from 1 on, of the label value whose series is 1: a timeline needs one number a row."""
+    """Return the number, from 1, of the label value whose series is 1; a timeline needs one number per row."""
     return " or ".join(
         f"({promql.server(metric, where=f'{CHOSEN_SERVER},{matching(label, value)}')} == 1) * {number}"
         for number, value in enumerate(values, start=1)
@@ -46,16 +46,16 @@ _CYCLE: Final = _number("source_server_migration_cycle", "migration_cycle", CYCL
 
 
 def source_server() -> Dashboard:
-    """Build the board."""
+    """Build the dashboard."""
     return board(
         SERVER,
-        "One source server: what it does, how far it is, what it runs into, and where it goes.",
+        "One source server: state, progress, speed, checks, disks and target.",
         [account(), system(), state(), chosen_server(), window()],
         [
             ("Now", _now()),
             ("State", [_timeline()]),
             ("Progress", _progress()),
-            ("Server and target", words()),
+            ("Server and target", facts()),
             ("Checks", checks()),
             ("Disks (with the option collector.disks)", disks()),
         ],
@@ -67,7 +67,7 @@ def _now() -> list[Panel]:
         stats(
             Tile(
                 "State",
-                "The state that the server is in.",
+                "The current state of the server.",
                 unit="none",
                 mappings=numbered(STATES, STATE_COLOURS),
             ),
@@ -84,8 +84,8 @@ def _now() -> list[Panel]:
         ),
         stats(
             Tile(
-                "Share across",
-                "Replicated bytes of the bytes to migrate; empty before the API knows the size.",
+                "Progress",
+                "Replicated bytes / total bytes; empty before the API reports the size.",
                 unit="percentunit",
                 steps=SHARE,
                 decimals=1,
@@ -93,22 +93,22 @@ def _now() -> list[Panel]:
             (f"{_ACROSS} / ({_SIZE} > 0)", ""),
         ),
         stats(
-            Tile("Bytes left", "Bytes that are not yet replicated.", unit="bytes"),
+            Tile("Remaining data", "Data that is not yet replicated.", unit="bytes"),
             (_LEFT, ""),
         ),
         stats(
             Tile(
-                "Across at this pace",
-                "When the rest is across, if the replicated bytes grow on as over the chosen time.",
+                "Completion (measured)",
+                "When all data will be replicated, at the measured speed.",
                 unit="dateTimeFromNow",
-                empty="nothing moves",
+                empty="no progress",
             ),
             (f"(time() + {_LEFT} / ({_PACE} > 0)) * 1000", ""),
         ),
         stats(
             Tile(
-                "Across by the API",
-                "When the task is complete, as the API estimates; it gives no estimate while nothing moves.",
+                "Completion (API)",
+                "When the task will be complete, by the API's estimate; none while no data is replicated.",
                 unit="dateTimeFromNow",
                 empty="no estimate",
             ),
@@ -121,7 +121,7 @@ def _timeline() -> Panel:
     return timeline(
         Frame(
             "State over time",
-            "State, stage and agent's connection, as polls saw them.",
+            "State, stage and agent connection, as detected by polls.",
             unit="none",
             width=24,
             height=6,
@@ -136,32 +136,29 @@ def _timeline() -> Panel:
 
 def _progress() -> list[Panel]:
     done = graph(
-        Frame(
-            "Bytes across", "Replicated bytes, and the bytes to migrate that they grow towards.", unit="bytes", width=8
-        ),
+        Frame("Replicated data", "Replicated bytes and total bytes.", unit="bytes", width=8),
         (_ACROSS, "replicated"),
-        (_SIZE, "to migrate"),
+        (_SIZE, "total"),
     )
     speed = graph(
         Frame(
             "Speed",
-            "The speed that the API tells, the growth of the replicated bytes over the chosen time, and the limit of "
-            "the task; a task without a limit has no such line.",
+            "The speed reported by the API, the measured replication speed, and the speed limit of the task, if any.",
             unit="Bps",
             width=8,
             empty="no task",
         ),
-        (own("task_migrate_speed_bytes_per_second"), "told by the API"),
-        (_PACE, "seen in replicated bytes"),
+        (own("task_migrate_speed_bytes_per_second"), "reported by the API"),
+        (_PACE, "measured"),
         (own("task_speed_limit_bytes_per_second"), "limit"),
     )
     return [
-        dashed(done, "to migrate", GREEN),
+        dashed(done, "total", GREEN),
         dashed(speed, "limit", RED),
         graph(
             Frame(
                 "Current subtask",
-                "Progress of the subtask that the task is at; it starts anew with each subtask.",
+                "Progress of the current subtask of the task.",
                 unit="percentunit",
                 width=8,
                 empty="no task",

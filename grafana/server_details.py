@@ -1,4 +1,4 @@
-"""The tables of one source server's board: facts, task and target, checks, disks and volumes."""
+"""The tables of the source server dashboard: facts, task and target, checks, disks and volumes."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ from grafana.promql import CHOSEN_SERVER, fleet, own
 from grafana.style import GREEN, ORANGE, RED, RESULT_COLOURS, YES_NO, coloured
 
 
-def words() -> list[Panel]:
-    """Tell what the server is, and where it goes."""
-    facts = (
+def facts() -> list[Panel]:
+    """Return the tables of the server and of its task and target."""
+    server_columns = (
         Column("name", "Server"),
         Column("ip", "Address"),
         Column("os_type", "OS"),
@@ -18,30 +18,30 @@ def words() -> list[Panel]:
         Column("Value #B", "CPUs", "short"),
         Column("Value #C", "Memory", "bytes"),
         Column("Value #D", "Registered", "dateTimeFromNow"),
-        Column("Value #E", "Last visit of the agent", "dateTimeFromNow"),
-        Column("Value #F", "Last byte seen to arrive", "dateTimeFromNow"),
+        Column("Value #E", "Last agent visit", "dateTimeFromNow"),
+        Column("Value #F", "Last progress", "dateTimeFromNow"),
     )
-    target = (
+    target_columns = (
         Column("task_name", "Task"),
         Column("task_type", "Type"),
         Column("target_region", "Region"),
         Column("target_project", "Project"),
         Column("target_server_name", "Target server"),
-        Column("target_server_id", "Target's ID"),
+        Column("target_server_id", "Target server ID"),
         Column("Value #B", "Started", "dateTimeFromNow"),
-        Column("Value #C", "Target existed before", mappings=YES_NO, coloured=True),
-        Column("Value #D", "Public address", mappings=YES_NO, coloured=True),
-        Column("Value #E", "Starts the target", mappings=YES_NO, coloured=True),
+        Column("Value #C", "Existing target", mappings=YES_NO, coloured=True),
+        Column("Value #D", "Public IP", mappings=YES_NO, coloured=True),
+        Column("Value #E", "Start target", mappings=YES_NO, coloured=True),
         Column("clone_state", "Clone"),
-        Column("clone_error", "Clone's error"),
-        Column("status", "Logs"),
+        Column("clone_error", "Clone error"),
+        Column("status", "Log upload"),
     )
     info = ("name", "ip", "os_type", "os_version", "enterprise_project_id")
     task = ("task_name", "task_type", "target_region", "target_project", "target_server_name", "target_server_id")
     return [
         rows(
-            Frame("Server", "What the server is.", width=24, height=4),
-            facts,
+            Frame("Server", "Facts about the source server.", width=24, height=4),
+            server_columns,
             _only(own("source_server_info", *info), *info),
             _only(own("source_server_cpus")),
             _only(own("source_server_memory_bytes")),
@@ -52,13 +52,13 @@ def words() -> list[Panel]:
         rows(
             Frame(
                 "Task and target",
-                "Where the server goes. Empty for a server without a task; clone and its error are empty where no "
-                "clone of the target was made.",
+                "The migration task and its target server. Empty for a server without a task. Clone columns are empty "
+                "without a clone of the target.",
                 width=24,
                 height=4,
                 empty="no task",
             ),
-            target,
+            target_columns,
             _only(own("task_info", *task), *task),
             _only(_in_milliseconds("task_started_timestamp_seconds")),
             _only(own("task_existing_server")),
@@ -71,7 +71,7 @@ def words() -> list[Panel]:
 
 
 def _only(expression: str, *labels: str) -> str:
-    """Leave the server's id as the one label that rows are joined by, beside labels of the expression's own."""
+    """Keep only server_id, by which the rows are joined, and `labels`."""
     return f"max by ({', '.join(('server_id', *labels))}) ({expression})"
 
 
@@ -80,8 +80,8 @@ def _in_milliseconds(metric: str) -> str:
 
 
 def checks() -> list[Panel]:
-    """Tell what the environment checks found."""
-    passed = f'label_replace({own("source_server_checks", "result")}, "check", "(all that are)", "", "")'
+    """Return the panels of the environment checks."""
+    passed = f'label_replace({own("source_server_checks", "result")}, "check", "(total)", "", "")'
     columns = (
         Column("result", "Result", mappings=coloured(RESULT_COLOURS), coloured=True),
         Column("check", "Check"),
@@ -92,7 +92,7 @@ def checks() -> list[Panel]:
         rows(
             Frame(
                 "Environment checks",
-                "Each check in WARN or ERROR, and how many have each result. The error code is one of the SMS "
+                "Each check in WARN or ERROR, and the number of checks by result. Error codes are explained in the SMS "
                 "documentation.",
                 width=12,
             ),
@@ -102,7 +102,7 @@ def checks() -> list[Panel]:
         ),
         painted(
             graph(
-                Frame("Checks over time", "How many checks have each result."),
+                Frame("Checks over time", "Number of checks by result."),
                 (own("source_server_checks", "result"), "{{result}}"),
             ),
             RESULT_COLOURS,
@@ -111,13 +111,13 @@ def checks() -> list[Panel]:
 
 
 def disks() -> list[Panel]:
-    """Tell the server's disks and volumes, by the collector that is off unless asked for."""
+    """Return the tables of disks and volumes, from the collector `disks`, which is off by default."""
     volume = ("volume", "mount_point", "file_system", "device_use", "disk")
     return [
         rows(
             Frame(
                 "Disks",
-                "Disks recommended for the target. Empty unless the exporter runs with the option collector.disks.",
+                "Disks recommended for the target. Requires the option collector.disks.",
                 empty="collector.disks is off",
             ),
             (
@@ -135,8 +135,7 @@ def disks() -> list[Panel]:
         rows(
             Frame(
                 "Volumes",
-                "Used share of partitions and, below their volume group, logical volumes. Empty unless the exporter "
-                "runs with the option collector.disks.",
+                "Usage of partitions and of logical volumes. Requires the option collector.disks.",
                 steps=((None, GREEN), (0.8, ORANGE), (0.95, RED)),
                 empty="collector.disks is off",
             ),
@@ -169,7 +168,7 @@ def _used(kind: str, *labels: str) -> str:
 
 
 def _as_volume(expression: str) -> str:
-    """Tell a logical volume by the labels of a partition, its group standing for the disk."""
+    """Relabel a logical volume like a partition, with its volume group as the disk."""
     renamed: Mapping[str, str] = {"volume": "logical_volume", "disk": "volume_group"}
     for label, of in renamed.items():
         expression = f'label_replace({expression}, "{label}", "$1", "{of}", "(.*)")'

@@ -1,4 +1,4 @@
-"""How things look on every board: the colour of a state, thresholds, and words for values."""
+"""Common style of all dashboards: state colours, thresholds, and value mappings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
@@ -52,24 +52,24 @@ STATES: Final = (*SOURCE_STATES, OTHER)
 CYCLES: Final = (*MIGRATION_CYCLES, OTHER)
 
 Steps: TypeAlias = Sequence[tuple[float | None, str]]
-"""Values from which on a colour holds; the first is None, which is the lowest."""
+"""Lower bounds and their colours; the first bound is None."""
 
 NEUTRAL: Final[Steps] = ((None, BLUE),)
 WARN_ABOVE_ZERO: Final[Steps] = ((None, GREEN), (1, ORANGE))
 BAD_ABOVE_ZERO: Final[Steps] = ((None, GREEN), (1, RED))
 INTERVALS: Final[Steps] = ((None, GREEN), (2, ORANGE), (3, RED))
-"""Of the age of data in poll intervals."""
+"""Thresholds for the age of data in poll intervals."""
 SHARE: Final[Steps] = ((None, ORANGE), (0.5, BLUE), (1, GREEN))
 
 Text: TypeAlias = tuple[str, str]
-"""A word and its colour."""
+"""A text and its colour."""
 
 ENDLESS: Final = 1e10
-"""Seconds that stand for no end in sight; over three hundred years, so that no estimate comes near."""
+"""Remaining seconds of a server without progress; over 300 years, larger than any estimate."""
 
 
 def thresholds(steps: Steps) -> ThresholdsConfig:
-    """Make thresholds of values."""
+    """Build absolute thresholds."""
     return (
         ThresholdsConfig()
         .mode(dashboard.ThresholdsMode.ABSOLUTE)
@@ -78,7 +78,7 @@ def thresholds(steps: Steps) -> ThresholdsConfig:
 
 
 def words(texts: Mapping[str, Text]) -> list[dashboard.ValueMapping]:
-    """Map values, written as text, to words and colours."""
+    """Map values, written as text, to texts and colours."""
     results = {
         value: dashboard.ValueMappingResult(text=text, color=colour, index=index)
         for index, (value, (text, colour)) in enumerate(texts.items())
@@ -87,24 +87,24 @@ def words(texts: Mapping[str, Text]) -> list[dashboard.ValueMapping]:
 
 
 def numbered(values: Sequence[str], colours: Mapping[str, str]) -> list[dashboard.ValueMapping]:
-    """Map the numbers from 1 on to the values that they stand for."""
+    """Map the numbers from 1 to the values that they represent."""
     return words({str(number): (value, colours[value]) for number, value in enumerate(values, start=1)})
 
 
 def coloured(colours: Mapping[str, str]) -> list[dashboard.ValueMapping]:
-    """Map words to themselves in their colours."""
+    """Map texts to themselves in their colours."""
     return words({word: (word, colour) for word, colour in colours.items()})
 
 
 def unknown(text: str) -> list[dashboard.ValueMapping]:
-    """Map what is not known, NaN or nothing, to words."""
+    """Map null and NaN to a text."""
     result = dashboard.ValueMappingResult(text=text, color=GREY)
     options = dashboard.DashboardSpecialValueMapOptions(match=dashboard.SpecialValueMatch.NULL_AND_NAN, result=result)
     return [dashboard.SpecialValueMap(options=options)]
 
 
 def endless(text: str) -> list[dashboard.ValueMapping]:
-    """Map what has no end in sight to words."""
+    """Map ENDLESS to a text."""
     result = dashboard.ValueMappingResult(text=text, color=RED)
     options = dashboard.DashboardRangeMapOptions(from_val=ENDLESS / 2, to=ENDLESS * 2, result=result)
     return [dashboard.RangeMap(options=options)]

@@ -1,4 +1,4 @@
-"""Readings of the dashboards' JSON: panels, queries and variables, and how Grafana fills variables in."""
+"""The dashboards' JSON: panels, queries and variables, and the interpolation of variables."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent.parent / "grafana" / "dashboards"
 
-# What Grafana itself fills in; the values suit a scrape a second.
+# Variables that Grafana sets; the values suit one scrape per second.
 BUILT_IN = {"__rate_interval": "15s", "__range": "60s", "__interval": "2s"}
 
 # `$1` is PromQL's own.
@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"\$(?:\{([a-z_]\w*)[^}]*\}|([a-z_]\w*))")
 
 @dataclass(frozen=True)
 class Query:
-    """A query of a panel, and where it stands."""
+    """A query of a panel, and its location."""
 
     board: str
     panel: str
@@ -29,17 +29,17 @@ class Query:
 
 
 def boards() -> Mapping[str, dict[str, Any]]:
-    """Give each board as it is checked in, by the name of its file."""
+    """Return each checked-in dashboard by file name."""
     return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
 
 
 def panels(board: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
-    """Give the panels of a board, its rows' titles left out."""
+    """Return the panels of a dashboard without row titles."""
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
 def queries() -> Iterator[Query]:
-    """Give every query of every panel."""
+    """Return every query of every panel."""
     for name, board in boards().items():
         for panel in panels(board):
             for target in panel["targets"]:
@@ -54,23 +54,23 @@ def queries() -> Iterator[Query]:
 
 
 def variables(board: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
-    """Give the variables of a board."""
+    """Return the variables of a dashboard."""
     found: list[dict[str, Any]] = board["templating"]["list"]
     return found
 
 
 def variables_in(text: str) -> set[str]:
-    """Give the names of the variables that a text uses."""
+    """Return the names of the variables that a text uses."""
     return {braced or plain for braced, plain in _VARIABLE.findall(text)}
 
 
-def filled(text: str, values: Mapping[str, str]) -> str:
-    """Fill variables in; KeyError names one that has no value."""
+def interpolate(text: str, values: Mapping[str, str]) -> str:
+    """Replace variables by their values; KeyError names one without a value."""
     return _VARIABLE.sub(lambda found: values[found[1] or found[2]], text)
 
 
 def values_of_all(board: Mapping[str, Any]) -> dict[str, str]:
-    """Give what each variable of a board is with `All` chosen, or its default; one that is asked for is left out."""
+    """Return the values of the variables with `All` selected, or their defaults; query variables are left out."""
     values = dict(BUILT_IN)
     for variable in variables(board):
         value = variable.get("allValue") or variable.get("current", {}).get("value")

@@ -1,4 +1,4 @@
-"""The dashboards' queries, run by a real Prometheus that scrapes the demo."""
+"""The dashboards' queries, evaluated by a real Prometheus that scrapes the demo."""
 
 import json
 import re
@@ -8,18 +8,18 @@ from typing import Any
 
 import aiohttp
 
-from dashboards import boards, filled, queries, values_of_all, variables
+from dashboards import boards, interpolate, queries, values_of_all, variables
 from grafana.promql import attention, fleet, named, server, stalled, total
 from programs import Prometheus, demo, program, prometheus, run, until
 
 MAY_BE_EMPTY: Mapping[tuple[str, str, str], str] = {
-    ("exporter.json", "Records left out and values not understood", "B"): "a series begins with the first such value",
-    ("exporter.json", "Records left out and values not understood", "C"): "a series begins with the first such value",
-    ("server.json", "Task and target", "F"): "only servers in a drill have a clone of the target",
+    ("exporter.json", "Skipped records and unknown values", "B"): "a series starts with the first such value",
+    ("exporter.json", "Skipped records and unknown values", "C"): "a series starts with the first such value",
+    ("server.json", "Task and target", "F"): "only servers with a clone of the target have a clone state",
 }
-"""Queries, by board, panel and letter, that give nothing on a demo in order; their panels have others that do."""
+"""Queries that may return nothing on a healthy demo; their panels have other queries that return data."""
 
-# A server that sends data under a limit and has LVM, once the slope and increases have enough samples.
+# A replicating server with a speed limit and LVM, once speeds and increases have enough samples.
 WITH_EVERYTHING = (
     "huaweicloud_sms_task_speed_limit_bytes_per_second"
     " and on (server_id) huaweicloud_sms_task_remaining_seconds"
@@ -34,7 +34,7 @@ Place = tuple[str, str, str]
 
 
 async def ask(server: Prometheus, path: str, **parameters: str) -> Any:
-    """Give the data of an answer of Prometheus' HTTP API, asked as Grafana does."""
+    """Return the data of a response of Prometheus' HTTP API, requested like Grafana does."""
     address = f"{server.url}/api/v1/{path}"
     async with aiohttp.ClientSession() as session:
         asking = session.get(address, params=parameters) if "label/" in path else session.post(address, data=parameters)
@@ -45,7 +45,7 @@ async def ask(server: Prometheus, path: str, **parameters: str) -> Any:
 
 
 async def series(server: Prometheus, expression: str, moment: float, *, instant: bool) -> list[dict[str, Any]]:
-    """Give the series of a query at a moment, or over the seconds before it."""
+    """Return the series of a query at a time, or over the seconds before it."""
     if instant:
         data = await ask(server, "query", query=expression, time=str(moment))
     else:
@@ -58,17 +58,17 @@ async def series(server: Prometheus, expression: str, moment: float, *, instant:
 async def choices(
     server: Prometheus, variable: Mapping[str, Any], values: Mapping[str, str], moment: float
 ) -> list[str]:
-    """Give what a variable offers, worked out as Grafana does."""
+    """Return the options of a variable, computed like Grafana does."""
     query = variable["query"]
     if variable["type"] != "query":
         return str(query).split(",")
     if found := re.fullmatch(r"label_values\((.+), (\w+)\)", query):
-        match = {"match[]": filled(found[1], values), "end": str(moment)}
+        match = {"match[]": interpolate(found[1], values), "end": str(moment)}
         offered: list[str] = await ask(server, f"label/{found[2]}/values", **match)
         return offered
     found = re.fullmatch(r"query_result\((.+)\)", query)
     assert found, query
-    rows = await series(server, filled(found[1], values), moment, instant=True)
+    rows = await series(server, interpolate(found[1], values), moment, instant=True)
     pattern = re.compile(variable["regex"].strip("/").replace("(?<", "(?P<"))
     texts = ["{" + ",".join(f'{name}="{value}"' for name, value in row["metric"].items()) + "}" for row in rows]
     matches = [pattern.search(text) for text in texts]
@@ -77,17 +77,17 @@ async def choices(
 
 
 async def run_all(server: Prometheus, moment: float, values: Mapping[str, Mapping[str, str]]) -> dict[Place, int]:
-    """Give the number of series of each query, by board, panel and letter."""
+    """Return the number of series of each query, by dashboard, panel and letter."""
     return {
         (query.board, query.panel, query.letter): len(
-            await series(server, filled(query.expression, values[query.board]), moment, instant=query.instant),
+            await series(server, interpolate(query.expression, values[query.board]), moment, instant=query.instant),
         )
         for query in queries()
     }
 
 
 def values_for(server_id: str) -> dict[str, dict[str, str]]:
-    """Give the values of the variables of each board."""
+    """Return the values of the variables of each dashboard."""
     return {name: {**values_of_all(board), "server": server_id} for name, board in boards().items()}
 
 
@@ -96,7 +96,7 @@ def scraping(*urls: str) -> str:
     return f"  - {{job_name: sms, static_configs: [{{targets: [{targets}]}}]}}\n"
 
 
-async def test_every_query_and_variable_of_every_board_gives_data_on_the_demo(tmp_path: Path) -> None:
+async def test_every_query_and_variable_of_every_dashboard_returns_data_on_the_demo(tmp_path: Path) -> None:
     program("prometheus")
     async with demo(*DEMO) as url, prometheus(tmp_path, scraping(url)) as server:
         chosen = (await until(lambda: server.query(WITH_EVERYTHING)))[0]
@@ -120,7 +120,7 @@ async def test_every_query_and_variable_of_every_board_gives_data_on_the_demo(tm
         assert {(board, panel) for (board, panel, _), count in found.items() if count} == panels
 
 
-async def test_two_exporters_of_an_account_count_once_and_break_no_join(tmp_path: Path) -> None:
+async def test_servers_polled_by_two_exporters_count_once_and_joins_still_work(tmp_path: Path) -> None:
     program("prometheus")
     async with demo(*DEMO) as one, demo(*DEMO) as other, prometheus(tmp_path, scraping(one, other)) as server:
         seen_twice = f"{WITH_EVERYTHING} and on (account) (count by (account) (huaweicloud_sms_up) == 2)"
@@ -129,16 +129,16 @@ async def test_two_exporters_of_an_account_count_once_and_break_no_join(tmp_path
         values = values_for(server_id)
         assert sum((await run_all(server, moment, values)).values()) > 0
         (fleet,) = (query for query in queries() if query.panel == "Source servers")
-        (total,) = await series(server, filled(fleet.expression, values[fleet.board]), moment, instant=True)
+        (total,) = await series(server, interpolate(fleet.expression, values[fleet.board]), moment, instant=True)
         assert 250 <= float(total["value"][1]) < 300
 
 
 def a_server(
     name: str, *, state: str = "replicate", connected: int = 1, grown: str = "0x60", changed: int = 0
 ) -> list[Any]:
-    """Give an hour of a server's samples, one a minute.
+    """Return one hour of samples of a server, one per minute.
 
-    `grown` is when its bytes last grew, `changed` when its state did, in seconds.
+    `grown` is the time in seconds of the last growth of the replicated bytes, `changed` of the last state change.
     """
     labels = f'{{account="a",server_id="{name}"}}'
     return [
@@ -154,8 +154,8 @@ def a_server(
     ]
 
 
-async def evaluates(tmp_path: Path, expression: str, expected: Mapping[str, float], samples: list[Any]) -> None:
-    """Let promtool evaluate an expression after an hour, and compare."""
+async def assert_evaluates(tmp_path: Path, expression: str, expected: Mapping[str, float], samples: list[Any]) -> None:
+    """Evaluate an expression with promtool after an hour, and compare."""
     exporter = [
         {"series": f'huaweicloud_sms_{metric}{{account="a"}}', "values": values}
         for metric, values in (("last_success_timestamp_seconds", "0+60x60"), ("poll_interval_seconds", "60x60"))
@@ -165,7 +165,7 @@ async def evaluates(tmp_path: Path, expression: str, expected: Mapping[str, floa
         "input_series": exporter + samples,
         "promql_expr_test": [
             {
-                "expr": filled(expression, {"account": ".*"}),
+                "expr": interpolate(expression, {"account": ".*"}),
                 "eval_time": "1h",
                 "exp_samples": [{"labels": labels, "value": value} for labels, value in expected.items()],
             },
@@ -177,42 +177,42 @@ async def evaluates(tmp_path: Path, expression: str, expected: Mapping[str, floa
     assert status == 0, output + errors
 
 
-async def test_only_a_connected_server_that_should_send_and_has_not_for_half_an_hour_is_stalled(tmp_path: Path) -> None:
+async def test_only_a_connected_replicating_server_without_progress_for_half_an_hour_is_stalled(tmp_path: Path) -> None:
     samples = [
         *a_server("stalled"),
         *a_server("sending", grown="0+60x60"),
         *a_server("stopped", grown="0+60x40 2400x20", state="syncing"),
         *a_server("begun", changed=3000),
         *a_server("seen-late", grown="_x50 3000x10"),
-        *a_server("across"),
-        {"series": 'huaweicloud_sms_source_server_size_bytes{account="a",server_id="across"}', "values": "5x60"},
+        *a_server("complete"),
+        {"series": 'huaweicloud_sms_source_server_size_bytes{account="a",server_id="complete"}', "values": "5x60"},
         *a_server("disconnected", connected=0),
         *a_server("waiting", state="waiting"),
     ]
     expected = {'{account="a",server_id="stalled",state="replicate"}': 1}
-    await evaluates(tmp_path, stalled(), expected, samples)
+    await assert_evaluates(tmp_path, stalled(), expected, samples)
 
 
-async def test_of_two_exporters_the_one_that_read_its_list_last_is_believed_by_the_boards(tmp_path: Path) -> None:
-    def told(instance: str, metric: str, values: str, labels: str = "") -> dict[str, str]:
+async def test_dashboards_use_the_most_recent_data_of_two_exporters(tmp_path: Path) -> None:
+    def sample(instance: str, metric: str, values: str, labels: str = "") -> dict[str, str]:
         return {"series": f'huaweicloud_sms_{metric}{{account="b",instance="{instance}"{labels}}}', "values": values}
 
     samples = [
-        told("behind", "last_success_timestamp_seconds", "0x60"),
-        told("ahead", "last_success_timestamp_seconds", "0+60x60"),
-        told("behind", "source_servers", "500x60", ',state="replicate"'),
-        told("ahead", "source_servers", "0x60", ',state="replicate"'),
-        told("ahead", "source_servers", "500x60", ',state="finished"'),
-        told("behind", "source_server_info", "1x60", ',server_id="1",name="old",ip="10.0.0.1"'),
-        told("ahead", "source_server_info", "1x60", ',server_id="1",name="new",ip="10.0.0.2"'),
-        told("ahead", "task_remaining_seconds", "7x60", ',server_id="1"'),
+        sample("behind", "last_success_timestamp_seconds", "0x60"),
+        sample("ahead", "last_success_timestamp_seconds", "0+60x60"),
+        sample("behind", "source_servers", "500x60", ',state="replicate"'),
+        sample("ahead", "source_servers", "0x60", ',state="replicate"'),
+        sample("ahead", "source_servers", "500x60", ',state="finished"'),
+        sample("behind", "source_server_info", "1x60", ',server_id="1",name="old",ip="10.0.0.1"'),
+        sample("ahead", "source_server_info", "1x60", ',server_id="1",name="new",ip="10.0.0.2"'),
+        sample("ahead", "task_remaining_seconds", "7x60", ',server_id="1"'),
     ]
-    await evaluates(tmp_path, total(fleet("source_servers", "state")), {"{}": 500}, samples)
+    await assert_evaluates(tmp_path, total(fleet("source_servers", "state")), {"{}": 500}, samples)
     expected = {'{account="b",ip="10.0.0.2",name="new",server_id="1"}': 7}
-    await evaluates(tmp_path, named(server("task_remaining_seconds")), expected, samples)
+    await assert_evaluates(tmp_path, named(server("task_remaining_seconds")), expected, samples)
 
 
-async def test_a_server_that_needs_attention_is_told_with_its_problem_and_since_when(tmp_path: Path) -> None:
+async def test_a_server_that_needs_attention_is_listed_with_its_problem_and_duration(tmp_path: Path) -> None:
     check = 'huaweicloud_sms_source_server_check_failed{account="a",server_id="%s",check="RSYNC",result="%s"}'
     samples = [
         *a_server("stalled", changed=600),
@@ -224,13 +224,13 @@ async def test_a_server_that_needs_attention_is_told_with_its_problem_and_since_
         {"series": check % ("well", "WARN"), "values": "1x60"},
     ]
 
-    def told(server: str, problem: str) -> str:
+    def row(server: str, problem: str) -> str:
         return f'{{account="a",ip="10.0.0.1",name="name of {server}",problem="{problem}",server_id="{server}"}}'
 
     expected = {
-        told("stalled", "stalled in replicate"): 3000,
-        told("disconnected", "disconnected in replicate"): 2400,
-        told("failed", "in state error"): 60,
-        told("failed", "check RSYNC failed"): 60,
+        row("stalled", "stalled in replicate"): 3000,
+        row("disconnected", "disconnected in replicate"): 2400,
+        row("failed", "in state error"): 60,
+        row("failed", "check RSYNC failed"): 60,
     }
-    await evaluates(tmp_path, attention(), expected, samples)
+    await assert_evaluates(tmp_path, attention(), expected, samples)

@@ -12,7 +12,7 @@ from exporter.families import SWITCHED, Family, full_name
 from exporter.families.fleet import FLEET
 from exporter.polling.snapshot import OTHER
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
-from grafana.build import built, main
+from grafana.build import main, render_dashboards
 from grafana.style import CYCLE_COLOURS, STATE_COLOURS
 from support import FakeClock
 
@@ -32,7 +32,7 @@ HEALTH_LABELS = {
     "revision",
     "pythonversion",
 }
-# Labels of Prometheus itself, of histograms, and one that a query makes.
+# Labels of Prometheus, of histograms, and one that a query adds.
 FURTHER_LABELS = {"job", "instance", "le", "problem"}
 
 
@@ -41,7 +41,7 @@ def families() -> list[Family]:
 
 
 def metrics() -> set[str]:
-    """Give the names of all samples that the exporter can expose, and Prometheus' own of a scrape."""
+    """Return the names of all samples that the exporter can expose, and those that Prometheus adds to a scrape."""
     names = {full_name(family) + ("_total" if family.kind == "counter" else "") for family in families()}
     for metric in Health([], FakeClock(), lambda _: {}).registry.collect():
         names |= {metric.name + suffix for suffix in SUFFIXES.get(metric.type, ("",))}
@@ -54,7 +54,7 @@ def labels() -> set[str]:
 
 
 def overrides(panel: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give the properties that a panel lays down for its fields, by the field's name."""
+    """Return the overrides of a panel by field name."""
     return {
         override["matcher"]["options"]: {item["id"]: item["value"] for item in override["properties"]}
         for override in panel["fieldConfig"].get("overrides", ())
@@ -62,7 +62,7 @@ def overrides(panel: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def texts(mappings: list[dict[str, Any]]) -> dict[str, str]:
-    """Give the colours of the words that values are mapped to."""
+    """Return the colours of mapped texts."""
     return {
         result["text"]: result["color"]
         for mapping in mappings
@@ -83,26 +83,30 @@ every_panel = pytest.mark.parametrize("panel", all_panels())
 every_board = pytest.mark.parametrize("board", [pytest.param(board, id=name) for name, board in BOARDS.items()])
 
 
-def test_the_json_that_is_checked_in_is_what_the_code_builds() -> None:
+def test_the_checked_in_json_is_what_the_code_renders() -> None:
     checked_in = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.iterdir()}
-    stale = {name for name in checked_in.keys() | built().keys() if checked_in.get(name) != built().get(name)}
+    stale = {
+        name
+        for name in checked_in.keys() | render_dashboards().keys()
+        if checked_in.get(name) != render_dashboards().get(name)
+    }
     assert not stale, "make dashboards rebuilds them"
 
 
-def test_building_removes_boards_that_are_gone(tmp_path: Any) -> None:
+def test_building_removes_dashboards_that_no_longer_exist(tmp_path: Any) -> None:
     (tmp_path / "gone.json").write_text("{}")
     main(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(BOARDS)
 
 
 @every_panel
-def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
+def test_every_panel_has_a_title_and_a_description(panel: dict[str, Any]) -> None:
     assert panel["title"]
     assert panel["description"].endswith(".")
 
 
 @every_panel
-def test_a_panel_has_a_unit_and_thresholds(panel: dict[str, Any]) -> None:
+def test_every_panel_has_a_unit_thresholds_and_a_text_for_no_data(panel: dict[str, Any]) -> None:
     defaults = panel["fieldConfig"]["defaults"]
     assert defaults["unit"]
     assert defaults["thresholds"]["steps"][0]["value"] is None
@@ -110,13 +114,13 @@ def test_a_panel_has_a_unit_and_thresholds(panel: dict[str, Any]) -> None:
 
 
 @every_panel
-def test_a_panel_asks_the_data_source_that_is_chosen(panel: dict[str, Any]) -> None:
-    for asked in (panel, *panel["targets"]):
-        assert asked["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+def test_every_panel_queries_the_selected_data_source(panel: dict[str, Any]) -> None:
+    for source in (panel, *panel["targets"]):
+        assert source["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
 
 
 @every_panel
-def test_columns_of_values_are_those_of_the_queries(panel: dict[str, Any]) -> None:
+def test_every_value_column_of_a_table_has_a_query(panel: dict[str, Any]) -> None:
     if panel["type"] != "table":
         return
     letters = [target["refId"] for target in panel["targets"]]
@@ -127,20 +131,20 @@ def test_columns_of_values_are_those_of_the_queries(panel: dict[str, Any]) -> No
         assert overrides(panel)[name].keys() >= {"displayName", "unit"}
 
 
-def test_a_query_asks_for_metrics_that_there_are() -> None:
-    asked = {(query.panel, name) for query in queries() for name in OURS.findall(query.expression)}
-    asked |= {
+def test_queries_use_only_existing_metrics() -> None:
+    used = {(query.panel, name) for query in queries() for name in OURS.findall(query.expression)}
+    used |= {
         (board["title"], name)
         for board in BOARDS.values()
         for variable in variables(board)
         for name in OURS.findall(str(variable.get("query", "")))
     }
     known = metrics()
-    assert len({name for _, name in asked}) > 50
-    assert {(panel, name) for panel, name in asked if name not in known} == set()
+    assert len({name for _, name in used}) > 50
+    assert {(panel, name) for panel, name in used if name not in known} == set()
 
 
-def test_a_query_groups_and_joins_by_labels_that_there_are() -> None:
+def test_queries_group_and_join_only_by_existing_labels() -> None:
     used = set()
     for query in queries():
         for group in LABELS.findall(query.expression):
@@ -154,7 +158,7 @@ def test_a_query_groups_and_joins_by_labels_that_there_are() -> None:
     assert used - labels() == set()
 
 
-def test_every_state_and_stage_has_a_colour_of_its_own() -> None:
+def test_every_state_and_every_stage_has_its_own_colour() -> None:
     assert set(STATE_COLOURS) == {*SOURCE_STATES, OTHER}
     assert set(CYCLE_COLOURS) == {*MIGRATION_CYCLES, OTHER}
     for colours in (STATE_COLOURS, CYCLE_COLOURS):
@@ -179,7 +183,7 @@ def test_a_state_has_the_same_colour_everywhere() -> None:
     assert {name for _, name in seen} == expected.keys()
 
 
-def test_a_series_by_state_is_painted_in_the_colours_of_states() -> None:
+def test_series_by_state_have_the_state_colours() -> None:
     by_state = [
         panel
         for board in BOARDS.values()
@@ -192,7 +196,7 @@ def test_a_series_by_state_is_painted_in_the_colours_of_states() -> None:
         assert overrides(panel).keys() >= STATE_COLOURS.keys()
 
 
-def test_addresses_of_boards_and_numbers_of_panels_are_unique() -> None:
+def test_dashboard_uids_and_titles_and_panel_ids_are_unique() -> None:
     assert len({board["uid"] for board in BOARDS.values()}) == len(BOARDS) == 4
     assert len({board["title"] for board in BOARDS.values()}) == len(BOARDS)
     for board in BOARDS.values():
@@ -201,31 +205,31 @@ def test_addresses_of_boards_and_numbers_of_panels_are_unique() -> None:
         assert len(board["uid"]) <= 40
 
 
-def test_links_lead_to_boards_that_there_are() -> None:
+def test_links_lead_to_existing_dashboards() -> None:
     uids = {board["uid"] for board in BOARDS.values()}
-    for name, content in built().items():
+    for name, content in render_dashboards().items():
         linked = set(re.findall(r'"/d/([\w-]+)', content))
         assert linked == uids - {BOARDS[name]["uid"]} | (linked & {"huaweicloud-sms-server"})
 
 
-def test_servers_in_tables_lead_to_their_board() -> None:
+def test_server_names_in_tables_link_to_the_server_dashboard() -> None:
     leading = [
         panel["title"]
         for board in BOARDS.values()
         for panel in panels(board)
         if panel["type"] == "table" and "links" in overrides(panel).get("name", {})
     ]
-    assert leading == ["Servers by time left", "Servers that need attention"]
+    assert leading == ["Servers by remaining time", "Servers that need attention"]
 
 
 @every_board
-def test_variables_that_are_used_are_there_and_those_there_are_used(board: dict[str, Any]) -> None:
-    there = [variable["name"] for variable in variables(board)]
+def test_every_used_variable_exists_and_every_variable_is_used(board: dict[str, Any]) -> None:
+    existing = [variable["name"] for variable in variables(board)]
     texts = [target["expr"] for panel in panels(board) for target in panel["targets"]]
     texts += [str(variable.get("query", "")) for variable in variables(board)]
     used = {"datasource"}.union(*map(variables_in, texts)) - BUILT_IN.keys()
-    assert used == set(there)
-    assert there[:2] == ["datasource", "account"]
+    assert used == set(existing)
+    assert existing[:2] == ["datasource", "account"]
 
 
 @every_board

@@ -14,7 +14,7 @@ from benchmarks.pages import heard, moved, pages_of, records_of
 from exporter.exposition.bodies import Exposition, View
 from exporter.families import Collector, collectors
 from exporter.polling.snapshot import next_snapshot
-from exporter.polling.target import Target
+from exporter.polling.state import Account
 from exporter.settings import CollectorSettings, Settings
 from exporter.sms.decoding import Records
 from exporter.sms.paging import merge
@@ -34,8 +34,8 @@ class OurPoll:
     """An account that is polled from pages in memory; what a poll learns the next one knows."""
 
     def __init__(self, which: str) -> None:
-        self._target = Target(SETTINGS.targets()[0])
-        self._exposition = Exposition(chosen(which), [self._target])
+        self._account = Account(SETTINGS.targets()[0])
+        self._exposition = Exposition(chosen(which), [self._account])
         self._view = View(frozenset(self._exposition.collector_names), None, "openmetrics")
         self._records = Records()
         self._body = b""
@@ -44,7 +44,7 @@ class OurPoll:
         """Read a list, and give the body that is served from then on."""
         listing = merge([self._records.page(page) for page in pages])
         self._records.list_ended()
-        self._target.snapshot = next_snapshot(listing, self._target.account, now, self._target.snapshot)
+        self._account.state.snapshot = next_snapshot(listing, self._account.settings, now, self._account.state.snapshot)
         asyncio.run(self._serve(now))
         return self._body
 

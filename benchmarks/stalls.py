@@ -15,7 +15,7 @@ from typing import Final
 from exporter.cli import run_server
 from exporter.clock import SystemClock
 from exporter.logs import configure_logs
-from exporter.polling.account import Runtime
+from exporter.polling.connections import Runtime
 from exporter.service import running
 from exporter.settings import Settings
 

@@ -36,7 +36,7 @@ from exporter.commands.reading import OnceSettings, Reading, read_once
 from exporter.commands.terminal import show, waiting
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
-from exporter.polling.account import Runtime
+from exporter.polling.connections import Runtime
 from exporter.service import running
 from exporter.settings import Settings
 from exporter.settings.loading import explained, load_settings

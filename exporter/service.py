@@ -9,7 +9,6 @@ from dataclasses import replace
 import structlog
 
 from exporter import revision
-from exporter.auth import Credentials
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
 from exporter.exposition.bodies import Exposition
@@ -17,9 +16,10 @@ from exporter.exposition.generation import Generation
 from exporter.exposition.health import Health
 from exporter.families import collectors
 from exporter.logs import configure_logs
-from exporter.polling.account import Account, Runtime, open_account
+from exporter.polling.account import AccountRunner, open_account
+from exporter.polling.connections import Runtime
 from exporter.polling.poller import Poller
-from exporter.polling.target import Poll, Target
+from exporter.polling.state import Account, Poll
 from exporter.settings import Settings
 from exporter.settings.quantities import parse_listen_place
 from exporter.settings.tree import without_fixed
@@ -42,26 +42,21 @@ class Service:
         self.generation = Generation(settings, (), Exposition((), ()))
         self._runtime = runtime
         self._read_again = read_again
-        self._accounts: tuple[Account, ...] = ()
+        self._runners: tuple[AccountRunner, ...] = ()
         self._polling = False
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[Sequence[str]]] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
-    def targets(self) -> Sequence[Target]:
+    def accounts(self) -> Sequence[Account]:
         """The accounts in the order of the configuration."""
-        return self.generation.targets
+        return self.generation.accounts
 
     @property
     def pollers(self) -> Sequence[Poller]:
         """Their pollers."""
-        return tuple(account.poller for account in self._accounts)
-
-    @property
-    def credentials(self) -> Sequence[Credentials]:
-        """What they authenticate with."""
-        return tuple(account.credentials for account in self._accounts)
+        return tuple(runner.poller for runner in self._runners)
 
     async def reload(self) -> Sequence[str]:
         """Put the configuration in force as it is written by now, and give the options that wait for a restart.
@@ -91,7 +86,7 @@ class Service:
                 log.exception("the configuration was not put in force")
                 raise ConfigurationError([f"a defect of the exporter: {type(error).__name__}"]) from error
             self.health.reloaded(successful=True)
-            log.info("the configuration was reloaded", accounts=len(self._accounts))
+            log.info("the configuration was reloaded", accounts=len(self._runners))
             if waiting:
                 log.warning("changed options wait for a restart", options=",".join(waiting))
             return waiting
@@ -117,8 +112,8 @@ class Service:
     def start(self) -> None:
         """Poll the accounts that are in force, and from here on those that a reload adds."""
         self._polling = True
-        for account in self._accounts:
-            account.start()
+        for runner in self._runners:
+            runner.start()
 
     async def put_in_force(self, settings: Settings) -> None:
         """Serve what `settings` say instead of what is served.
@@ -127,21 +122,22 @@ class Service:
         force, is polled, or is sure to be closed. Raises ConfigurationError where an account has no credentials;
         then nothing has changed.
         """
-        before = {account.target.name: account for account in self._accounts}
-        accounts: list[Account] = []
+        before = {runner.account.name: runner for runner in self._runners}
+        runners: list[AccountRunner] = []
         try:
             async with contextlib.AsyncExitStack() as opened:
                 for options in settings.targets():
                     kept = before.get(options.name)
-                    account = kept.under(options) if kept else None
-                    if account is None:
+                    runner = kept.with_settings(options) if kept else None
+                    if runner is None:
                         observer = self.health.of(options.name)
-                        account = await open_account(options, observer, self, self._runtime, kept)
-                        opened.push_async_callback(account.close)
-                    accounts.append(account)
-                generation = await self._next(settings, tuple(account.target for account in accounts))
+                        previous = kept.account if kept else None
+                        runner = await open_account(options, observer, self, self._runtime, previous)
+                        opened.push_async_callback(runner.close)
+                    runners.append(runner)
+                generation = await self._next(settings, tuple(runner.account for runner in runners))
                 opened.pop_all()
-                self._replace(generation, accounts)
+                self._replace(generation, runners)
             await self._closed()
         finally:
             self.health.forget_others()
@@ -156,45 +152,44 @@ class Service:
         self.end_reloads()
         if self._reloads:
             await asyncio.wait(self._reloads)
-        self._close(self._accounts)
+        self._close(self._runners)
         await self._closed()
 
-    async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
+    async def poll_ended(self, account: Account, poll: Poll, listing: Listing | None) -> None:
         """Count a poll, and render its snapshot before the next scrape asks for it."""
-        self.health.poll_ended(target, poll, listing)
+        self.health.poll_ended(account, poll, listing)
         await self.generation.exposition.refresh(self._runtime.clock.time())
 
-    async def _next(self, settings: Settings, targets: tuple[Target, ...]) -> Generation:
+    async def _next(self, settings: Settings, accounts: tuple[Account, ...]) -> Generation:
         """Make the generation that follows, rendered already."""
         before = self.generation
-        if (settings.collector, targets) == (before.settings.collector, before.targets):
+        if (settings.collector, accounts) == (before.settings.collector, before.accounts):
             return replace(before, settings=settings)
-        exposition = Exposition(collectors(settings.collector), targets)
-        generation = Generation(settings, targets, exposition, was_ready=before.ready and bool(before.targets))
+        exposition = Exposition(collectors(settings.collector), accounts)
+        generation = Generation(settings, accounts, exposition, was_ready=before.ready and bool(before.accounts))
         await generation.render_like(before, self._runtime.clock.time())
         return generation
 
-    def _replace(self, generation: Generation, accounts: Sequence[Account]) -> None:
+    def _replace(self, generation: Generation, runners: Sequence[AccountRunner]) -> None:
         """Swap, at one moment, what is served and who is polled; what is served no more begins to be closed."""
-        before, pollers = set(self.pollers), {account.poller for account in accounts}
-        gone = [account for account in self._accounts if account.poller not in pollers]
+        before, pollers = set(self.pollers), {runner.poller for runner in runners}
+        gone = [runner for runner in self._runners if runner.poller not in pollers]
         if generation.settings.log != self.generation.settings.log:
             configure_logs(generation.settings.log.level, generation.settings.log.format)
-        self.generation, self._accounts = generation, tuple(accounts)
-        self.health.follow(generation.targets, generation.exposition.series_dropped)
+        self.generation, self._runners = generation, tuple(runners)
+        self.health.follow(generation.accounts, generation.exposition.series_dropped)
         self._close(gone)
-        for account in gone:
-            log.info("polling ended", account=account.target.name)
-        for account in accounts:
-            self.health.of(account.target.name).credentials = account.credentials
-            account.poller.follow(account.target)
-            if self._polling and account.poller not in before:
-                account.start()
+        for runner in gone:
+            log.info("polling ended", account=runner.account.name)
+        for runner in runners:
+            runner.poller.follow(runner.account)
+            if self._polling and runner.poller not in before:
+                runner.start()
 
-    def _close(self, accounts: Iterable[Account]) -> None:
+    def _close(self, runners: Iterable[AccountRunner]) -> None:
         """Begin to close accounts, each in a task of its own: whoever waits for it may be cancelled."""
-        for account in accounts:
-            closing = asyncio.create_task(_close(account))
+        for runner in runners:
+            closing = asyncio.create_task(_close(runner))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
@@ -204,11 +199,11 @@ class Service:
             await asyncio.wait(self._closing)
 
 
-async def _close(account: Account) -> None:
+async def _close(runner: AccountRunner) -> None:
     try:
-        await account.close()
+        await runner.close()
     except Exception:  # a defect of ours must not keep the others open
-        log.exception("an account could not be closed", account=account.target.name)
+        log.exception("an account could not be closed", account=runner.account.name)
 
 
 @contextlib.asynccontextmanager

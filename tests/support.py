@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.polling.account import Runtime
+from exporter.polling.connections import Runtime
 from exporter.polling.snapshot import Snapshot
 from exporter.service import Service, running
 from exporter.settings import AccountSettings, Settings

@@ -14,7 +14,7 @@ from exporter.commands.reading import OnceSettings
 from exporter.errors import ConfigurationError, PollError, RequestTimeout
 from exporter.http.api_errors import read_http_date
 from exporter.http.transport import Api, Response
-from exporter.polling.account import Runtime, account_client
+from exporter.polling.connections import Runtime, account_client
 from exporter.settings import AccountSettings, Settings
 from exporter.sms.client import RetryBudget, SourcesClient
 from exporter.sms.decoding import Records

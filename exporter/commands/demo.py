@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exporter.errors import ConfigurationError
-from exporter.polling.account import Runtime
+from exporter.polling.connections import Runtime
 from exporter.service import Service, running
 from exporter.settings import AuthSettings, LogSettings, PollSettings, Settings, WebSettings
 from exporter.settings.quantities import Address, Words, parse_listen_address

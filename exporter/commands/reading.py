@@ -9,10 +9,10 @@ from exporter import revision
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health
 from exporter.families import collectors
-from exporter.polling.account import Runtime, account_client
-from exporter.polling.poller import Poller
+from exporter.polling.account import open_account
+from exporter.polling.connections import Runtime
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.target import Poll, Target
+from exporter.polling.state import Account, Poll
 from exporter.settings import LogSettings, Settings
 from exporter.sms.paging import Listing
 
@@ -29,49 +29,49 @@ class OnceSettings(Settings):
 class Reading:
     """All accounts after one poll of each."""
 
-    targets: Sequence[Target]
+    accounts: Sequence[Account]
     exposition: Exposition
     health: Health
 
     def snapshots(self) -> Sequence[Snapshot]:
-        """Give the lists that came complete."""
-        return [target.snapshot for target in self.targets if target.snapshot]
+        """Return the complete lists."""
+        return [account.state.snapshot for account in self.accounts if account.state.snapshot]
 
     def failures(self) -> Sequence[str]:
-        """Tell of each account whose list did not come complete, and what to do."""
+        """Return a line for each account whose list is not complete, with what to do about it."""
         return [
-            f"account {target.name}: {poll.error.reason}: {poll.error.message.removesuffix('.')}; {poll.error.hint}"
-            for target in self.targets
-            if (poll := target.last_poll) and poll.error
+            f"account {account.name}: {poll.error.reason}: {poll.error.message.removesuffix('.')}; {poll.error.hint}"
+            for account in self.accounts
+            if (poll := account.state.last_poll) and poll.error
         ]
 
 
-class _Counting:
+class _PollCounter:
     """Counts each poll."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
 
-    async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
-        """Take note of a poll."""
-        self._health.poll_ended(target, poll, listing)
+    async def poll_ended(self, account: Account, poll: Poll, listing: Listing | None) -> None:
+        """Count a poll."""
+        self._health.poll_ended(account, poll, listing)
 
 
 async def read_once(settings: Settings, runtime: Runtime) -> Reading:
     """Poll all accounts at the same time.
 
-    Raises ConfigurationError where an account has no credentials.
+    Raise ConfigurationError if an account has no credentials.
     """
-    targets = [Target(account) for account in settings.targets()]
-    exposition = Exposition(collectors(settings.collector), targets)
-    health = Health(targets, runtime.clock, exposition.series_dropped, revision=revision())
-    counting = _Counting(health)
+    health = Health((), runtime.clock, lambda _: {}, revision=revision())
+    counter = _PollCounter(health)
     async with contextlib.AsyncExitStack() as stack:
-        pollers = []
-        for target in targets:
-            observer = health.of(target.name)
-            client, found = await stack.enter_async_context(account_client(target.account, observer, runtime))
-            observer.credentials = found
-            pollers.append(Poller(target, client.page, runtime.clock, counting, found.changed))
-        await asyncio.gather(*(poller.poll() for poller in pollers))
-    return Reading(targets, exposition, health)
+        runners = []
+        for options in settings.targets():
+            runner = await open_account(options, health.of(options.name), counter, runtime)
+            stack.push_async_callback(runner.close)
+            runners.append(runner)
+        accounts = [runner.account for runner in runners]
+        exposition = Exposition(collectors(settings.collector), accounts)
+        health.follow(accounts, exposition.series_dropped)
+        await asyncio.gather(*(runner.poller.poll() for runner in runners))
+    return Reading(accounts, exposition, health)

@@ -46,7 +46,7 @@ def status_view(reading: Reading, now: float) -> StatusView:
     snapshots = reading.snapshots()
     return StatusView(
         now,
-        account_views(reading.targets, now),
+        account_views(reading.accounts, now),
         fleet_view(snapshots),
         attention_view(snapshots),
         running_migrations(snapshots),

@@ -1,11 +1,12 @@
-"""What the targets tell of themselves at the moment of a scrape."""
+"""The exporter's metrics of each account, read at the moment of a scrape: one declaration per family."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -16,31 +17,164 @@ from exporter.auth.renewal import Term
 from exporter.clock import Clock
 from exporter.families.family import PREFIX
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.target import Target
+from exporter.polling.state import Account, Poll
 
 
-class Expiring(Protocol):
-    """What may expire."""
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """What the families read of one account at one moment.
+
+    `snapshot` is the one being served. `clock_skew` is in seconds, None before the first response of the API.
+    `series_dropped` is by collector.
+    """
+
+    account: Account
+    snapshot: Snapshot | None
+    clock_skew: float | None
+    series_dropped: Mapping[str, int]
+
+    @property
+    def last_poll(self) -> Poll | None:
+        """The poll that ended last."""
+        return self.account.state.last_poll
 
     @property
     def term(self) -> Term | None:
-        """When it does, and when it is renewed; None where unknown or never."""
+        """When the credentials in use expire."""
+        return self.account.credentials.term if self.account.credentials else None
 
 
-class Heard(Protocol):
-    """What was heard of an account's API and of its credentials."""
-
-    clock_skew: float | None
-    """Seconds; None before the first answer."""
-    credentials: Expiring | None
+LabelValues: TypeAlias = tuple[str, ...]
+Samples: TypeAlias = Iterable[tuple[LabelValues, float | None]]
 
 
-Part: TypeAlias = Sequence[tuple[Metric, Sample]]
-"""Some samples of a collection, each with its family, in their order."""
+@dataclass(frozen=True, slots=True)
+class AccountGauge:
+    """A gauge with the label `account` before its own `labels`. A value of None has no sample."""
+
+    name: str
+    documentation: str
+    samples: Callable[[AccountReport], Samples]
+    labels: tuple[str, ...] = ()
+
+    def collect(self, reports: Iterable[AccountReport]) -> GaugeMetricFamily:
+        """Return the family with the samples of all accounts."""
+        family = GaugeMetricFamily(PREFIX + self.name, self.documentation, labels=("account", *self.labels))
+        for report in reports:
+            for labels, value in self.samples(report):
+                if value is not None:
+                    family.add_metric((report.account.name, *labels), value)
+        return family
 
 
-def by_account(collected: Iterable[Metric]) -> Mapping[str, Part]:
-    """Part samples by their account; those that have none are under the empty name."""
+def _gauge(name: str, documentation: str, value: Callable[[AccountReport], float | None]) -> AccountGauge:
+    """Return a gauge with one sample per account."""
+    return AccountGauge(name, documentation, lambda report: (((), value(report)),))
+
+
+def _account_info(report: AccountReport) -> Samples:
+    api = report.account.settings.api
+    return (((api.region or "", api.url), 1),)
+
+
+def _series_dropped(report: AccountReport) -> Samples:
+    return (((collector,), series) for collector, series in report.series_dropped.items())
+
+
+GAUGES: Final = (
+    AccountGauge(
+        "account_info",
+        "Account that is polled, with its API region and endpoint.",
+        _account_info,
+        ("api_region", "endpoint"),
+    ),
+    _gauge("up", "Whether the account's last poll read a complete list.", lambda report: report.account.state.up),
+    _gauge(
+        "last_success_timestamp_seconds",
+        "When the last complete list was read; absent before the first.",
+        lambda report: kept.read_at if (kept := report.account.state.snapshot) else None,
+    ),
+    _gauge("poll_interval_seconds", "Poll interval.", lambda report: report.account.settings.poll.interval),
+    _gauge(
+        "snapshot_source_servers",
+        "Number of source servers in the list being served.",
+        lambda report: len(report.snapshot.servers) if report.snapshot else None,
+    ),
+    _gauge(
+        "api_source_servers",
+        "Number of source servers in that list as counted by the API.",
+        lambda report: report.snapshot.count if report.snapshot else None,
+    ),
+    _gauge(
+        "exporter_poll_duration_seconds",
+        "Duration of the last poll.",
+        lambda report: report.last_poll.duration if report.last_poll else None,
+    ),
+    _gauge(
+        "exporter_poll_pages",
+        "Number of pages requested in the last poll.",
+        lambda report: report.last_poll.pages if report.last_poll else None,
+    ),
+    AccountGauge(
+        "exporter_series_dropped",
+        "Series of a collector that are not exposed because the account has more than limits.series.",
+        _series_dropped,
+        ("collector",),
+    ),
+    _gauge(
+        "exporter_credentials_expiration_timestamp_seconds",
+        "When the token or temporary key in use expires; absent if unknown.",
+        lambda report: report.term.expires_at if report.term else None,
+    ),
+    _gauge(
+        "exporter_credentials_renewal_timestamp_seconds",
+        "When the token or temporary key in use is due to be renewed; absent if unknown.",
+        lambda report: report.term.renewal_due_at if report.term else None,
+    ),
+    _gauge(
+        "exporter_api_clock_skew_seconds",
+        "This machine's clock minus the API's, as of its last response.",
+        lambda report: report.clock_skew,
+    ),
+)
+"""The families in the order of the exposition."""
+
+
+class AccountCollector(Collector):
+    """Collects GAUGES of the accounts that `follow` was last called with."""
+
+    def __init__(self, clock: Clock, clock_skew: Callable[[str], float | None]) -> None:
+        self.accounts: Sequence[Account] = ()
+        self._clock = clock
+        self._clock_skew = clock_skew
+        self._series_dropped: Callable[[str], Mapping[str, int]] = lambda _: {}
+
+    def follow(self, accounts: Sequence[Account], series_dropped: Callable[[str], Mapping[str, int]]) -> None:
+        """Collect from these accounts from now on."""
+        self.accounts = accounts
+        self._series_dropped = series_dropped
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Return all families."""
+        now = self._clock.time()
+        reports = [
+            AccountReport(
+                account,
+                account.served_snapshot(now),
+                self._clock_skew(account.name),
+                self._series_dropped(account.name),
+            )
+            for account in self.accounts
+        ]
+        return (gauge.collect(reports) for gauge in GAUGES)
+
+
+SamplesOfFamilies: TypeAlias = Sequence[tuple[Metric, Sample]]
+"""Some samples of a collection, each with its family, in the order of the collection."""
+
+
+def split_by_account(collected: Iterable[Metric]) -> Mapping[str, SamplesOfFamilies]:
+    """Return the samples by account; those without an account are under the empty name."""
     parts: defaultdict[str, list[tuple[Metric, Sample]]] = defaultdict(list)
     for metric in collected:
         for sample in metric.samples:
@@ -48,111 +182,9 @@ def by_account(collected: Iterable[Metric]) -> Mapping[str, Part]:
     return parts
 
 
-def families(part: Part) -> Iterator[Metric]:
-    """Give the families that have samples in the part, with those alone."""
-    for metric, own in groupby(part, key=itemgetter(0)):
+def build_families(part: SamplesOfFamilies) -> Iterator[Metric]:
+    """Return the families that have samples in the part, with only those samples."""
+    for metric, samples in groupby(part, key=itemgetter(0)):
         family = copy(metric)
-        family.samples = [sample for _, sample in own]
+        family.samples = [sample for _, sample in samples]
         yield family
-
-
-class TargetCollector(Collector):
-    """What the targets tell of themselves at the moment of a scrape."""
-
-    def __init__(self, clock: Clock, accounts: Mapping[str, Heard]) -> None:
-        self.targets: Sequence[Target] = ()
-        self._clock = clock
-        self._accounts = accounts
-        self._series_dropped: Callable[[str], Mapping[str, int]] = lambda _: {}
-
-    def follow(self, targets: Sequence[Target], series_dropped: Callable[[str], Mapping[str, int]]) -> None:
-        """Tell of these targets from here on."""
-        self.targets = targets
-        self._series_dropped = series_dropped
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give one family after the other; what is not known has no sample."""
-        now = self._clock.time()
-        info = GaugeMetricFamily(
-            f"{PREFIX}account_info",
-            "What is polled.",
-            labels=("account", "api_region", "endpoint"),
-        )
-        for target in self.targets:
-            api = target.account.api
-            info.add_metric((target.name, api.region or "", api.url), 1)
-        yield info
-
-        def gauge(name: str, text: str, value: Callable[[Target], float | None]) -> GaugeMetricFamily:
-            family = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=("account",))
-            for target in self.targets:
-                if (number := value(target)) is not None:
-                    family.add_metric((target.name,), number)
-            return family
-
-        def shown(value: Callable[[Snapshot], float]) -> Callable[[Target], float | None]:
-            def of(target: Target) -> float | None:
-                snapshot = target.visible(now)
-                return None if snapshot is None else value(snapshot)
-
-            return of
-
-        yield gauge("up", "Whether the account's last poll ended complete.", lambda target: target.up)
-        yield gauge(
-            "last_success_timestamp_seconds",
-            "When the last complete list was read; absent before the first.",
-            lambda target: target.snapshot.read_at if target.snapshot else None,
-        )
-        yield gauge(
-            "poll_interval_seconds",
-            "Time from poll to poll.",
-            lambda target: target.account.poll.interval,
-        )
-        yield gauge(
-            "snapshot_source_servers",
-            "Source servers in the list being served.",
-            shown(lambda snapshot: len(snapshot.servers)),
-        )
-        yield gauge(
-            "api_source_servers",
-            "Source servers in that list by the API's own count.",
-            shown(lambda snapshot: snapshot.count),
-        )
-        yield gauge(
-            "exporter_poll_duration_seconds",
-            "Duration of the last poll.",
-            lambda target: target.last_poll.duration if target.last_poll else None,
-        )
-        yield gauge(
-            "exporter_poll_pages",
-            "Pages asked for in the last poll.",
-            lambda target: target.last_poll.pages if target.last_poll else None,
-        )
-        dropped = GaugeMetricFamily(
-            f"{PREFIX}exporter_series_dropped",
-            "Series of a collector that are not exposed because the account has more than limits.series.",
-            labels=("account", "collector"),
-        )
-        for target in self.targets:
-            for collector, series in self._series_dropped(target.name).items():
-                dropped.add_metric((target.name, collector), series)
-        yield dropped
-        yield gauge(
-            "exporter_credentials_expiration_timestamp_seconds",
-            "When the token or temporary key in use expires; absent where that is not known.",
-            lambda target: term.expires_at if (term := self._term(target)) else None,
-        )
-        yield gauge(
-            "exporter_credentials_renewal_timestamp_seconds",
-            "When the token or temporary key in use is due to be renewed; absent where that is not known.",
-            lambda target: term.renewal_due_at if (term := self._term(target)) else None,
-        )
-        yield gauge(
-            "exporter_api_clock_skew_seconds",
-            "This machine's clock minus the API's, as of its last answer.",
-            lambda target: self._accounts[target.name].clock_skew,
-        )
-
-    def _term(self, target: Target) -> Term | None:
-        credentials = self._accounts[target.name].credentials
-        return credentials.term if credentials else None

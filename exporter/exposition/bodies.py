@@ -21,7 +21,7 @@ from exporter.exposition.text import Syntax, render_header
 from exporter.families import Collector, Family
 from exporter.families.selection import DROP_ORDER, collectors_over_limit
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.target import Target
+from exporter.polling.state import Account
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -80,15 +80,15 @@ class _ExposedAccount:
 
 
 class Exposition:
-    """Bodies of /metrics for `targets`, with the families of `collectors`."""
+    """Bodies of /metrics for `accounts`, with the families of `collectors`."""
 
-    def __init__(self, collectors: Iterable[Collector], targets: Sequence[Target]) -> None:
+    def __init__(self, collectors: Iterable[Collector], accounts: Sequence[Account]) -> None:
         self._collectors = tuple(collectors)
         self.collector_names = tuple(collector.name for collector in self._collectors)
-        self._targets = targets
-        self._targets_by_account = {target.name: (target,) for target in targets}
-        self._series_limits = {target.name: target.account.limits.series for target in targets}
-        self._accounts: dict[str, _ExposedAccount] = {}
+        self._accounts = accounts
+        self._accounts_by_name = {account.name: (account,) for account in accounts}
+        self._series_limits = {account.name: account.settings.limits.series for account in accounts}
+        self._exposed_accounts: dict[str, _ExposedAccount] = {}
         self._headers: dict[tuple[str, Syntax], Piece] = {}
         self._bodies: dict[View, Body] = {}
         self._requested_at: dict[View, float] = {}
@@ -101,7 +101,7 @@ class Exposition:
 
     def series_dropped(self, account: str) -> Mapping[str, int]:
         """Return the number of series that the account's series limit drops, for each collector that can be dropped."""
-        exposed = self._accounts.get(account)
+        exposed = self._exposed_accounts.get(account)
         dropped = exposed.dropped if exposed else {}
         return {name: dropped.get(name, 0) for name in DROP_ORDER if name in self.collector_names}
 
@@ -113,8 +113,8 @@ class Exposition:
     async def refresh(self, now: float) -> None:
         """Render new snapshots and the bodies of recent views; drop all other bodies."""
         async with self._rendering:
-            for target in self._targets:
-                snapshot = target.visible(now)
+            for account in self._accounts:
+                snapshot = account.served_snapshot(now)
                 if snapshot is not None and self._cached_account(snapshot) is None:
                     await asyncio.to_thread(self._exposed_account, snapshot)
             self._requested_at = {view: self._requested_at[view] for view in self.recent_views(now)}
@@ -148,8 +148,8 @@ class Exposition:
         return body if same else None
 
     def _snapshots(self, view: View, now: float) -> tuple[Snapshot, ...]:
-        targets = self._targets if view.account is None else self._targets_by_account.get(view.account, ())
-        return tuple(snapshot for target in targets if (snapshot := target.visible(now)) is not None)
+        accounts = self._accounts if view.account is None else self._accounts_by_name.get(view.account, ())
+        return tuple(snapshot for account in accounts if (snapshot := account.served_snapshot(now)) is not None)
 
     def _build_body(self, view: View, snapshots: tuple[Snapshot, ...]) -> Body:
         """Join the pieces of all snapshots family by family. Runs in a thread, one at a time."""
@@ -173,17 +173,17 @@ class Exposition:
         return self._headers[key]
 
     def _cached_account(self, snapshot: Snapshot) -> _ExposedAccount | None:
-        cached = self._accounts.get(snapshot.account)
+        cached = self._exposed_accounts.get(snapshot.account)
         return cached if cached is not None and cached.rendered.snapshot is snapshot else None
 
     def _exposed_account(self, snapshot: Snapshot) -> _ExposedAccount:
         """Return the account of a snapshot, rendered at the first request."""
         cached = self._cached_account(snapshot)
         if cached is None:
-            previous = self._accounts.get(snapshot.account)
+            previous = self._exposed_accounts.get(snapshot.account)
             previously_dropped = previous.dropped if previous else {}
             cached = self._render_account(snapshot, previous.rendered if previous else None)
-            self._accounts[snapshot.account] = cached
+            self._exposed_accounts[snapshot.account] = cached
             if cached.dropped and cached.dropped.keys() != previously_dropped.keys():
                 log.warning(
                     "dropping collectors: the account has more series than limits.series",

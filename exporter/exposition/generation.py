@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from exporter.exposition.bodies import Exposition, View
-from exporter.polling.target import Target
+from exporter.polling.state import Account
 from exporter.settings import Settings
 
 
@@ -15,14 +15,14 @@ class Generation:
     """
 
     settings: Settings
-    targets: tuple[Target, ...]
+    accounts: tuple[Account, ...]
     exposition: Exposition
     was_ready: bool = False
 
     @property
     def ready(self) -> bool:
         """Whether every account has been polled once."""
-        return self.was_ready or all(target.last_poll is not None for target in self.targets)
+        return self.was_ready or all(account.state.last_poll is not None for account in self.accounts)
 
     async def render_like(self, before: "Generation", now: float) -> None:
         """Render the bodies that were asked of `before` lately, so that their next scrape does not wait."""
@@ -33,7 +33,7 @@ class Generation:
 
     def _counterpart(self, view: View, before: "Generation") -> View | None:
         """Give what the scrape that asked `before` for `view` asks for here; None where there is nothing."""
-        if view.account is not None and view.account not in {target.name for target in self.targets}:
+        if view.account is not None and view.account not in {account.name for account in self.accounts}:
             return None
         names = frozenset(self.exposition.collector_names)
         all_of_them = view.collectors == frozenset(before.exposition.collector_names)

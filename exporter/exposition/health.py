@@ -25,12 +25,12 @@ from prometheus_client import (
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import REASONS, PollError, Throttled
-from exporter.exposition.account_health import Expiring, Part, TargetCollector, by_account, families
+from exporter.exposition.account_health import AccountCollector, SamplesOfFamilies, build_families, split_by_account
 from exporter.exposition.text import Syntax, render_metrics
 from exporter.families.family import PREFIX
 from exporter.http.api_errors import read_http_date
 from exporter.http.transport import Api, Response
-from exporter.polling.target import Poll, Target
+from exporter.polling.state import Account, Poll
 from exporter.sms.paging import Listing
 
 SKIPPED: Final = ("duplicate", "invalid")
@@ -43,16 +43,14 @@ is not counted, as what the process uses."""
 _DURATIONS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-class AccountHealth:
-    """Hears of one account's requests and waits, for the counters of `Health`."""
+class RequestObserver:
+    """Counts one account's requests and waits."""
 
     def __init__(self, metrics: "_Metrics", account: str, clock: Clock) -> None:
         self._metrics = metrics
         self._account = account
         self._clock = clock
         self.clock_skew: float | None = None
-        self.credentials: Expiring | None = None
-        """What the account authenticates with, once that is found."""
 
     def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
         """Count a request, and compare the API's clock with ours."""
@@ -132,14 +130,14 @@ class _Metrics:
 
 
 class Health:
-    """The exporter's own metrics, of `targets`, on a registry made here.
+    """The exporter's own metrics, of `accounts`, on a registry made here.
 
     `series_dropped` tells, by collector, how many series of an account were dropped for its ceiling.
     """
 
     def __init__(
         self,
-        targets: Sequence[Target],
+        accounts: Sequence[Account],
         clock: Clock,
         series_dropped: Callable[[str], Mapping[str, int]],
         *,
@@ -151,10 +149,10 @@ class Health:
         self._collected: _Collected | None = None
         self.registry = CollectorRegistry()
         self._metrics = _Metrics(self.registry)
-        self._accounts: dict[str, AccountHealth] = {}
-        self._targets = TargetCollector(clock, self._accounts)
-        self.registry.register(self._targets)
-        self.follow(targets, series_dropped)
+        self._observers: dict[str, RequestObserver] = {}
+        self._collector = AccountCollector(clock, lambda account: self.of(account).clock_skew)
+        self.registry.register(self._collector)
+        self.follow(accounts, series_dropped)
         build = Gauge(
             f"{PREFIX}exporter_build_info",
             "What was built, and what it runs on.",
@@ -177,24 +175,24 @@ class Health:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def of(self, account: str) -> AccountHealth:
+    def of(self, account: str) -> RequestObserver:
         """Give what hears of the requests of `account`."""
-        if account not in self._accounts:
-            self._accounts[account] = AccountHealth(self._metrics, account, self._clock)
-        return self._accounts[account]
+        if account not in self._observers:
+            self._observers[account] = RequestObserver(self._metrics, account, self._clock)
+        return self._observers[account]
 
-    def follow(self, targets: Sequence[Target], series_dropped: Callable[[str], Mapping[str, int]]) -> None:
-        """Tell of these targets from here on. The counters of those that stay go on."""
-        for target in targets:
-            self.of(target.name)
-            self._start_at_zero(target.name)
-        self._targets.follow(targets, series_dropped)
+    def follow(self, accounts: Sequence[Account], series_dropped: Callable[[str], Mapping[str, int]]) -> None:
+        """Tell of these accounts from here on. The counters of those that stay go on."""
+        for account in accounts:
+            self.of(account.name)
+            self._start_at_zero(account.name)
+        self._collector.follow(accounts, series_dropped)
         self._collected = None
 
     def forget_others(self) -> None:
-        """Drop what was counted of accounts that are no targets."""
-        for account in self._accounts.keys() - {target.name for target in self._targets.targets}:
-            del self._accounts[account]
+        """Drop what was counted of accounts that are not polled."""
+        for account in self._observers.keys() - {account.name for account in self._collector.accounts}:
+            del self._observers[account]
             for counter in self._metrics.by_account:
                 counter.remove_by_labels({"account": account})
         self._collected = None
@@ -206,19 +204,19 @@ class Health:
             self._reloaded_at.set(self._clock.time())
         self._collected = None
 
-    def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
+    def poll_ended(self, account: Account, poll: Poll, listing: Listing | None) -> None:
         """Count a poll and what its list had that is not exposed."""
-        self._metrics.changed(target.name)
-        self._metrics.polls.labels(target.name).inc()
+        self._metrics.changed(account.name)
+        self._metrics.polls.labels(account.name).inc()
         if poll.error is not None:
-            self._metrics.failures.labels(target.name, poll.error.reason).inc()
+            self._metrics.failures.labels(account.name, poll.error.reason).inc()
         if listing is None:
             return
-        self._metrics.skipped.labels(target.name, "duplicate").inc(listing.duplicates)
-        self._metrics.skipped.labels(target.name, "invalid").inc(listing.invalid)
+        self._metrics.skipped.labels(account.name, "duplicate").inc(listing.duplicates)
+        self._metrics.skipped.labels(account.name, "invalid").inc(listing.invalid)
         for field, count in listing.unreadable.items():
             self._metrics.unreadable.labels(field).inc(count)
-        for (field, _), count in (target.snapshot.unknown if target.snapshot else {}).items():
+        for (field, _), count in (account.state.snapshot.unknown if account.state.snapshot else {}).items():
             self._metrics.unknown.labels(field).inc(count)
 
     def render(self, syntax: Syntax, account: str | None = None) -> bytes:
@@ -256,11 +254,11 @@ class _Collected:
         self._rendered: dict[tuple[Syntax, str | None], bytes] = {}
 
     @cached_property
-    def _parts(self) -> Mapping[str, Part]:
-        return by_account(self._collected)
+    def _parts(self) -> Mapping[str, SamplesOfFamilies]:
+        return split_by_account(self._collected)
 
     def rendered(self, syntax: Syntax, account: str | None) -> bytes:
         if (syntax, account) not in self._rendered:
-            asked = self._collected if account is None else families(self._parts.get(account, ()))
+            asked = self._collected if account is None else build_families(self._parts.get(account, ()))
             self._rendered[syntax, account] = render_metrics(asked, syntax)
         return self._rendered[syntax, account]

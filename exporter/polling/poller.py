@@ -9,7 +9,7 @@ import structlog
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
 from exporter.polling.snapshot import Snapshot, next_snapshot
-from exporter.polling.target import PageRead, Poll, Target
+from exporter.polling.state import Account, PageRead, Poll
 from exporter.sms.client import RetryBudget
 from exporter.sms.decoding import Page, Records
 from exporter.sms.paging import Listing, Narrowing, Pager
@@ -32,27 +32,27 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 class PollListener(Protocol):
-    """Hears of each poll, after the target has taken it over."""
+    """Hears of each poll, after the account has taken it over."""
 
-    async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
+    async def poll_ended(self, account: Account, poll: Poll, listing: Listing | None) -> None:
         """Take note; `listing` is the complete list, or None where the poll failed."""
 
 
 class Poller:
-    """Polls one target: at once, then at each interval, counted from the start of the first poll.
+    """Polls one account: at once, then at each interval, counted from the start of the first poll.
 
     `secret_changed` tells whether a refused secret has been replaced meanwhile, which ends the back-off.
     """
 
     def __init__(
         self,
-        target: Target,
+        account: Account,
         read_page: ReadPage,
         clock: Clock,
         listener: PollListener,
         secret_changed: Callable[[], bool],
     ) -> None:
-        self._target = target
+        self._account = account
         self._read_page = read_page
         self._clock = clock
         self._listener = listener
@@ -65,12 +65,12 @@ class Poller:
         self._refusals = 0
         self._nap: asyncio.Future[None] | None = None
         self._budget = RetryBudget(RETRIES)
-        api = target.account.api
+        api = account.settings.api
         self._pager = Pager(
             self._page,
             concurrency=api.concurrency,
             paging=api.paging,
-            filters=target.account.filter.query(),
+            filters=account.settings.filter.query(),
         )
 
     async def run(self) -> None:
@@ -80,37 +80,37 @@ class Poller:
             poll = await self.poll()
             due = await self._wait(due, poll)
 
-    def follow(self, target: Target) -> None:
-        """Go on with the options of `target`, which is of the same list; a poll in flight is not disturbed.
+    def follow(self, account: Account) -> None:
+        """Go on with the options of `account`, which is of the same list; a poll in flight is not disturbed.
 
         The next poll comes on the schedule of the new interval, counted from the last one.
         """
-        if target is not self._target:
-            self._target = target
+        if account is not self._account:
+            self._account = account
             if self._nap is not None:
                 self._nap.cancel()
 
     async def poll(self) -> Poll:
-        """Read the list once; the target has the result before the listener hears of it."""
+        """Read the list once; the account has the result before the listener hears of it."""
         # Of this task alone: every line of the poll names the account, also those of retries and renewals.
-        structlog.contextvars.bind_contextvars(account=self._target.name)
+        structlog.contextvars.bind_contextvars(account=self._account.name)
         started_at, started = self._clock.time(), self._clock.monotonic()
         self._pages, self._reads, self._budget = 0, [], RetryBudget(RETRIES)
-        before, previous = self._target.last_poll, self._target.snapshot
+        before, previous = self._account.state.last_poll, self._account.state.snapshot
         reading, error = await self._read(started_at, previous)
         self._records.list_ended()
         poll = Poll(started_at, self._clock.monotonic() - started, self._pages, error, tuple(self._reads))
-        self._target.remember(poll)
+        self._account.state.record(poll)
         listing = None
         if reading is not None:
-            listing, self._target.snapshot = reading
+            listing, self._account.state.snapshot = reading
         self._tell_condition(poll, before)
         if listing is not None:
-            self._tell_changes(self._target.snapshot, previous)
+            self._tell_changes(self._account.state.snapshot, previous)
         try:
-            await self._listener.poll_ended(self._target, poll, listing)
+            await self._listener.poll_ended(self._account, poll, listing)
         except Exception:  # a defect of ours must not end the polling
-            log.exception("a poll could not be published", account=self._target.name)
+            log.exception("a poll could not be published", account=self._account.name)
         self.polled.set()
         return poll
 
@@ -119,20 +119,20 @@ class Poller:
         started_at: float,
         previous: Snapshot | None,
     ) -> tuple[tuple[Listing, Snapshot] | None, PollError | None]:
-        timeout = self._target.account.poll.timeout
+        timeout = self._account.settings.poll.timeout
         try:
             async with asyncio.timeout(timeout):
                 listing = await self._pager.read()
             return (
                 listing,
-                await asyncio.to_thread(next_snapshot, listing, self._target.account, started_at, previous),
+                await asyncio.to_thread(next_snapshot, listing, self._account.settings, started_at, previous),
             ), None
         except TimeoutError:
             return None, RequestTimeout(f"the poll was not complete after {timeout:g} seconds")
         except PollError as error:
             return None, error
         except Exception as error:  # a defect of ours must not end the polling
-            log.exception("a poll met a defect of the exporter", account=self._target.name)
+            log.exception("a poll met a defect of the exporter", account=self._account.name)
             return None, BadResponse(
                 f"the list could not be processed: {type(error).__name__}",
                 hint="this is a defect of the exporter: please report it with the traceback in its log",
@@ -160,13 +160,13 @@ class Poller:
         due = self._next_due(last_due, earliest)
         refused = isinstance(poll.error, AuthError)
         while (rest := due - self._clock.monotonic()) > 0:
-            target = self._target
+            account = self._account
             await self._sleep(min(rest, SECRET_WATCH) if refused else rest)
             # Looked at after a while only, so that a refusal that nobody took note of is no reason to hurry.
             if refused and self._secret_changed():
-                log.info("the secret was changed: polling again", account=self._target.name)
+                log.info("the secret was changed: polling again", account=self._account.name)
                 return self._clock.monotonic()
-            if self._target is not target and (now := self._clock.monotonic()) < due:
+            if self._account is not account and (now := self._clock.monotonic()) < due:
                 due = self._next_due(last_due, max(earliest, now))
         return due
 
@@ -179,7 +179,7 @@ class Poller:
 
     def _next_due(self, due: float, earliest: float) -> float:
         """Give the next moment of the schedule after `due` that is not before `earliest`."""
-        interval = self._target.account.poll.interval
+        interval = self._account.settings.poll.interval
         due += interval
         if due < earliest:
             due += interval * -(-(earliest - due) // interval)
@@ -195,7 +195,7 @@ class Poller:
 
     def _tell_condition(self, poll: Poll, before: Poll | None) -> None:
         """Log one line a poll at debug, and one for each change of the account's condition."""
-        account = self._target.name
+        account = self._account.name
         result = poll.error.reason if poll.error else "complete"
         log.debug("poll ended", account=account, result=result, duration=round(poll.duration, 3), pages=poll.pages)
         was = before and before.error and before.error.reason
@@ -205,18 +205,18 @@ class Poller:
             if before and self._served(before) and not self._served(poll):
                 log.warning("the last list is too old and served no longer", account=account)
         elif before is None or was is not None:
-            servers = len(self._target.snapshot.servers) if self._target.snapshot else 0
+            servers = len(self._account.state.snapshot.servers) if self._account.state.snapshot else 0
             log.info("account is up", account=account, servers=servers, pages=poll.pages)
 
     def _served(self, poll: Poll) -> bool:
         """Tell whether the list was young enough when `poll` ended."""
-        return self._target.visible(poll.started_at + poll.duration) is not None
+        return self._account.served_snapshot(poll.started_at + poll.duration) is not None
 
     def _tell_changes(self, snapshot: Snapshot | None, previous: Snapshot | None) -> None:
         """Log one line for each server that changed state, and for each unknown value that is new."""
         if snapshot is None:
             return
-        account = self._target.name
+        account = self._account.name
         for field, value in snapshot.unknown.keys() - (previous.unknown if previous else {}).keys():
             log.warning("undocumented value counts as other", account=account, field=field, value=value)
         for transition in snapshot.transitions:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from exporter.polling.target import Target
+from exporter.polling.state import Account
 
 Condition = Literal["waiting", "up", "failing"]
 
@@ -33,35 +33,35 @@ class AccountView:
     hint: str = ""
 
 
-def account_views(targets: Sequence[Target], now: float) -> tuple[AccountView, ...]:
+def account_views(accounts: Sequence[Account], now: float) -> tuple[AccountView, ...]:
     """Give all accounts in the order of the configuration, at `now` in seconds since the epoch."""
-    return tuple(_account_view(target, now) for target in targets)
+    return tuple(_account_view(account, now) for account in accounts)
 
 
-def _account_view(target: Target, now: float) -> AccountView:
-    poll, snapshot = target.last_poll, target.visible(now)
+def _account_view(account: Account, now: float) -> AccountView:
+    poll, snapshot = account.state.last_poll, account.served_snapshot(now)
     error = poll.error if poll else None
     return AccountView(
-        name=target.name,
-        region=target.account.api.region or "",
-        host=urlsplit(target.account.api.url).hostname or "",
+        name=account.name,
+        region=account.settings.api.region or "",
+        host=urlsplit(account.settings.api.url).hostname or "",
         condition="waiting" if poll is None else "failing" if error else "up",
-        interval=target.account.poll.interval,
+        interval=account.settings.poll.interval,
         age=max(0.0, now - poll.started_at) if poll else None,
         duration=poll.duration if poll else None,
         pages=poll.pages if poll else 0,
         servers=len(snapshot.servers) if snapshot else None,
         data_age=max(0.0, now - snapshot.read_at) if snapshot else None,
-        failed_in_a_row=_failed_in_a_row(target),
+        failed_in_a_row=_failed_in_a_row(account),
         reason=error.reason if error else "",
         message=error.message if error else "",
         hint=error.hint if error else "",
     )
 
 
-def _failed_in_a_row(target: Target) -> int:
+def _failed_in_a_row(account: Account) -> int:
     failed = 0
-    for poll in reversed(target.history):
+    for poll in reversed(account.state.history):
         if poll.error is None:
             break
         failed += 1

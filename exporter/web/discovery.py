@@ -29,13 +29,13 @@ class Discovery:
         accounts = [
             {
                 "__metrics_path__": "/probe",
-                "__param_account": target.name,
+                "__param_account": account.name,
                 # Else all targets would have the address, and the series `up` of each would be the same.
-                "instance": f"{host}/{target.name}",
-                "__meta_sms_account": target.name,
-                "__meta_sms_api_region": target.account.api.region or "",
+                "instance": f"{host}/{account.name}",
+                "__meta_sms_account": account.name,
+                "__meta_sms_api_region": account.settings.api.region or "",
             }
-            for target in self._current().targets
+            for account in self._current().accounts
         ]
         return web.json_response(
             [{"targets": [host], "labels": scheme | labels} for labels in (*accounts, {"__metrics_path__": "/self"})],

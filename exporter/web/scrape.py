@@ -40,7 +40,7 @@ class Scraper:
         account = request.query.get("account")
         if not account:
             raise web.HTTPBadRequest(text="Name an account: /probe?account=NAME.\n")
-        if all(target.name != account for target in self._current().targets):
+        if all(known.name != account for known in self._current().accounts):
             raise web.HTTPNotFound(text="There is no such account; /sd lists those there are.\n")
         return await self._answer(request, account)
 

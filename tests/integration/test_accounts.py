@@ -49,10 +49,10 @@ async def test_a_probe_of_each_account_is_that_accounts_part_of_the_metrics(cloc
         async with exporting(running[0], clock, accounts=accounts_of(running)) as service:
             asked = [len(simulator.requests) for simulator in running]
             whole = await scrape(service.urls[0])
-            for target in service.targets:
-                _, text, _ = await fetch(f"{service.urls[0]}/probe?account={target.name}")
+            for account in service.accounts:
+                _, text, _ = await fetch(f"{service.urls[0]}/probe?account={account.name}")
                 probed = Scrape(text)
-                assert probed.samples == of_account(whole, target.name)
+                assert probed.samples == of_account(whole, account.name)
                 assert probed.total("source_servers") == 1000
             _, text, _ = await fetch(f"{service.urls[0]}/self")
             of_all = {name for name, labels in whole.samples if "account" not in dict(labels)}
@@ -106,7 +106,7 @@ async def test_an_account_that_is_down_at_the_start_is_no_error(clock: FakeClock
     async with simulators(clock, 5, 5) as running:
         running[0].faults.add("server-error")
         async with exporting(running[0], clock, accounts=accounts_of(running), polled=False) as service:
-            while any(target.last_poll is None for target in service.targets):
+            while any(account.state.last_poll is None for account in service.accounts):
                 clock.advance(await clock.until_asleep())
                 await clock.until_asleep()
             seen = await scrape(service.urls[0])
@@ -117,10 +117,10 @@ async def test_an_account_that_is_down_at_the_start_is_no_error(clock: FakeClock
 async def minutes(service: Service, clock: FakeClock, count: int) -> None:
     """Let minutes pass, each with a poll of every account; back-offs within a poll are slept through."""
     for _ in range(count):
-        ended = [target.last_poll for target in service.targets]
-        while any(target.last_poll in ended for target in service.targets):
-            clock.advance(await clock.until_asleep(len(service.targets)))
-            await clock.until_asleep(len(service.targets))
+        ended = [account.state.last_poll for account in service.accounts]
+        while any(account.state.last_poll in ended for account in service.accounts):
+            clock.advance(await clock.until_asleep(len(service.accounts)))
+            await clock.until_asleep(len(service.accounts))
 
 
 @pytest.mark.parametrize("policy", ["drop", "keep"])

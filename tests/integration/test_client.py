@@ -43,8 +43,8 @@ async def test_a_poll_that_takes_too_long_as_a_whole_is_a_timeout(clock: FakeClo
         simulator.faults.add("hang,after=1")
         async with exporting(simulator, clock, poll={"timeout": "300ms"}) as service:
             seen = await scrape(service.urls[0])
-            (target,) = service.targets
+            (account,) = service.accounts
     assert seen.value("exporter_poll_failures_total", reason="timeout") == 1
-    assert target.last_poll is not None
-    assert "not complete after 0.3 seconds" in str(target.last_poll.error)
+    assert account.state.last_poll is not None
+    assert "not complete after 0.3 seconds" in str(account.state.last_poll.error)
     assert seen.values("source_servers") == {}

@@ -17,7 +17,7 @@ from exporter.auth.renewal import UNTOLD_LIFE
 from exporter.auth.temporary_key import MetadataKeys, PodIdentityKeys
 from exporter.errors import AuthError, ConfigurationError, PollError, ServerFault, Throttled
 from exporter.http.transport import Api, Request, Response
-from exporter.polling.account import Runtime, account_credentials, account_session, account_transport
+from exporter.polling.connections import Runtime, account_credentials, account_session, account_transport
 from exporter.polling.poller import AUTH_BACKOFF, SECRET_WATCH
 from exporter.settings import ApiSettings, Settings
 from exporter.simulator import AccessKey, Simulator
@@ -354,7 +354,7 @@ async def test_a_refused_secret_backs_off_and_a_changed_file_ends_that_at_once(
             assert len(simulator.requests) == attempts
             (tmp_path / file).write_text(right)
             await next_poll(clock)
-            assert service.targets[0].up
+            assert service.accounts[0].state.up
     reason = {dict(labels)["reason"] for labels, n in first.values("exporter_poll_failures_total").items() if n}
     assert reason == {"auth"}
     assert attempts == 1
@@ -436,7 +436,7 @@ async def test_a_clock_ahead_by_more_than_a_token_lives_does_not_buy_one_for_eac
                         simulator.tokens.expire_all()
                     await next_poll(ahead)
                     bought.append(sum(request.api == "iam" for request in simulator.requests))
-                    up.append(service.targets[0].up)
+                    up.append(service.accounts[0].state.up)
                 seen = await scrape(service.urls[0])
     assert all(up)
     assert seen.value("exporter_credentials_expiration_timestamp_seconds") is not None
@@ -494,12 +494,12 @@ async def test_a_clock_that_is_off_is_named_where_a_signature_is_refused(clock: 
         auth = options_of(simulator, "access key", tmp_path)
         async with exporting(simulator, clock, auth=auth) as service:
             seen = await scrape(service.urls[0])
-            (target,) = service.targets
+            (account,) = service.accounts
     assert seen.value("exporter_poll_failures_total", reason="auth") == 1
     assert seen.value("exporter_api_clock_skew_seconds") == -3600
-    assert target.last_poll is not None
-    assert target.last_poll.error is not None
-    assert "clock" in target.last_poll.error.hint
+    assert account.state.last_poll is not None
+    assert account.state.last_poll.error is not None
+    assert "clock" in account.state.last_poll.error.hint
 
 
 @pytest.mark.parametrize(

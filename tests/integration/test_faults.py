@@ -115,10 +115,10 @@ async def exposed(simulator: Simulator, clock: FakeClock, *, read_timeout: str =
 
 async def poll_ended(service: Service, clock: FakeClock, before: object) -> None:
     """Let time pass, back-offs and latencies included, until a poll other than `before` has ended."""
-    (target,) = service.targets
+    (account,) = service.accounts
     while True:
         await clock.until_asleep()
-        if target.last_poll is not before:
+        if account.state.last_poll is not before:
             return
         clock.advance(await clock.until_asleep())
 
@@ -135,21 +135,21 @@ async def fail_and_recover(case: Case, clock: FakeClock, *, steady: bool) -> Non
                 exposed(simulator, clock, read_timeout=patience) as service,
                 Scraper(service.urls[0]) as scraper,
             ):
-                (target,) = service.targets
+                (account,) = service.accounts
                 await poll_ended(service, clock, None)
                 if steady:
-                    assert target.up
+                    assert account.state.up
                     simulator.faults.add(case.fault)
-                    await poll_ended(service, clock, target.last_poll)
+                    await poll_ended(service, clock, account.state.last_poll)
                 during = await scrape(service.urls[0])
                 simulator.faults.clear()
                 ended = clock.time()
-                error = target.last_poll.error if target.last_poll else None
-                await poll_ended(service, clock, target.last_poll)
+                error = account.state.last_poll.error if account.state.last_poll else None
+                await poll_ended(service, clock, account.state.last_poll)
                 after = await scrape(service.urls[0])
                 backed_off = AUTH_BACKOFF if case.reason == "auth" else 0.0
-                assert target.last_poll is not None
-                assert target.last_poll.started_at - ended <= INTERVAL + backed_off
+                assert account.state.last_poll is not None
+                assert account.state.last_poll.started_at - ended <= INTERVAL + backed_off
 
     assert during.value("up") == (case.reason is None)
     failures = {dict(labels)["reason"]: n for labels, n in during.values("exporter_poll_failures_total").items()}
@@ -253,16 +253,16 @@ async def test_a_slow_account_does_not_delay_another(clock: FakeClock) -> None:
             for name, simulator in (("hanging", hanging), ("healthy", healthy))
         ]
         async with exporting(healthy, clock, accounts=accounts, polled=False) as service:
-            slow, quick = service.targets
+            slow, quick = service.accounts
             starts = []
             for _ in range(4):
                 await clock.until_asleep()
-                while quick.last_poll is None or quick.last_poll.started_at in starts:
+                while quick.state.last_poll is None or quick.state.last_poll.started_at in starts:
                     clock.advance(await clock.until_asleep())
                     await clock.until_asleep()
-                starts.append(quick.last_poll.started_at)
+                starts.append(quick.state.last_poll.started_at)
             seen = await scrape(service.urls[0])
     assert [after - before for before, after in pairwise(starts)] == [INTERVAL] * 3
-    assert slow.last_poll is None
+    assert slow.state.last_poll is None
     assert seen.value("up", account="healthy") == 1
     assert seen.value("up", account="hanging") == 0

@@ -14,7 +14,7 @@ import trustme
 import yaml
 from structlog.testing import capture_logs
 
-from exporter.polling.account import Runtime
+from exporter.polling.connections import Runtime
 from exporter.service import Service, running
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
@@ -139,7 +139,7 @@ async def test_an_account_that_cannot_be_closed_keeps_none_from_being_polled_and
 
     world.write("shop", "depot")
     async with world.exporting() as service:
-        shop, depot = service._accounts
+        shop, depot = service._runners
         shop.resources.push_async_callback(fail)
         closed = asyncio.Event()
         depot.resources.callback(closed.set)
@@ -161,7 +161,7 @@ async def test_an_account_that_is_added_is_polled_also_if_the_reload_breaks_off(
 
     world.write("shop")
     async with world.exporting() as service:
-        service._accounts[0].resources.push_async_callback(hang)
+        service._runners[0].resources.push_async_callback(hang)
         world.write("yard")
         reloading = asyncio.create_task(service.reload())
         await closing.wait()
@@ -196,7 +196,7 @@ async def test_the_end_in_the_midst_of_a_reload_closes_what_the_reload_removed(w
     world.write("shop", "depot")
     with capture_logs() as logs:
         async with world.exporting() as service:
-            service._accounts[0].resources.push_async_callback(hang)
+            service._runners[0].resources.push_async_callback(hang)
             world.write("yard")
             ask = reload_by_http if asked_by == "HTTP" else reload_by_signal
             asking = asyncio.create_task(ask(service))
@@ -283,7 +283,7 @@ async def test_what_is_known_of_a_list_stays_while_the_same_list_is_meant(world:
         assert after.value("exporter_polls_total") == 3
         grown = "source_server_replicated_bytes_last_increase_timestamp_seconds"
         assert after.values(grown) == before.values(grown)
-        assert len(service.targets[0].history) == 3
+        assert len(service.accounts[0].state.history) == 3
         # Another list under the same name: nothing of the one before is told of it.
         world.write({**world.account("depot"), "name": "shop"})
         await reload(service)
@@ -292,7 +292,7 @@ async def test_what_is_known_of_a_list_stays_while_the_same_list_is_meant(world:
         assert other.total("source_servers") == 30
         assert other.total("source_server_state_transitions_total") == 0
         assert other.value("exporter_polls_total") == 4
-        assert len(service.targets[0].history) == 1
+        assert len(service.accounts[0].state.history) == 1
 
 
 async def test_another_interval_counts_from_the_last_poll(world: World) -> None:

@@ -14,7 +14,7 @@ from yarl import URL
 
 from exporter.errors import BadResponse, ConnectionFailed, PollError, RequestTimeout, TlsFailed
 from exporter.http.transport import Api, Request, Response
-from exporter.polling.account import account_session, account_transport
+from exporter.polling.connections import account_session, account_transport
 from exporter.settings import ApiSettings
 from support import FakeClock
 

@@ -12,14 +12,14 @@ from exporter.errors import AuthError
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.target import Target
+from exporter.polling.state import Account
 from support import FakeClock, account, server, snapshot
 
 
 def reading(clock: FakeClock, known: Snapshot | None) -> Reading:
-    target = Target(account())
-    target.snapshot = known
-    return Reading([target], Exposition((), [target]), Health([target], clock, lambda _: {}))
+    polled = Account(account())
+    polled.state.snapshot = known
+    return Reading([polled], Exposition((), [polled]), Health([polled], clock, lambda _: {}))
 
 
 def told(found: Finding) -> dict[str, str]:

@@ -18,7 +18,7 @@ from exporter.exposition.text import Syntax
 from exporter.families import Collector, SnapshotFamily, collectors
 from exporter.families.family import Sample
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.target import Target
+from exporter.polling.state import Account
 from exporter.settings import CollectorSettings
 from support import NOW, Scrape, account, server, snapshot
 
@@ -26,10 +26,10 @@ TAIL = b"# HELP up Up.\n# TYPE up gauge\nup 1.0\n"
 ALL = collectors(CollectorSettings())
 
 
-def target_of(shown: Snapshot | None, name: str = "default", **poll: object) -> Target:
-    target = Target(account(account={"name": name}, poll=poll))
-    target.snapshot = shown
-    return target
+def target_of(shown: Snapshot | None, name: str = "default", **poll: object) -> Account:
+    polled = Account(account(account={"name": name}, poll=poll))
+    polled.state.snapshot = shown
+    return polled
 
 
 class CountedRendering:
@@ -81,8 +81,8 @@ async def test_without_a_snapshot_there_is_the_tail_alone() -> None:
 
 
 async def test_families_of_all_accounts_stand_together() -> None:
-    targets = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
-    body = await text(Exposition(ALL, targets))
+    polled = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
+    body = await text(Exposition(ALL, polled))
     assert body.count("# TYPE huaweicloud_sms_source_servers gauge\n") == 1
     assert Scrape(body).label_values("source_server_info", "account") == ["one", "two"]
 
@@ -119,30 +119,30 @@ async def test_a_tail_of_its_own_is_in_every_body() -> None:
 
 async def test_a_snapshot_is_rendered_once_for_any_number_of_scrapes_and_formats() -> None:
     counted = CountedRendering()
-    target = target_of(snapshot(server("a")))
-    exposition = Exposition([counted.collector], [target])
+    polled = target_of(snapshot(server("a")))
+    exposition = Exposition([counted.collector], [polled])
     await asyncio.gather(*(text(exposition) for _ in range(20)))
     await body_of(exposition, view(exposition, "openmetrics"), "gzip")
     assert counted.count == 1
-    target.snapshot = snapshot(server("b"))
+    polled.state.snapshot = snapshot(server("b"))
     await text(exposition)
     assert counted.count == 2
 
 
 async def test_a_poll_of_one_account_does_not_render_the_others_again() -> None:
     counted = CountedRendering()
-    targets = [target_of(snapshot(account=name), name) for name in ("one", "two")]
-    exposition = Exposition([counted.collector], targets)
+    polled = [target_of(snapshot(account=name), name) for name in ("one", "two")]
+    exposition = Exposition([counted.collector], polled)
     await text(exposition)
-    targets[0].snapshot = snapshot(server("a"), account="one")
+    polled[0].state.snapshot = snapshot(server("a"), account="one")
     await text(exposition)
     assert counted.count == 3
 
 
 async def test_a_new_snapshot_is_rendered_before_the_next_scrape() -> None:
     counted = CountedRendering()
-    target = target_of(snapshot())
-    exposition = Exposition([counted.collector], [target])
+    polled = target_of(snapshot())
+    exposition = Exposition([counted.collector], [polled])
     await exposition.refresh(NOW)
     await exposition.refresh(NOW)
     assert counted.count == 1
@@ -158,21 +158,21 @@ async def test_a_poll_of_one_account_is_no_work_for_a_thread_on_the_others() -> 
             self.count += 1
             return super().submit(*args, **kwargs)
 
-    targets = [target_of(snapshot(server(name), account=name), name) for name in ("one", "two", "three")]
-    exposition = Exposition(ALL, targets)
+    polled = [target_of(snapshot(server(name), account=name), name) for name in ("one", "two", "three")]
+    exposition = Exposition(ALL, polled)
     threads = Counted()
     asyncio.get_running_loop().set_default_executor(threads)
     await exposition.refresh(NOW)
     assert threads.count == 3
-    targets[1].snapshot = snapshot(server("two", state="error"), account="two")
+    polled[1].state.snapshot = snapshot(server("two", state="error"), account="two")
     await exposition.refresh(NOW)
     assert threads.count == 4
     assert Scrape(await text(exposition)).value("source_servers", account="two", state="error") == 1
 
 
 async def test_a_view_of_one_account_has_that_account_alone() -> None:
-    targets = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
-    exposition = Exposition(ALL, targets)
+    polled = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
+    exposition = Exposition(ALL, polled)
     body = await body_of(exposition, view(exposition, account="two"))
     assert Scrape(body.decode()).label_values("source_servers", "account") == ["two"] * 20
 
@@ -209,9 +209,9 @@ async def test_over_the_ceiling_whole_collectors_are_dropped_in_order(spare: int
     unlimited = Exposition(ALL, [target_of(snapshot(BUSY))])
     full = Scrape(await text(unlimited))
     series = len(full.samples) - 1
-    target = Target(account(limits={"series": series + spare}))
-    target.snapshot = snapshot(BUSY)
-    exposition = Exposition(ALL, [target])
+    polled = Account(account(limits={"series": series + spare}))
+    polled.state.snapshot = snapshot(BUSY)
+    exposition = Exposition(ALL, [polled])
     with capture_logs() as events:
         shown = Scrape(await text(exposition))
     signs = {"checks": "source_server_checks", "servers": "source_server_info", "tasks": "task_info"}
@@ -232,9 +232,9 @@ async def test_what_was_dropped_is_told_of_each_collector_that_is_on_and_can_be(
 
 
 async def test_the_fleet_is_never_dropped() -> None:
-    target = Target(account(limits={"series": 1}))
-    target.snapshot = snapshot(BUSY)
-    assert Scrape(await text(Exposition(ALL, [target]))).total("source_servers") == 1
+    polled = Account(account(limits={"series": 1}))
+    polled.state.snapshot = snapshot(BUSY)
+    assert Scrape(await text(Exposition(ALL, [polled]))).total("source_servers") == 1
 
 
 async def test_a_snapshot_that_grows_stale_leaves_without_a_poll() -> None:

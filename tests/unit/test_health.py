@@ -12,7 +12,7 @@ from exporter.errors import REASONS, Throttled
 from exporter.exposition.health import FRESH, Health
 from exporter.exposition.text import Syntax, render_metrics
 from exporter.http.transport import Response
-from exporter.polling.target import Poll, Target
+from exporter.polling.state import Account, Poll
 from exporter.sms.paging import Listing
 from support import NOW, FakeClock, Scrape, account, server, snapshot
 
@@ -33,16 +33,16 @@ def reference(collected: list[Metric], syntax: Syntax) -> bytes:
     return bytes(generate_openmetrics(registry))  # type: ignore[no-untyped-call]
 
 
-def health_of(clock: FakeClock) -> tuple[Health, Target]:
-    target = Target(account())
-    return Health([target], clock, lambda _: {}), target
+def health_of(clock: FakeClock) -> tuple[Health, Account]:
+    polled = Account(account())
+    return Health([polled], clock, lambda _: {}), polled
 
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 def test_the_whole_registry_reads_as_prometheus_client_writes_it(syntax: Syntax, clock: FakeClock) -> None:
-    health, target = health_of(clock)
+    health, polled = health_of(clock)
     health.of("default").request_ended("sms", "200", 0.07, Response(200, {"Date": "x"}, b""))
-    health.poll_ended(target, Poll(NOW, 1.0, 1, Throttled("slower")), None)
+    health.poll_ended(polled, Poll(NOW, 1.0, 1, Throttled("slower")), None)
     collected = list(health.registry.collect())
     assert render_metrics(collected, syntax) == reference(collected, syntax)
     assert len(collected) > 25
@@ -72,9 +72,9 @@ def test_every_reason_is_there_from_the_start(clock: FakeClock) -> None:
 
 
 def test_a_poll_is_counted_with_what_its_list_lost(clock: FakeClock) -> None:
-    health, target = health_of(clock)
-    target.snapshot = snapshot(server("a"))
-    health.poll_ended(target, Poll(NOW, 1.0, 1), Listing((server("a"),), 4, 1, 2, {"memory": 3}))
+    health, polled = health_of(clock)
+    polled.state.snapshot = snapshot(server("a"))
+    health.poll_ended(polled, Poll(NOW, 1.0, 1), Listing((server("a"),), 4, 1, 2, {"memory": 3}))
     seen = Scrape(health.render("text").decode())
     assert seen.value("exporter_skipped_records_total", reason="duplicate") == 1
     assert seen.value("exporter_skipped_records_total", reason="invalid") == 2
@@ -82,11 +82,11 @@ def test_a_poll_is_counted_with_what_its_list_lost(clock: FakeClock) -> None:
 
 
 def test_of_accounts_that_went_nothing_is_told_and_the_counters_of_the_others_go_on(clock: FakeClock) -> None:
-    one, two, three = (Target(account(account={"name": name})) for name in ("one", "two", "three"))
+    one, two, three = (Account(account(account={"name": name})) for name in ("one", "two", "three"))
     health = Health([one, two], clock, lambda _: {})
-    for target in (one, two):
-        health.of(target.name).request_ended("sms", "200", 0.1, None)
-        health.poll_ended(target, Poll(NOW, 1.0, 1), None)
+    for polled in (one, two):
+        health.of(polled.name).request_ended("sms", "200", 0.1, None)
+        health.poll_ended(polled, Poll(NOW, 1.0, 1), None)
     health.follow([two, three], lambda _: {"checks": 7})
     health.forget_others()
     seen = Scrape(health.render("text").decode())
@@ -117,15 +117,15 @@ def test_a_failed_reload_keeps_the_time_of_the_last_good_one(clock: FakeClock) -
 
 
 def test_what_is_told_of_one_account_has_no_other_and_no_process(clock: FakeClock) -> None:
-    targets = [Target(account(account={"name": name})) for name in ("one", "two")]
-    health = Health(targets, clock, lambda _: {})
+    polled = [Account(account(account={"name": name})) for name in ("one", "two")]
+    health = Health(polled, clock, lambda _: {})
     seen = Scrape(health.render("text", "two").decode())
     assert {dict(labels)["account"] for _, labels in seen.samples} == {"two"}
     assert seen.value("up", account="two") == 0
 
 
 def test_what_belongs_to_no_account_is_the_rest(clock: FakeClock) -> None:
-    health = Health([Target(account(account={"name": name})) for name in ("one", "two")], clock, lambda _: {})
+    health = Health([Account(account(account={"name": name})) for name in ("one", "two")], clock, lambda _: {})
     whole, one, two, rest = (Scrape(health.render("text", part).decode()).samples for part in (None, "one", "two", ""))
     assert rest.keys() == whole.keys() - one.keys() - two.keys()
     assert rest.keys() >= {("huaweicloud_sms_exporter_config_last_reload_successful", frozenset())}
@@ -139,8 +139,8 @@ def test_one_collection_serves_all_accounts_until_one_that_is_asked_for_changes(
             self.count += 1
             return []
 
-    targets = [Target(account(account={"name": name})) for name in ("one", "two", "three")]
-    health = Health(targets, clock, lambda _: {})
+    polled = [Account(account(account={"name": name})) for name in ("one", "two", "three")]
+    health = Health(polled, clock, lambda _: {})
     counted = Counted()
     health.registry.register(counted)
     for part in ("one", "two", "", None, "three"):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from exporter.errors import AuthError
-from exporter.polling.target import KEPT_POLLS, PageRead, Poll, Target
+from exporter.polling.state import MAX_POLLS, Account, PageRead, Poll
 from exporter.settings import Settings
 from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.overview import Overviews
@@ -14,29 +14,29 @@ from support import NOW, account, server, settings, snapshot
 
 
 def test_polls_are_shown_newest_first_and_their_slowest_pages() -> None:
-    target = Target(account())
+    polled = Account(account())
     reads = tuple(PageRead(200 * number, 200, "", float(number), rows=200) for number in range(SHOWN_READS + 2))
     unanswered = PageRead(9000, 200, "", 0.1, failure="timeout")
-    for number in range(KEPT_POLLS + 5):
-        target.remember(Poll(NOW + number, 1.0 + number, 13, reads=(*reads, unanswered)))
-    (shown,) = polls_view([target])
+    for number in range(MAX_POLLS + 5):
+        polled.state.record(Poll(NOW + number, 1.0 + number, 13, reads=(*reads, unanswered)))
+    (shown,) = polls_view([polled])
     assert [view.poll.started_at - NOW for view in shown.polls] == [54 - number for number in range(SHOWN_POLLS)]
-    assert shown.more == KEPT_POLLS - SHOWN_POLLS
+    assert shown.more == MAX_POLLS - SHOWN_POLLS
     first = shown.polls[0]
     assert (first.share, first.rows, first.more_reads) == (100, 2400, 3)
     assert [read.duration for read in first.reads] == [0.1, *(float(number) for number in range(11, 2, -1))]
-    assert len(polls_view([target], "default")[0].polls) == KEPT_POLLS
-    assert polls_view([target], "nobody") == ()
+    assert len(polls_view([polled], "default")[0].polls) == MAX_POLLS
+    assert polls_view([polled], "nobody") == ()
 
 
 def test_a_remembered_failure_keeps_nothing_that_it_passed_through() -> None:
-    target = Target(account())
+    polled = Account(account())
     error = AuthError("refused")
     error.__cause__ = error.__context__ = ValueError("a page")
     with pytest.raises(AuthError):
         raise error
-    target.remember(Poll(NOW, 1.0, 1, error))
-    kept = target.history[-1].error
+    polled.state.record(Poll(NOW, 1.0, 1, error))
+    kept = polled.state.history[-1].error
     assert kept is not None
     assert (kept.__traceback__, kept.__cause__, kept.__context__) == (None, None, None)
 

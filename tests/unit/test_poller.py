@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ from structlog.typing import EventDict
 
 from exporter.errors import AuthError, ServerFault, Throttled
 from exporter.polling.poller import AUTH_BACKOFF, LONGEST_AUTH_BACKOFF, SECRET_WATCH, Poller
-from exporter.polling.target import Poll, Target
+from exporter.polling.state import Account, Poll
 from exporter.sms.client import RetryBudget
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing, Narrowing
@@ -22,14 +23,14 @@ class Rig:
 
     def __init__(self, clock: FakeClock, **poll: object) -> None:
         self.clock = clock
-        self.target = Target(account(poll=poll))
+        self.account = Account(account(poll=poll))
         self.servers: tuple[SourceServer, ...] = (server("a", state="waiting"),)
         self.error: Exception | None = None
         self.secret_changed = False
         self.took = 0.0
         self.polls: list[float] = []
         self.told: list[tuple[Poll, Listing | None]] = []
-        self.poller = Poller(self.target, self.page, clock, self, lambda: self.secret_changed)
+        self.poller = Poller(self.account, self.page, clock, self, lambda: self.secret_changed)
 
     async def page(self, offset: int, limit: int, narrowing: Narrowing, budget: RetryBudget) -> bytes:
         del limit, narrowing, budget
@@ -40,9 +41,9 @@ class Rig:
             raise self.error
         return msgspec.json.encode({"count": len(self.servers), "source_servers": self.servers})
 
-    async def poll_ended(self, target: Target, poll: Poll, listing: Listing | None) -> None:
-        assert target.last_poll is self.target.last_poll
-        assert target.last_poll is poll
+    async def poll_ended(self, polled: Account, poll: Poll, listing: Listing | None) -> None:
+        assert polled.state.last_poll is self.account.state.last_poll
+        assert polled.state.last_poll is poll
         self.told.append((poll, listing))
 
 
@@ -96,21 +97,21 @@ async def test_a_complete_list_becomes_the_snapshot_dated_by_its_start(clock: Fa
     rig = Rig(clock)
     rig.took = 5
     poll = await rig.poller.poll()
-    assert rig.target.snapshot is not None
-    assert (rig.target.snapshot.read_at, rig.target.snapshot.servers) == (NOW, rig.servers)
+    assert rig.account.state.snapshot is not None
+    assert (rig.account.state.snapshot.read_at, rig.account.state.snapshot.servers) == (NOW, rig.servers)
     assert (poll.started_at, poll.duration, poll.pages, poll.error) == (NOW, 5, 1, None)
-    assert rig.target.up
+    assert rig.account.state.up
 
 
 async def test_a_failed_poll_leaves_the_snapshot_and_is_not_up(clock: FakeClock) -> None:
     rig = Rig(clock)
     await rig.poller.poll()
-    kept = rig.target.snapshot
+    kept = rig.account.state.snapshot
     rig.error = ServerFault("down")
     poll = await rig.poller.poll()
-    assert rig.target.snapshot is kept
+    assert rig.account.state.snapshot is kept
     assert poll.error is rig.error
-    assert not rig.target.up
+    assert not rig.account.state.up
     assert rig.told[-1] == (poll, None)
 
 
@@ -121,12 +122,12 @@ async def test_a_defect_of_ours_is_a_failed_poll_and_polling_goes_on(clock: Fake
     clock.advance(await clock.until_asleep())
     await clock.until_asleep()
     assert len(rig.polls) == 2
-    assert rig.target.last_poll is not None
-    assert rig.target.last_poll.error is not None
-    assert rig.target.last_poll.error.reason == "bad_response"
-    assert "secret detail" not in rig.target.last_poll.error.message
-    assert "defect of the exporter" in rig.target.last_poll.error.hint
-    assert "api.endpoint" not in rig.target.last_poll.error.hint
+    assert rig.account.state.last_poll is not None
+    assert rig.account.state.last_poll.error is not None
+    assert rig.account.state.last_poll.error.reason == "bad_response"
+    assert "secret detail" not in rig.account.state.last_poll.error.message
+    assert "defect of the exporter" in rig.account.state.last_poll.error.hint
+    assert "api.endpoint" not in rig.account.state.last_poll.error.hint
 
 
 async def test_after_refused_credentials_polls_back_off_longer_each_time(clock: FakeClock, run: Run) -> None:
@@ -149,7 +150,7 @@ async def test_a_changed_secret_ends_the_back_off_at_once(clock: FakeClock, run:
     clock.advance(SECRET_WATCH)
     assert await clock.until_asleep() == 60
     assert rig.polls == [0, SECRET_WATCH]
-    assert rig.target.up
+    assert rig.account.state.up
 
 
 async def test_after_a_success_the_back_off_starts_anew(clock: FakeClock, run: Run) -> None:
@@ -169,8 +170,8 @@ async def test_after_a_success_the_back_off_starts_anew(clock: FakeClock, run: R
     assert rig.polls[-1] == due
 
 
-def under(rig: Rig, **poll: object) -> Target:
-    return Target(account(poll=poll), like=rig.target)
+def under(rig: Rig, **poll: object) -> Account:
+    return replace(rig.account, settings=account(poll=poll))
 
 
 async def test_a_shorter_interval_counts_from_the_last_poll(clock: FakeClock, run: Run) -> None:
@@ -284,8 +285,8 @@ async def test_an_undocumented_value_is_logged_once_while_it_lasts(clock: FakeCl
 async def test_a_listener_that_fails_does_not_end_the_polling(clock: FakeClock) -> None:
     rig = Rig(clock)
 
-    async def failing(target: Target, poll: Poll, listing: Listing | None) -> None:
-        raise RuntimeError(f"{target.name} {poll} {listing}")
+    async def failing(polled: Account, poll: Poll, listing: Listing | None) -> None:
+        raise RuntimeError(f"{polled.name} {poll} {listing}")
 
     rig.poll_ended = failing  # type: ignore[method-assign]
     assert (await rig.poller.poll()).error is None

@@ -1,5 +1,5 @@
 from exporter.polling.snapshot import Snapshot, next_snapshot
-from exporter.polling.target import Poll, Target
+from exporter.polling.state import Account, Poll
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
 from support import NOW, account, server, snapshot
@@ -62,17 +62,17 @@ def test_growth_of_a_server_that_left_is_forgotten() -> None:
 
 
 def test_a_stale_snapshot_is_served_for_the_grace_and_then_dropped() -> None:
-    target = Target(account(poll={"interval": "60s"}))
-    target.snapshot = snapshot(read_at=NOW)
-    assert target.visible(NOW + 300) is target.snapshot
-    assert target.visible(NOW + 300.1) is None
+    polled = Account(account(poll={"interval": "60s"}))
+    polled.state.snapshot = snapshot(read_at=NOW)
+    assert polled.served_snapshot(NOW + 300) is polled.state.snapshot
+    assert polled.served_snapshot(NOW + 300.1) is None
 
 
 def test_a_list_does_not_stay_fresh_because_the_clock_was_set_back() -> None:
-    target = Target(account(poll={"interval": "60s"}))
-    target.snapshot = snapshot(read_at=NOW)
-    assert target.visible(NOW - 300) is target.snapshot
-    assert target.visible(NOW - 86_400) is None
+    polled = Account(account(poll={"interval": "60s"}))
+    polled.state.snapshot = snapshot(read_at=NOW)
+    assert polled.served_snapshot(NOW - 300) is polled.state.snapshot
+    assert polled.served_snapshot(NOW - 86_400) is None
 
 
 def test_the_grace_is_three_intervals_and_at_least_five_minutes() -> None:
@@ -82,13 +82,13 @@ def test_the_grace_is_three_intervals_and_at_least_five_minutes() -> None:
 
 
 def test_a_stale_snapshot_is_kept_where_the_policy_says_so() -> None:
-    target = Target(account(poll={"stale_policy": "keep"}))
-    target.snapshot = snapshot(read_at=NOW)
-    assert target.visible(NOW + 10**9) is target.snapshot
+    polled = Account(account(poll={"stale_policy": "keep"}))
+    polled.state.snapshot = snapshot(read_at=NOW)
+    assert polled.served_snapshot(NOW + 10**9) is polled.state.snapshot
 
 
-def test_a_target_is_up_when_its_last_poll_ended_complete() -> None:
-    target = Target(account())
-    assert not target.up
-    target.last_poll = Poll(NOW, 1.0, 1)
-    assert target.up
+def test_a_account_is_up_when_its_last_poll_ended_complete() -> None:
+    polled = Account(account())
+    assert not polled.state.up
+    polled.state.record(Poll(NOW, 1.0, 1))
+    assert polled.state.up

@@ -8,7 +8,7 @@ import pytest
 from exporter.errors import AuthError
 from exporter.families import FLEET, SnapshotFamily
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.target import Poll, Target
+from exporter.polling.state import Account, Poll
 from exporter.simulator import Fleet
 from exporter.views import words
 from exporter.views.accounts import account_views
@@ -156,13 +156,13 @@ def test_the_migration_that_ends_next_stands_first() -> None:
 
 
 def test_an_account_tells_of_its_failure_and_what_to_do() -> None:
-    target = Target(account())
-    assert account_views([target], NOW)[0].condition == "waiting"
-    target.snapshot = snapshot(server())
-    target.remember(Poll(NOW, 1.0, 1))
+    polled = Account(account())
+    assert account_views([polled], NOW)[0].condition == "waiting"
+    polled.state.snapshot = snapshot(server())
+    polled.state.record(Poll(NOW, 1.0, 1))
     for second in (60, 120):
-        target.remember(Poll(NOW + second, 0.5, 1, AuthError("the token is refused", hint="renew it")))
-    (view,) = account_views([target], NOW + 125)
+        polled.state.record(Poll(NOW + second, 0.5, 1, AuthError("the token is refused", hint="renew it")))
+    (view,) = account_views([polled], NOW + 125)
     assert (view.condition, view.reason, view.message, view.hint) == (
         "failing",
         "auth",
@@ -173,8 +173,8 @@ def test_an_account_tells_of_its_failure_and_what_to_do() -> None:
 
 
 def test_an_account_without_a_young_enough_list_shows_no_servers() -> None:
-    target = Target(account(poll={"stale_after": "10s"}))
-    target.snapshot = snapshot(server())
-    target.remember(Poll(NOW, 1.0, 1))
-    (view,) = account_views([target], NOW + 11)
+    polled = Account(account(poll={"stale_after": "10s"}))
+    polled.state.snapshot = snapshot(server())
+    polled.state.record(Poll(NOW, 1.0, 1))
+    (view,) = account_views([polled], NOW + 11)
     assert (view.servers, view.data_age) == (None, None)

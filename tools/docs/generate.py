@@ -11,6 +11,7 @@ import msgspec
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.auth.credentials import Secret, TokenCredentials
 from exporter.auth.renewal import Term
 from exporter.commands.check import CheckSettings
 from exporter.commands.demo import DemoSettings, SimulatorSettings
@@ -21,7 +22,7 @@ from exporter.families import FLEET, SWITCHED, Collector, Family, full_name
 from exporter.families.family import PREFIX, labels_of
 from exporter.http.transport import Response
 from exporter.polling.snapshot import Snapshot, next_snapshot
-from exporter.polling.target import Poll, Target
+from exporter.polling.state import Account, Poll
 from exporter.settings import Settings
 from exporter.settings.options import Option, options
 from exporter.simulator import Fleet
@@ -163,27 +164,22 @@ def _page(fleet: Fleet, moment: float) -> bytes:
 
 
 def _health() -> Iterable[Metric]:
-    """Give the families of the exporter's own metrics, each with samples."""
-    target = Target(
-        Settings.model_validate(
-            {"api": {"region": "cn-north-4"}, "account": {"name": ACCOUNT}},
-        ).targets()[0],
-    )
-    shown = _snapshot()
-    target.snapshot = Snapshot(ACCOUNT, MOMENT, shown.servers, shown.count, unknown={("state", "premiging"): 1})
-    poll = target.last_poll = Poll(MOMENT, 0.5, 2)
-    health = Health([target], _StandingClock(), lambda _: {"disks": 0})
-    heard = health.of(ACCOUNT)
-    heard.request_ended("sms", "200", 0.1, Response(200, {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, b""))
-    heard.credentials = _Expiring()
-    health.poll_ended(target, poll, Listing((), 0, unreadable={"memory": 1}))
+    """Return the families of the exporter's own metrics, each with samples."""
+    tree = Settings.model_validate({"api": {"region": "cn-north-4"}, "account": {"name": ACCOUNT}})
+    credentials = TokenCredentials(Secret("auth.token"), "token")
+    credentials.term = Term(MOMENT + 3600, MOMENT + 2880)
+    account = Account(tree.targets()[0], credentials=credentials)
+    poll, listed = Poll(MOMENT, 0.5, 2), _snapshot()
+    account.state.record(poll)
+    unknown = {("state", "premiging"): 1}
+    account.state.snapshot = Snapshot(ACCOUNT, MOMENT, listed.servers, listed.count, unknown=unknown)
+    health = Health([account], _StandingClock(), lambda _: {"disks": 0})
+    response = Response(200, {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, b"")
+    health.of(ACCOUNT).request_ended("sms", "200", 0.1, response)
+    health.poll_ended(account, poll, Listing((), 0, unreadable={"memory": 1}))
     text = health.render("text").decode()
     own = (metric for metric in text_string_to_metric_families(text) if metric.name.startswith(PREFIX))
     return sorted(own, key=lambda metric: metric.name.startswith(f"{PREFIX}exporter_"))
-
-
-class _Expiring:
-    term: Term | None = Term(MOMENT + 3600, MOMENT + 2880)
 
 
 def _fields() -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.polling.target import PageRead, Poll, Target
+from exporter.polling.state import Account, PageRead, Poll
 
 SHOWN_POLLS: Final = 10
 """Polls of each account on the page of all; the page of one account has all that are remembered."""
@@ -36,19 +36,19 @@ class AccountPolls:
     more: int
 
 
-def polls_view(targets: Sequence[Target], account: str | None = None) -> tuple[AccountPolls, ...]:
+def polls_view(accounts: Sequence[Account], name: str | None = None) -> tuple[AccountPolls, ...]:
     """Give the last polls of each account, or all that are remembered of one."""
-    chosen = [target for target in targets if account in {None, target.name}]
-    most = SHOWN_POLLS if account is None else None
-    return tuple(_account_polls(target, most) for target in chosen)
+    chosen = [account for account in accounts if name in {None, account.name}]
+    most = SHOWN_POLLS if name is None else None
+    return tuple(_account_polls(account, most) for account in chosen)
 
 
-def _account_polls(target: Target, most: int | None) -> AccountPolls:
-    newest = tuple(reversed(target.history))
+def _account_polls(account: Account, most: int | None) -> AccountPolls:
+    newest = tuple(reversed(account.state.history))
     shown = newest[:most]
     longest = max((poll.duration for poll in shown), default=0.0)
     views = tuple(_poll_view(poll, longest) for poll in shown)
-    return AccountPolls(target.name, views, len(newest) - len(shown))
+    return AccountPolls(account.name, views, len(newest) - len(shown))
 
 
 def _poll_view(poll: Poll, longest: float) -> PollView:

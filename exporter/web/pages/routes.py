@@ -8,7 +8,7 @@ from aiohttp import web
 
 from exporter.clock import Clock
 from exporter.exposition.generation import Generation
-from exporter.polling.target import Target
+from exporter.polling.state import Account
 from exporter.views.accounts import account_views
 from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.overview import Overviews
@@ -40,15 +40,15 @@ class Pages:
 
     async def status(self, request: web.Request) -> web.Response:
         """Answer with how the migration stands."""
-        targets = self._current().targets
-        refresh = _refresh(request, targets)
+        accounts = self._current().accounts
+        refresh = _refresh(request, accounts)
         now = self._clock.time()
-        snapshots = [snapshot for target in targets if (snapshot := target.visible(now))]
+        snapshots = [snapshot for account in accounts if (snapshot := account.served_snapshot(now))]
         return self._renderer.page(
             "status.html",
             now=now,
             refresh=refresh,
-            accounts=account_views(targets, now),
+            accounts=account_views(accounts, now),
             overview=await self._overviews.of(snapshots),
         )
 
@@ -59,19 +59,19 @@ class Pages:
     async def polls(self, request: web.Request) -> web.Response:
         """Answer with the last polls, of all accounts or of the one that the query names."""
         account = request.query.get("account")
-        found = polls_view(self._current().targets, account)
+        found = polls_view(self._current().accounts, account)
         if not found:
             raise web.HTTPNotFound(text="There is no such account; /sd lists those there are.\n")
         return self._renderer.page("polls.html", now=self._clock.time(), accounts=found, chosen=account)
 
 
-def _refresh(request: web.Request, targets: Sequence[Target]) -> int | None:
+def _refresh(request: web.Request, accounts: Sequence[Account]) -> int | None:
     """Give the seconds until the page loads itself anew; None where a person switched that off."""
     asked = request.query.get("refresh")
     if asked is None:
-        if any(target.last_poll is None for target in targets):
+        if any(account.state.last_poll is None for account in accounts):
             return SHORTEST_REFRESH
-        shortest = min(target.account.poll.interval for target in targets)
+        shortest = min(account.settings.poll.interval for account in accounts)
         return round(min(max(shortest, SHORTEST_REFRESH), LONGEST_REFRESH))
     if asked == "off":
         return None

@@ -1,0 +1,138 @@
+"""The connections of one account: its HTTP session, its transports, its credentials and the client of its list."""
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+from yarl import URL
+
+from exporter.auth import Credentials, find_credentials
+from exporter.clock import Clock
+from exporter.errors import AuthError, ConfigurationError
+from exporter.http.transport import Api, Limits, Observer, Transport, environment_proxy
+from exporter.settings import AccountSettings, ApiSettings
+from exporter.sms.client import RetryObserver, SourcesClient
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The process around the exporter: its clock, and where it looks for credentials that no option gives."""
+
+    clock: Clock
+    environ: Mapping[str, str]
+    home: Path
+
+
+class ClientObserver(Observer, RetryObserver, Protocol):
+    """Is notified of an account's requests and of the waits between them."""
+
+
+@contextlib.asynccontextmanager
+async def account_client(
+    account: AccountSettings,
+    observer: ClientObserver,
+    runtime: Runtime,
+) -> AsyncIterator[tuple[SourcesClient, Credentials]]:
+    """Open the client that reads pages of the account's list, and its credentials.
+
+    Raise ConfigurationError if there are no credentials.
+    """
+    async with (
+        account_credentials(account, observer, runtime) as credentials,
+        account_session(account.api) as session,
+    ):
+        client = SourcesClient(
+            account.api.url,
+            transport=account_transport(account.api, session, "sms", runtime.clock, observer),
+            credentials=credentials,
+            clock=runtime.clock,
+            observer=observer,
+            rate_limit=account.api.rate_limit,
+            filters=account.filter.query(),
+        )
+        yield client, credentials
+
+
+@contextlib.asynccontextmanager
+async def account_credentials(
+    account: AccountSettings,
+    observer: Observer,
+    runtime: Runtime,
+) -> AsyncIterator[Credentials]:
+    """Find the account's credentials, usable in the context.
+
+    Raise ConfigurationError if there are none.
+    """
+    async with account_session(account.api) as session:
+
+        def transport(api: Api) -> Transport:
+            return account_transport(account.api, session, api, runtime.clock, observer)
+
+        try:
+            credentials = await find_credentials(
+                account.auth,
+                iam_url=account.iam_url,
+                transport=transport,
+                clock=runtime.clock,
+                environ=runtime.environ,
+                home=runtime.home,
+            )
+        except AuthError as error:
+            raise ConfigurationError([f"account {account.name}: {error.message}; {error.hint}"]) from error
+        yield credentials
+
+
+@contextlib.asynccontextmanager
+async def account_session(api: ApiSettings) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a session of one account, shared with no other account.
+
+    Raise ConfigurationError if the CA bundle cannot be used.
+    """
+    connector = aiohttp.TCPConnector(ssl=_tls_context(api), limit=api.concurrency + 1)
+    # A cookie of one response must not be sent with the next request.
+    jar = aiohttp.DummyCookieJar()
+    # With trust_env aiohttp would read passwords from a .netrc, too. The transport finds the proxies.
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=False) as session:
+        yield session
+
+
+def account_transport(
+    api: ApiSettings,
+    session: aiohttp.ClientSession,
+    kind: Api,
+    clock: Clock,
+    observer: Observer,
+) -> Transport:
+    """Return the transport of the account's requests to one of its APIs, with the account's proxy and limits."""
+    limits = Limits(api.connect_timeout, api.read_timeout, api.max_response_size)
+
+    def proxy(url: URL) -> str | None:
+        # The metadata service is local to this machine: no proxy can reach it.
+        return None if kind == "metadata" else api.proxy or environment_proxy(url)
+
+    return Transport(session, kind, limits, clock, observer, proxy=proxy)
+
+
+def read_ca_bundle(api: ApiSettings) -> bytes:
+    """Return the CA bundle, to see whether it changed. Raise ConfigurationError if it cannot be read."""
+    try:
+        return api.ca_file.read_bytes() if api.ca_file else b""
+    except OSError as error:
+        raise ConfigurationError([f"api.ca-file: {api.ca_file} cannot be read: {error.strerror}"]) from None
+
+
+def _tls_context(api: ApiSettings) -> ssl.SSLContext | bool:
+    """Return the TLS context of the account; True stands for the system's authorities, False for no verification."""
+    if api.insecure_skip_verify:
+        return False
+    if api.ca_file is None:
+        # aiohttp shares one context; a context for each session would take a megabyte of certificates each.
+        return True
+    try:
+        return ssl.create_default_context(cafile=api.ca_file)
+    except OSError:
+        raise ConfigurationError([f"api.ca-file: {api.ca_file} has no certificate in PEM"]) from None

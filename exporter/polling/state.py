@@ -1,0 +1,102 @@
+"""What the polls of an account have learned, and the account that is served: settings and state together."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from exporter.auth import Credentials
+from exporter.errors import PollError
+from exporter.polling.snapshot import Snapshot
+from exporter.settings import AccountSettings
+
+MAX_POLLS: Final = 50
+"""Number of polls that an account remembers, for the page of polls."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """One request for a page, retries and waits included.
+
+    `offset` and `limit` are those of the query, `narrowing` its filters beside the account's own.
+    `duration` is in seconds. `rows` is None if no page came; `failure` is then the reason, or None if
+    the poll ended before the page came.
+    """
+
+    offset: int
+    limit: int
+    narrowing: str
+    duration: float
+    rows: int | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One attempt to read the list.
+
+    `started_at` is in seconds since the epoch, `duration` in seconds. `pages` is the number of pages requested,
+    retries not included. `error` is None if the list was complete. `reads` are the pages in the order in which
+    they ended.
+    """
+
+    started_at: float
+    duration: float
+    pages: int
+    error: PollError | None = None
+    reads: tuple[PageRead, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class AccountState:
+    """What the polls of one list have learned. Only the account's poller writes it.
+
+    `history` has the last polls, the newest last. `snapshot` is of the last complete list.
+    """
+
+    history: deque[Poll] = field(default_factory=lambda: deque(maxlen=MAX_POLLS))
+    snapshot: Snapshot | None = None
+
+    @property
+    def last_poll(self) -> Poll | None:
+        """The poll that ended last."""
+        return self.history[-1] if self.history else None
+
+    @property
+    def up(self) -> bool:
+        """Whether the last poll read a complete list."""
+        return self.last_poll is not None and self.last_poll.error is None
+
+    def record(self, poll: Poll) -> None:
+        """Add the poll that ended last."""
+        if poll.error is not None:
+            # The frames and causes of an error refer to whole pages, which would be kept with it.
+            poll.error.__cause__ = poll.error.__context__ = poll.error.__traceback__ = None
+        self.history.append(poll)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account as one configuration has it. After a reload another one may share its state.
+
+    `credentials` is None if the account is not polled.
+    """
+
+    settings: AccountSettings
+    state: AccountState = field(default_factory=AccountState)
+    credentials: Credentials | None = None
+
+    @property
+    def name(self) -> str:
+        """The value of the label `account`."""
+        return self.settings.name
+
+    def served_snapshot(self, now: float) -> Snapshot | None:
+        """Return the snapshot to serve at `now`, in seconds since the epoch; None if it is too old.
+
+        While polls fail, the last snapshot is served for the grace period and then as the policy says.
+        """
+        snapshot, poll = self.state.snapshot, self.settings.poll
+        if snapshot is None or poll.stale_policy == "keep":
+            return snapshot
+        # In both directions: after the clock was set back, a snapshot must not stay fresh until the clock catches up.
+        return snapshot if abs(now - snapshot.read_at) <= poll.grace else None

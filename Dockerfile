@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 
-# One place for the version of both stages. To pin the very bytes too, add the digest that your registry tells:
+# The base image of both stages. To pin the exact image, add its digest:
 # --build-arg PYTHON=3.13.18-slim-trixie@sha256:…
 ARG PYTHON=3.13.18-slim-trixie
 
@@ -23,7 +23,7 @@ LABEL org.opencontainers.image.title="huaweicloud-sms-exporter" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/sms-exporter /opt/sms-exporter
-# Nobody, by number: an orchestrator can see that it is not root.
+# The user nobody as a number, so that Kubernetes can verify runAsNonRoot.
 USER 65534:65534
 EXPOSE 10058
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s CMD ["/opt/sms-exporter/bin/python", "-m", "exporter.healthcheck"]

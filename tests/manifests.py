@@ -1,4 +1,4 @@
-"""The chart rendered, and what Kubernetes and the Prometheus operator say of objects."""
+"""Rendering of the chart, and validation of objects with the schemas of Kubernetes and the Prometheus operator."""
 
 import functools
 import subprocess
@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).parent.parent
 KUBERNETES: Final = ROOT / "deploy" / "kubernetes"
 CHART: Final = KUBERNETES / "chart"
 VERSIONS: Final = ("1.25", "1.31", "1.34", "1.37")
-"""Of Kubernetes: the oldest that the chart takes, some between, the newest whose schemas are here."""
+"""Kubernetes versions: the oldest that the chart supports up to the newest with schemas."""
 
 OPERATOR: Final = "monitoring.coreos.com/"
 MODULE: Final = "github.com/prometheus-operator/prometheus-operator"
@@ -26,7 +26,7 @@ Object = dict[str, Any]
 
 
 def helm(*arguments: str | Path) -> str:
-    """Run helm, and give its output; what it complains of fails the test."""
+    """Run helm and return its output; an error fails the test."""
     ran = subprocess.run([program("helm"), *map(str, arguments)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
@@ -34,23 +34,23 @@ def helm(*arguments: str | Path) -> str:
 
 @functools.cache
 def rendered(values: Path) -> Sequence[Object]:
-    """Give the objects that the chart makes of a file of values."""
+    """Return the objects that the chart renders from a values file."""
     return documents(helm("template", "sms", CHART, "--values", values, "--kube-version", VERSIONS[0]))
 
 
 def documents(text: str) -> Sequence[Object]:
-    """Give the objects of a stream of YAML."""
+    """Return the objects of a YAML stream."""
     return [document for document in yaml.safe_load_all(text) if document]
 
 
 def only(objects: Iterable[Object], kind: str, name: str = "") -> Object:
-    """Give the one object of a kind, where there are several that of a name."""
+    """Return the only object of a kind (and name)."""
     (found,) = (each for each in objects if each["kind"] == kind and name in {"", each["metadata"]["name"]})
     return found
 
 
 def validate(each: Object) -> None:
-    """Hold an object against the schemas of its kind, where no field is left unknown."""
+    """Validate an object against the schemas of its kind; unknown fields are errors."""
     if each["apiVersion"].startswith(OPERATOR):
         jsonschema.validate(each, operator_schemas()[each["kind"]])
         return
@@ -60,12 +60,12 @@ def validate(each: Object) -> None:
 
 @functools.cache
 def operator_schemas() -> Mapping[str, Any]:
-    """Give the schemas of the operator's own kinds, from its Go module, which `make tools` brings."""
+    """Return the schemas of the operator's kinds, from its Go module, which `make tools` downloads."""
     command = (program("go"), "list", "-m", "-f", "{{.Dir}}", MODULE)
     ran = subprocess.run(command, cwd=TOOLS.parent, capture_output=True, text=True, check=False)
     folder = Path(ran.stdout.strip()) / "example" / "prometheus-operator-crd"
     if not ran.stdout.strip() or not folder.is_dir():
-        pytest.fail(f"{MODULE} is not there: make tools brings it; {ran.stderr}")
+        pytest.fail(f"{MODULE} is missing, run make tools; {ran.stderr}")
     schemas = {}
     for kind in ("servicemonitors", "prometheusrules"):
         definition = yaml.safe_load((folder / f"monitoring.coreos.com_{kind}.yaml").read_text(encoding="utf-8"))["spec"]
@@ -75,14 +75,14 @@ def operator_schemas() -> Mapping[str, Any]:
 
 
 def _strict(schema: Any) -> Any:
-    """Let no object have a field that its schema does not name."""
+    """Forbid additional properties in every object schema."""
     if isinstance(schema, list):
         return [_strict(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     strict = {key: _strict(value) for key, value in schema.items()}
     if isinstance(schema.get("pattern"), str):
-        # Go lets a flag stand where Python does not.
+        # Go accepts a flag after ^, Python does not.
         strict["pattern"] = schema["pattern"].replace("^(?i)", "(?i)^")
     if schema.get("type") == "object" and "properties" in schema:
         strict.setdefault("additionalProperties", False)

@@ -1,4 +1,4 @@
-"""The Compose project: loaded by the reference's own loader, and its files held against those that they repeat."""
+"""The Compose project, loaded by the reference implementation, and its copies of other files."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ both = pytest.mark.parametrize(
 
 
 def loaded(files: tuple[str, ...]) -> dict[str, Any]:
-    """Give the project as Compose understands it; what it does not know is an error."""
+    """Return the project as Compose parses it; unknown keys are errors."""
     command = [program("compose-spec"), "-format", "json", *(str(COMPOSE / name) for name in files)]
     ran = subprocess.run(command, cwd=COMPOSE, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
@@ -30,7 +30,7 @@ def loaded(files: tuple[str, ...]) -> dict[str, Any]:
 
 
 @both
-def test_every_service_is_closed_pinned_watched_and_for_this_machine_alone(files: tuple[str, ...]) -> None:
+def test_every_service_is_hardened_pinned_health_checked_and_local(files: tuple[str, ...]) -> None:
     services = loaded(files)["services"]
     assert services.keys() == {"exporter", "prometheus", "alertmanager", "grafana"}
     for name, service in services.items():
@@ -39,7 +39,7 @@ def test_every_service_is_closed_pinned_watched_and_for_this_machine_alone(files
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["restart"] == "unless-stopped"
         assert service["image"].rpartition(":")[2].lstrip("v").count(".") == 2
-        # The image of the exporter has its own.
+        # The exporter image has a health check of its own.
         assert ("healthcheck" in service) == (name != "exporter")
         assert {port["host_ip"] for port in service["ports"]} == {"127.0.0.1"}
         for word in ("PASSWORD", "SECRET", "TOKEN"):
@@ -48,7 +48,7 @@ def test_every_service_is_closed_pinned_watched_and_for_this_machine_alone(files
 
 
 @both
-def test_what_is_mounted_is_there_and_cannot_be_written(files: tuple[str, ...]) -> None:
+def test_every_bind_mount_exists_and_is_read_only(files: tuple[str, ...]) -> None:
     mounts = [mount for service in loaded(files)["services"].values() for mount in service.get("volumes", ())]
     binds = [mount for mount in mounts if mount["type"] == "bind"]
     assert len(binds) >= 6
@@ -57,28 +57,28 @@ def test_what_is_mounted_is_there_and_cannot_be_written(files: tuple[str, ...]) 
         assert mount["read_only"] is True
 
 
-def test_a_real_exporter_is_given_its_secrets_as_files_and_takes_its_configuration(tmp_path: Path) -> None:
+def test_the_exporter_accepts_the_configuration_with_secrets_as_files(tmp_path: Path) -> None:
     project = loaded(("compose.yaml", "compose.real.yaml"))
     exporter = project["services"]["exporter"]
     assert exporter["command"] == ["--config.file=/etc/sms-exporter/config.yml"]
-    given = {f"/run/secrets/{secret['source']}" for secret in exporter["secrets"]}
+    secrets = {f"/run/secrets/{secret['source']}" for secret in exporter["secrets"]}
     config = yaml.safe_load((COMPOSE / "config.yml").read_text(encoding="utf-8"))
-    assert set(config["auth"].values()) == given
+    assert set(config["auth"].values()) == secrets
     assert all(Path(secret["file"]).parent == COMPOSE / "secrets" for secret in project["secrets"].values())
     assert "/secrets/" in (COMPOSE / ".gitignore").read_text(encoding="utf-8")
     for key, file in config["auth"].items():
-        (tmp_path / Path(file).name).write_text("made-up")
+        (tmp_path / Path(file).name).write_text("dummy")
         config["auth"][key] = str(tmp_path / Path(file).name)
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
     command = exporter_command(f"--config.file={tmp_path / 'config.yml'}", "--config.check")
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-async def test_prometheus_is_configured_as_elsewhere_but_for_the_addresses() -> None:
+async def test_the_prometheus_configuration_differs_only_in_addresses() -> None:
     text = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
     for address, name in ADDRESSES.items():
         text = text.replace(address, name)
-    assert (COMPOSE / "prometheus.yml").read_text(encoding="utf-8") == text, "make compose writes it anew"
+    assert (COMPOSE / "prometheus.yml").read_text(encoding="utf-8") == text, "run make compose"
     status, output, errors = await run(
         program("promtool"), "check", "config", "--syntax-only", str(COMPOSE / "prometheus.yml")
     )
@@ -87,7 +87,7 @@ async def test_prometheus_is_configured_as_elsewhere_but_for_the_addresses() -> 
     assert {name.partition(":")[0] for name in ADDRESSES.values()} <= services.keys()
 
 
-def test_grafana_finds_prometheus_and_the_dashboards() -> None:
+def test_grafana_is_provisioned_with_prometheus_and_the_dashboards() -> None:
     (source,) = yaml.safe_load((COMPOSE / "grafana" / "datasource.yml").read_text(encoding="utf-8"))["datasources"]
     (provider,) = yaml.safe_load((COMPOSE / "grafana" / "dashboards.yml").read_text(encoding="utf-8"))["providers"]
     grafana = loaded(("compose.yaml",))["services"]["grafana"]

@@ -1,4 +1,4 @@
-"""The Dockerfile: linted, and its own steps carried out in a clean folder, for want of an engine."""
+"""The Dockerfile: linted, and its steps run in a clean directory without a container engine."""
 
 import json
 import os
@@ -16,12 +16,12 @@ ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "Dockerfile"
 WHEELS = TOOLS.parent / "wheels"
 CLEAN = ("/usr/bin/env", "-i", "--chdir=/")
-"""Runs a command as the image does: with no variable, in no folder of ours."""
+"""Runs a command like the image does: without environment variables, in the root directory."""
 INSTRUCTION = re.compile(r"^([A-Z]+) (.*)$")
 
 
 def instructions() -> list[tuple[str, str]]:
-    """Give the instructions of the Dockerfile, continued lines joined."""
+    """Return the instructions of the Dockerfile, continued lines joined."""
     text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE).replace("\\\n", " ")
     return [found.groups() for line in text.splitlines() if (found := INSTRUCTION.match(line))]  # type: ignore[misc]
 
@@ -32,11 +32,11 @@ def last(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def opt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Carry out the steps of the first stage, with folders of ours for /src and /opt, and no network."""
+    """Run the steps of the first stage in temporary directories for /src and /opt, without network."""
     if not (WHEELS / ".built").exists():
         if os.environ.get("CI"):
-            pytest.fail("the image's packages are not here: make tools")
-        pytest.skip("the image's packages are not here: make tools")
+            pytest.fail("the packages of the image are missing: run make tools")
+        pytest.skip("the packages of the image are missing: run make tools")
     root = tmp_path_factory.mktemp("image")
     (root / "src").mkdir()
     (root / "bin").mkdir()
@@ -66,18 +66,18 @@ def opt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "opt"
 
 
-async def test_hadolint_finds_nothing() -> None:
+async def test_hadolint_passes() -> None:
     hadolint = str(Path(sys.prefix) / "bin" / "hadolint")
     assert await run(hadolint, "--failure-threshold=style", str(DOCKERFILE)) == (0, "", "")
 
 
-def test_the_context_has_what_is_copied_and_nothing_else() -> None:
-    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+def test_the_build_context_contains_exactly_what_is_copied() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {rest.split()[0] for instruction, rest in instructions() if instruction == "COPY" and "--from" not in rest}
-    assert copied == let_in
+    assert copied == allowed
 
 
-def test_the_image_runs_as_nobody_and_without_a_shell() -> None:
+def test_the_image_runs_as_non_root_and_without_a_shell() -> None:
     assert int(last("USER").partition(":")[0]) > 0
     assert json.loads(last("ENTRYPOINT"))[0].startswith("/opt/")
     assert json.loads(last("HEALTHCHECK").partition("CMD ")[2])[0].startswith("/opt/")
@@ -86,7 +86,7 @@ def test_the_image_runs_as_nobody_and_without_a_shell() -> None:
     assert re.fullmatch(r"PYTHON=3\.\d+\.\d+-slim-\w+", next(rest for name, rest in instructions() if name == "ARG"))
 
 
-async def test_what_its_steps_make_runs_checks_its_own_health_and_knows_its_revision(opt: Path) -> None:
+async def test_the_built_files_run_check_their_health_and_report_the_revision(opt: Path) -> None:
     entrypoint = [part.replace("/opt/", f"{opt}/") for part in json.loads(last("ENTRYPOINT"))]
     check = [part.replace("/opt/", f"{opt}/") for part in json.loads(last("HEALTHCHECK").partition("CMD ")[2])]
     assert (await run(*CLEAN, *entrypoint, "--version"))[1].splitlines()[0].endswith("0123abc)")

@@ -1,4 +1,4 @@
-"""The chart and the manifests: what they render, held against Kubernetes, the operator and the exporter itself."""
+"""The chart and the manifests, validated with the schemas of Kubernetes and the operator and with the exporter."""
 
 import re
 import subprocess
@@ -28,8 +28,8 @@ def container(objects: Sequence[Object]) -> dict[str, Any]:
     return dict(found)
 
 
-def refused(*arguments: str) -> str:
-    """Give what helm says of values that it refuses."""
+def error_of(*arguments: str) -> str:
+    """Return the error with which helm rejects values."""
     command = [program("helm"), "template", "sms", str(CHART), *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
@@ -37,12 +37,12 @@ def refused(*arguments: str) -> str:
 
 
 @every_set
-def test_helm_finds_nothing_in_the_chart(values: Path) -> None:
+def test_helm_lint_passes(values: Path) -> None:
     assert "0 chart(s) failed" in helm("lint", "--strict", CHART, "--values", values)
 
 
 @every_set
-def test_what_is_rendered_fits_the_schemas_of_kubernetes_and_of_the_operator(values: Path) -> None:
+def test_rendered_objects_are_valid_for_kubernetes_and_the_operator(values: Path) -> None:
     objects = rendered(values)
     for each in objects:
         validate(each)
@@ -52,7 +52,7 @@ def test_what_is_rendered_fits_the_schemas_of_kubernetes_and_of_the_operator(val
 
 
 @every_set
-def test_the_pod_is_as_restricted_as_the_strictest_standard_asks(values: Path) -> None:
+def test_the_pod_meets_the_restricted_pod_security_standard(values: Path) -> None:
     pod = only(rendered(values), "Deployment")["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -65,7 +65,7 @@ def test_the_pod_is_as_restricted_as_the_strictest_standard_asks(values: Path) -
 
 
 @every_set
-def test_everything_that_selects_finds_the_pod(values: Path) -> None:
+def test_every_selector_matches_the_pod(values: Path) -> None:
     objects = rendered(values)
     template = only(objects, "Deployment")["spec"]["template"]
     selectors = []
@@ -90,7 +90,7 @@ def test_everything_that_selects_finds_the_pod(values: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLE if name not in {"demo", "environment"}])
-async def test_the_exporter_takes_the_configuration_that_is_rendered(name: str, tmp_path: Path) -> None:
+async def test_the_exporter_accepts_the_rendered_configuration(name: str, tmp_path: Path) -> None:
     objects = rendered(EXAMPLE[name])
     mounted = {mount["mountPath"] for mount in container(objects)["volumeMounts"]}
     text = only(objects, "ConfigMap", only(objects, "Deployment")["metadata"]["name"])["data"]["config.yml"]
@@ -98,7 +98,7 @@ async def test_the_exporter_takes_the_configuration_that_is_rendered(name: str, 
         assert str(Path(file).parent) in mounted
         here = tmp_path / file.removeprefix("/")
         here.parent.mkdir(parents=True, exist_ok=True)
-        here.write_text("made-up")
+        here.write_text("dummy")
     site = Site(tmp_path / "etc" / "sms-exporter" / "web", trustme.CA(), trustme.CA())
     site.folder.mkdir(parents=True)
     site.write(tls_server_config=site.certify(), basic_auth_users=USERS)
@@ -108,11 +108,11 @@ async def test_the_exporter_takes_the_configuration_that_is_rendered(name: str, 
     arguments = [argument.replace("/etc/", f"{tmp_path}/etc/") for argument in container(objects)["args"]]
     status, output, errors = await run(*exporter_command(*arguments, "--config.check"))
     assert status == 0, errors
-    assert "made-up" not in output
+    assert "dummy" not in output
     assert ("web: TLS" in output) == (name == "tls")
 
 
-def test_a_demo_and_variables_need_no_configuration_file() -> None:
+def test_demo_and_environment_variables_need_no_configuration_file() -> None:
     demo, environment = (container(rendered(EXAMPLE[name])) for name in ("demo", "environment"))
     assert demo["args"] == ["demo", "--web.listen-address=:10058", "--servers=250"]
     assert environment["args"] == ["--log.format=json"]
@@ -120,12 +120,12 @@ def test_a_demo_and_variables_need_no_configuration_file() -> None:
     assert environment["image"].partition("@")[2].startswith("sha256:")
 
 
-def test_without_an_account_the_chart_says_what_to_do() -> None:
-    assert "no account is given: describe it in config" in refused()
+def test_without_an_account_the_chart_fails_with_a_hint() -> None:
+    assert "no account is given: describe it in config" in error_of()
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("values", "error"),
     [
         ("config.auth.secret_key=s3cr3t", "'/config/auth/secret_key'"),
         ("config.accounts[0].name=a,config.accounts[0].auth.password=s3cr3t", "'/config/accounts/0/auth/password'"),
@@ -144,13 +144,13 @@ def test_without_an_account_the_chart_says_what_to_do() -> None:
         ("secrets[0]=Not A Name", "'/secrets/0'"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_by_its_name(given: str, told: str) -> None:
-    errors = refused("--set", f"demo.enabled=true,{given}")
-    assert told in errors
+def test_an_invalid_value_is_rejected_by_its_path(values: str, error: str) -> None:
+    errors = error_of("--set", f"demo.enabled=true,{values}")
+    assert error in errors
     assert "s3cr3t" not in errors
 
 
-def test_another_configuration_makes_other_pods() -> None:
+def test_a_changed_configuration_replaces_the_pods() -> None:
     annotations = [
         only(rendered(EXAMPLE[name]), "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
         for name in ("minimal", "tls")
@@ -158,21 +158,21 @@ def test_another_configuration_makes_other_pods() -> None:
     assert annotations[0] != annotations[1]
 
 
-def test_tls_turns_probes_and_scrapes_to_https() -> None:
+def test_with_tls_probes_and_scrapes_use_https() -> None:
     objects = rendered(EXAMPLE["tls"])
     assert only(objects, "ServiceMonitor")["spec"]["endpoints"][0]["scheme"] == "https"
     for probe in ("livenessProbe", "readinessProbe"):
         assert container(objects)[probe]["httpGet"]["scheme"] == "HTTPS"
 
 
-def test_a_probe_of_another_kind_replaces_the_http_one() -> None:
+def test_a_probe_with_another_handler_replaces_the_http_request() -> None:
     pod = container(rendered(EXAMPLE["everything"]))
     assert pod["readinessProbe"] == {"tcpSocket": {"port": "http"}, "timeoutSeconds": 5}
     assert pod["livenessProbe"]["httpGet"]["path"] == "/-/healthy"
     assert pod["livenessProbe"]["periodSeconds"] == 20
 
 
-def test_rules_and_dashboards_of_the_chart_are_the_files_themselves(tmp_path: Path) -> None:
+def test_the_chart_contains_the_rule_and_dashboard_files_unchanged(tmp_path: Path) -> None:
     helm("package", CHART, "--destination", tmp_path)
     (package,) = tmp_path.iterdir()
     objects = documents(helm("template", "sms", package, "--values", EXAMPLE["everything"]))
@@ -183,18 +183,18 @@ def test_rules_and_dashboards_of_the_chart_are_the_files_themselves(tmp_path: Pa
         assert data[f"sms-{file.name}"] == file.read_text(encoding="utf-8")
 
 
-def test_the_chart_is_of_the_exporters_version() -> None:
+def test_the_chart_has_the_version_of_the_exporter() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     assert chart["version"] == chart["appVersion"] == __version__
 
 
-def test_manifests_for_kustomize_are_what_the_chart_renders(tmp_path: Path) -> None:
+def test_the_kustomize_manifests_are_rendered_from_the_chart(tmp_path: Path) -> None:
     subprocess.run(["make", "--silent", "manifests", f"MANIFESTS={tmp_path}"], cwd=ROOT, check=True)
     made = sorted(file.relative_to(tmp_path) for file in tmp_path.rglob("*.yaml"))
     assert [str(name) for name in made] == ["base/manifests.yaml", "monitoring/manifests.yaml"]
     for name in made:
         checked_in = (KUBERNETES / "kustomize" / name).read_text(encoding="utf-8")
-        assert checked_in == (tmp_path / name).read_text(encoding="utf-8"), "make manifests renders them anew"
+        assert checked_in == (tmp_path / name).read_text(encoding="utf-8"), "run make manifests"
 
 
 def test_kustomize_builds_the_demo_with_monitoring_and_dashboards() -> None:
@@ -212,7 +212,7 @@ def test_kustomize_builds_the_demo_with_monitoring_and_dashboards() -> None:
     assert not {"volumes", "volumeMounts"} & container(objects).keys()
 
 
-async def test_the_examples_of_the_page_on_scaling_are_valid(tmp_path: Path) -> None:
+async def test_the_examples_in_the_scaling_page_are_valid(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
     stateful, agent = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     validate(yaml.safe_load(stateful))

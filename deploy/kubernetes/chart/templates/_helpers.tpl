@@ -2,7 +2,7 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* At most 52 characters, so that every name made of it is a label of DNS. */}}
+{{/* At most 52 characters, so that every resource name derived from it is a valid DNS label. */}}
 {{- define "sms.fullname" -}}
 {{- $name := .Values.nameOverride | default .Chart.Name }}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
@@ -35,7 +35,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ ternary "HTTPS" "HTTP" .Values.web.tls }}
 {{- end }}
 
-{{/* A probe: what is set over the chart's, where a handler of another kind takes the place of the HTTP one. */}}
+{{/* A probe: the values override the defaults; another handler replaces the HTTP request. */}}
 {{- define "sms.probe" -}}
 {{- $http := dict "httpGet" (dict "path" .path "port" "http" "scheme" (include "sms.scheme" .root)) }}
 {{- if or .given.exec .given.tcpSocket .given.grpc }}{{ $http = dict }}{{ end }}

@@ -33,7 +33,7 @@ from exporter.commands.output import (
     write_utf8,
 )
 from exporter.commands.reading import OnceSettings, Reading, read_once
-from exporter.commands.terminal import show, waiting
+from exporter.commands.terminal import show_progress, show_status
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
 from exporter.polling.connections import Runtime
@@ -182,9 +182,9 @@ def _status(argv: Sequence[str]) -> int:
         reading = asyncio.run(read_once(settings, _runtime()))
         say("\n".join(status.plain_lines(reading)))
         return _told(reading)
-    with waiting():
+    with show_progress():
         reading = asyncio.run(read_once(settings, _runtime()))
-    show(status.status_view(reading, SystemClock().time()))
+    show_status(status.build_status_view(reading, SystemClock().time()))
     return FAILED if reading.failures() else 0
 
 

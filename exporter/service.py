@@ -24,7 +24,7 @@ from exporter.settings import Settings
 from exporter.settings.quantities import parse_listen_place
 from exporter.settings.tree import without_fixed
 from exporter.sms.paging import Listing
-from exporter.web import Place, create_app, inherited, serve
+from exporter.web import Endpoint, create_app, inherited_sockets, serve
 from exporter.web.toolkit import Watched
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -225,7 +225,7 @@ async def running(
         web_config = await stack.enter_async_context(_web_config(settings, runtime.clock))
         app = create_app(lambda: service.generation, service.health, runtime.clock, service.reload, web_config)
         tls = web_config.tls if web_config else None
-        service.urls = await stack.enter_async_context(serve(app, _places(settings, runtime), tls=tls))
+        service.urls = await stack.enter_async_context(serve(app, _endpoints(settings, runtime), tls=tls))
         service.start()
         # Before the scrapes in flight are waited for: a reload may hang.
         stack.callback(service.end_reloads)
@@ -240,7 +240,7 @@ async def _web_config(settings: Settings, clock: Clock) -> AsyncIterator[Watched
         yield watched
 
 
-def _places(settings: Settings, runtime: Runtime) -> Sequence[Place]:
+def _endpoints(settings: Settings, runtime: Runtime) -> Sequence[Endpoint]:
     if settings.web.systemd_socket:
-        return inherited(runtime.environ, os.getpid())
+        return inherited_sockets(runtime.environ, os.getpid())
     return [parse_listen_place(address) for address in settings.web.listen_address]

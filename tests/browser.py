@@ -1,4 +1,4 @@
-"""A real browser, driven over WebDriver: what a page shows, and how it looks at a width."""
+"""A real browser controlled over WebDriver."""
 
 import base64
 import contextlib
@@ -31,7 +31,7 @@ class Browser:
         self._session = session
 
     async def view(self, *, width: int = 1440, height: int = 900, dark: bool = False) -> None:
-        """Set the size of the window in CSS pixels, and which colours its user prefers."""
+        """Set the window size in CSS pixels and the preferred colour scheme."""
         await self._devtools(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
@@ -39,32 +39,32 @@ class Browser:
         await self._devtools("Emulation.setEmulatedMedia", features=[scheme])
 
     async def open(self, url: str) -> None:
-        """Open a page, and wait until it is loaded."""
+        """Open a page and wait until it has loaded."""
         await _command(self._http, f"{self._session}/url", url=url)
 
     async def run(self, script: str) -> Any:
-        """Run the body of a function in the page, and give what it returns."""
+        """Run a function body in the page and return its result."""
         return await _command(self._http, f"{self._session}/execute/sync", script=script, args=[])
 
     async def text(self, selector: str) -> list[str]:
-        """Give the text of all elements that a CSS selector finds, in their order."""
+        """Return the text of all elements that a CSS selector matches."""
         texts: list[str] = await self.run(
             f"return [...document.querySelectorAll({selector!r})].map(found => found.textContent.trim())"
         )
         return texts
 
     async def press(self, key: str) -> None:
-        """Press a key, as the code point that WebDriver has for it."""
+        """Press a key, given as its WebDriver code point."""
         keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
         actions = [{"type": "key", "id": "keyboard", "actions": keys}]
         await _command(self._http, f"{self._session}/actions", actions=actions)
 
     async def console(self) -> list[str]:
-        """Give what the console heard since it was last asked."""
+        """Return the console messages since the last call."""
         return [entry["message"] for entry in await _command(self._http, f"{self._session}/se/log", type="browser")]
 
     async def screenshot(self, height: int | None = None) -> bytes:
-        """Give the page from its top as PNG, whole or so many pixels of it."""
+        """Return the page, or its first `height` pixels, as PNG."""
         width, whole = await self.run("return [innerWidth, document.documentElement.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": width, "height": min(height or whole, whole), "scale": 1}
         shot = await self._devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
@@ -76,7 +76,7 @@ class Browser:
 
 @contextlib.asynccontextmanager
 async def browsing() -> AsyncIterator[Browser]:
-    """Run a browser without a screen while the context lasts; its user is new."""
+    """Run a headless browser with a new profile during the context."""
     chromium, driver, port = program("chromium"), program("chromedriver"), free_port()
     base = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as user:
@@ -84,7 +84,7 @@ async def browsing() -> AsyncIterator[Browser]:
             "goog:chromeOptions": {"binary": chromium, "args": [*FLAGS, f"--user-data-dir={user}"]},
             "goog:loggingPrefs": {"browser": "ALL"},
         }
-        # It knows no ending by itself but the signal's own.
+        # chromedriver does not handle SIGTERM: its exit status is the signal.
         async with started(driver, f"--port={port}", ends_with=-15), aiohttp.ClientSession() as http:
             await until(lambda: _ready(http, base))
             made = await _command(http, f"{base}/session", capabilities={"alwaysMatch": capabilities})

@@ -19,7 +19,7 @@ from exporter.settings import AccountSettings, Settings
 from exporter.sms.client import RetryBudget, SourcesClient
 from exporter.sms.decoding import Records
 from exporter.sms.paging import LIMIT
-from exporter.views.words import moment, printable, short_span, span
+from exporter.views.formatting import escape_unprintable, format_duration, format_latency, format_time
 
 DESCRIPTION: Final = (
     "Checks the configuration and tells where each account is polled and what it authenticates with. "
@@ -76,19 +76,19 @@ class Finding:
         api = self.account.api
         yield _fact("endpoint", f"{api.url} ({api.region})" if api.region and not api.endpoint else api.url)
         if self.source:
-            until = f", until {moment(self.term.expires_at)} UTC" if self.term else ""
+            until = f", until {format_time(self.term.expires_at)} UTC" if self.term else ""
             yield _fact("credentials", f"{self.source}{until}")
         if self.count is not None:
             whole = "" if self.rows == self.count else f", {self.rows} of them on the first page"
             yield _fact("servers", f"{self.count}{whole}")
         if self.latency is not None:
-            yield _fact("answered in", short_span(self.latency))
+            yield _fact("answered in", format_latency(self.latency))
         if self.skew is not None:
             yield _fact("clock", _skew(self.skew))
         if self.error is not None:
-            yield _fact("error", printable(self.error.message))
+            yield _fact("error", escape_unprintable(self.error.message))
             if self.error.request_id:
-                yield _fact("request id", printable(self.error.request_id))
+                yield _fact("request id", escape_unprintable(self.error.request_id))
             yield _fact("what to do", self.error.hint)
 
 
@@ -154,4 +154,4 @@ def _fact(name: str, value: str) -> str:
 def _skew(seconds: float) -> str:
     if abs(seconds) < NOTICED:
         return "as the API's"
-    return f"{span(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} the API's"
+    return f"{format_duration(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} the API's"

@@ -1,4 +1,4 @@
-"""`status`: how the migrations stand after one poll of each account."""
+"""`status`: the state of the migrations after one poll of each account."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,58 +6,63 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.commands.reading import Reading
-from exporter.views.accounts import AccountView, account_views
-from exporter.views.attention import AttentionView, attention_view
-from exporter.views.fleet import FleetView, fleet_view
-from exporter.views.migrations import Migration, running_migrations
-from exporter.views.servers import ServerView, server_views
-from exporter.views.words import printable, span, speed
+from exporter.views.accounts import AccountView, build_account_views
+from exporter.views.fleet import FleetView, build_fleet_view
+from exporter.views.formatting import escape_unprintable, format_duration, format_speed
+from exporter.views.servers import (
+    AttentionView,
+    ServerView,
+    build_attention_view,
+    build_server_views,
+    by_urgency,
+    running_migrations,
+)
 
 DESCRIPTION: Final = (
-    "Polls each account once and shows how its migrations stand: what needs a person first, then what runs. "
-    "In a pipe it writes every server on a line of its own, in columns parted by tabs."
+    "Polls each account once and shows the state of its migrations: servers that need attention first, then running "
+    "migrations. In a pipe it writes one tab-separated line per server."
 )
 STATUSES: Final = MappingProxyType(
     {
-        0: "The list of every account came complete, whether or not a server needs a person.",
-        1: "The list of an account did not; what is known of the others is shown.",
-        2: "The configuration cannot be used, or an account has no credentials; nothing is shown.",
+        0: "All accounts were polled successfully, whether or not a server needs attention.",
+        1: "The poll of an account failed; the other accounts are shown.",
+        2: "The configuration is invalid, or an account has no credentials; nothing is shown.",
     },
 )
 
-COLUMNS: Final = ("ACCOUNT", "NAME", "IP", "STATE", "REPLICATED", "SPEED", "LEFT", "TROUBLE")
-NOTHING: Final = "-"
-"""Stands for what the API did not tell, so that every line has as many columns."""
+COLUMNS: Final = ("ACCOUNT", "NAME", "IP", "STATE", "REPLICATED", "SPEED", "LEFT", "PROBLEM")
+NO_VALUE: Final = "-"
+"""Written for a missing value, so that every line has the same number of columns."""
 
 
 @dataclass(frozen=True)
 class StatusView:
-    """All that is shown in a terminal, at `now` in seconds since the epoch."""
+    """Everything that a terminal shows, at `now` in seconds since the epoch."""
 
     now: float
     accounts: Sequence[AccountView]
     fleet: FleetView
     attention: AttentionView
-    migrations: Sequence[Migration]
+    migrations: Sequence[ServerView]
 
 
-def status_view(reading: Reading, now: float) -> StatusView:
-    """Look at what was read."""
-    snapshots = reading.snapshots()
+def build_status_view(reading: Reading, now: float) -> StatusView:
+    """Return what a terminal shows of the polls."""
+    servers = build_server_views(reading.snapshots())
     return StatusView(
         now,
-        account_views(reading.accounts, now),
-        fleet_view(snapshots),
-        attention_view(snapshots),
-        running_migrations(snapshots),
+        build_account_views(reading.accounts, now),
+        build_fleet_view(servers),
+        build_attention_view(servers),
+        running_migrations(servers),
     )
 
 
 def plain_lines(reading: Reading) -> Iterator[str]:
-    """Give a line that names the columns, and one for each server; a name cannot break out of its column."""
+    """Return the column names and one line per server; a name cannot add columns or lines."""
     yield "\t".join(COLUMNS)
-    for server in server_views(reading.snapshots()):
-        yield "\t".join(printable(cell) or NOTHING for cell in _cells(server))
+    for server in by_urgency(build_server_views(reading.snapshots())):
+        yield "\t".join(escape_unprintable(cell) or NO_VALUE for cell in _cells(server))
 
 
 def _cells(server: ServerView) -> Iterator[str]:
@@ -66,6 +71,6 @@ def _cells(server: ServerView) -> Iterator[str]:
     yield server.ip
     yield server.state
     yield "" if server.share is None else f"{server.share:.1f} %"
-    yield "" if server.speed is None else speed(server.speed)
-    yield "" if server.left is None else span(server.left)
-    yield ", ".join(server.trouble)
+    yield "" if server.speed is None else format_speed(server.speed)
+    yield "" if server.remaining is None else format_duration(server.remaining)
+    yield ", ".join(server.problems)

@@ -1,4 +1,4 @@
-"""What a person is told of the accounts and their fleets: pure functions of what is known.
+"""What pages and the terminal show of accounts and servers: pure functions of settings and state.
 
 Pages and the terminal only lay it out.
 """

@@ -1,40 +1,41 @@
-"""Each account as its polls left it: how it stands, and what to do where they fail."""
+"""One row per account: how its last poll ended, and what to do if it failed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 from urllib.parse import urlsplit
 
 from exporter.polling.state import Account
 
-Condition = Literal["waiting", "up", "failing"]
+AccountStatus = Literal["waiting", "up", "failing"]
 
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """One account. `age` is the seconds since the last poll began, `data_age` since the list was read.
+    """One account. `age` is the seconds since the last poll began, `data_age` since its data was read.
 
-    `servers` is None where no list is served. `failed_in_a_row` counts the polls remembered.
+    `servers` is None if no recent data exists. `consecutive_failures` counts the remembered polls.
     """
 
     name: str
     region: str
     host: str
-    condition: Condition
+    status: AccountStatus
     interval: float
     age: float | None
     duration: float | None
     pages: int
     servers: int | None
     data_age: float | None
-    failed_in_a_row: int
+    consecutive_failures: int
     reason: str = ""
     message: str = ""
     hint: str = ""
 
 
-def account_views(accounts: Sequence[Account], now: float) -> tuple[AccountView, ...]:
-    """Give all accounts in the order of the configuration, at `now` in seconds since the epoch."""
+def build_account_views(accounts: Sequence[Account], now: float) -> tuple[AccountView, ...]:
+    """Return all accounts in the order of the configuration, at `now` in seconds since the epoch."""
     return tuple(_account_view(account, now) for account in accounts)
 
 
@@ -45,24 +46,15 @@ def _account_view(account: Account, now: float) -> AccountView:
         name=account.name,
         region=account.settings.api.region or "",
         host=urlsplit(account.settings.api.url).hostname or "",
-        condition="waiting" if poll is None else "failing" if error else "up",
+        status="waiting" if poll is None else "failing" if error else "up",
         interval=account.settings.poll.interval,
         age=max(0.0, now - poll.started_at) if poll else None,
         duration=poll.duration if poll else None,
         pages=poll.pages if poll else 0,
         servers=len(snapshot.servers) if snapshot else None,
         data_age=max(0.0, now - snapshot.read_at) if snapshot else None,
-        failed_in_a_row=_failed_in_a_row(account),
+        consecutive_failures=sum(1 for _ in takewhile(lambda failed: failed.error, reversed(account.state.history))),
         reason=error.reason if error else "",
         message=error.message if error else "",
         hint=error.hint if error else "",
     )
-
-
-def _failed_in_a_row(account: Account) -> int:
-    failed = 0
-    for poll in reversed(account.state.history):
-        if poll.error is None:
-            break
-        failed += 1
-    return failed

@@ -1,17 +1,18 @@
-"""The fleet as a whole: how many servers are where, and how much is across."""
+"""All servers together: how many are in which state, and how much has been replicated."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exporter.polling.snapshot import OTHER, Snapshot, documented
+from exporter.polling.snapshot import OTHER, documented
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
-from exporter.views.words import percent
+from exporter.views.formatting import percent
+from exporter.views.servers import ServerView
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """So many servers have the value `name`: `share` percent of all, drawn from `start` percent on."""
+    """The number of servers with the value `name`: `share` percent of all, drawn from `start` percent on."""
 
     name: str
     count: int
@@ -21,7 +22,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """All servers that are known now. Sizes are bytes, speed bytes a second; `share` is percent."""
+    """The sums over all servers. Sizes are bytes, `speed` is bytes per second, `share` percent."""
 
     servers: int
     connected: int
@@ -30,41 +31,33 @@ class FleetView:
     share: float
     speed: float
     states: tuple[Bar, ...]
-    cycles: tuple[Bar, ...]
+    stages: tuple[Bar, ...]
 
 
-def fleet_view(snapshots: Sequence[Snapshot]) -> FleetView:
-    """Count the servers of all accounts, just as the family `fleet` does for each."""
-    servers = [server for snapshot in snapshots for server in snapshot.servers]
-    size = sum(server.totalsize or 0 for server in servers)
-    replicated = sum(server.replicatesize or 0 for server in servers)
+def build_fleet_view(servers: Sequence[ServerView]) -> FleetView:
+    """Count the servers of all accounts, exactly as the metrics of the collector `fleet` do."""
+    size = sum(server.size or 0 for server in servers)
+    replicated = sum(server.replicated or 0 for server in servers)
     return FleetView(
         servers=len(servers),
         connected=sum(server.connected is True for server in servers),
         size=size,
         replicated=replicated,
         share=percent(replicated, size),
-        speed=sum(
-            server.current_task.migrate_speed * snapshot.speed_unit_bytes
-            for snapshot in snapshots
-            for server in snapshot.servers
-            if server.current_task and server.current_task.migrate_speed
-        ),
-        states=bars(Counter(documented(server.state, SOURCE_STATES) for server in servers), (*SOURCE_STATES, OTHER)),
-        cycles=bars(
-            Counter(documented(server.migration_cycle, MIGRATION_CYCLES) for server in servers),
-            (*MIGRATION_CYCLES, OTHER),
-        ),
+        speed=sum(server.speed or 0.0 for server in servers),
+        states=count_bars((server.state for server in servers), SOURCE_STATES),
+        stages=count_bars((server.stage for server in servers), MIGRATION_CYCLES),
     )
 
 
-def bars(counts: Counter[str], names: Sequence[str]) -> tuple[Bar, ...]:
-    """Give a bar for each name, in their order; the bars follow one another and fill the whole."""
-    total = counts.total()
-    made = []
+def count_bars(values: Iterable[str], documented_values: tuple[str, ...]) -> tuple[Bar, ...]:
+    """Return a bar per documented value and one for all others; together they fill the whole width."""
+    counts = Counter(documented(value, documented_values) for value in values)
+    total = counts.total() or 1
+    bars = []
     before = 0
-    for name in names:
+    for name in (*documented_values, OTHER):
         count = counts[name]
-        made.append(Bar(name, count, 100 * count / total if total else 0.0, 100 * before / total if total else 0.0))
+        bars.append(Bar(name, count, 100 * count / total, 100 * before / total))
         before += count
-    return tuple(made)
+    return tuple(bars)

@@ -1,52 +1,124 @@
-"""Every server in a line: where it is, how far, and whether it needs a person."""
+"""One row per server: its state, its progress, and its problems."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from exporter.polling.snapshot import Snapshot
-from exporter.sms.model import SourceServer
-from exporter.views.attention import KINDS, kinds_of_trouble
-from exporter.views.migrations import MOVING_STATES
-from exporter.views.words import percent
+from exporter.sms.model import NO_TASK, SourceServer
+from exporter.views.formatting import percent
+from exporter.views.problems import (
+    NO_PROBLEM,
+    REPLICATING_STATES,
+    URGENCY,
+    Problem,
+    describe_problems,
+    find_problems,
+    has_check_result,
+    problem_since,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """One server: `share` is percent, `speed` bytes a second, `left` seconds; None where not told."""
+    """One server. What the API does not report is None, or an empty text.
+
+    `size` and `replicated` are bytes, `share` is percent, `speed` bytes per second, `remaining` seconds.
+    `details` describes the problems. `since` is when the first problem began, in seconds since the epoch.
+    """
 
     account: str
+    id: str
     name: str
     ip: str
     state: str
-    moving: bool
+    stage: str
+    connected: bool | None
+    size: int | None
+    replicated: int | None
     share: float | None
     speed: float | None
-    left: float | None
-    trouble: tuple[str, ...]
+    remaining: float | None
+    problems: tuple[Problem, ...]
+    details: tuple[str, ...]
+    since: float | None
+    has_warnings: bool
+
+    @property
+    def is_replicating(self) -> bool:
+        """Whether data is being copied."""
+        return self.state in REPLICATING_STATES
+
+    @property
+    def urgency(self) -> int:
+        """The rank of its most urgent problem; the lowest comes first."""
+        return URGENCY[self.problems[0]] if self.problems else NO_PROBLEM
 
 
-def server_views(snapshots: Sequence[Snapshot]) -> tuple[ServerView, ...]:
-    """Give all servers: those that need a person first, then those that move bytes, the next to end first."""
-    found = [_server_view(server, snapshot) for snapshot in snapshots for server in snapshot.servers]
-    return tuple(sorted(found, key=_urgency))
+def build_server_views(snapshots: Iterable[Snapshot]) -> tuple[ServerView, ...]:
+    """Return a row for each server of all accounts."""
+    return tuple(_server_view(server, snapshot) for snapshot in snapshots for server in snapshot.servers)
 
 
 def _server_view(server: SourceServer, snapshot: Snapshot) -> ServerView:
-    task = server.current_task
+    task = server.current_task or NO_TASK
+    problems = find_problems(server, snapshot)
+    size, replicated = server.totalsize, server.replicatesize
     return ServerView(
         account=snapshot.account,
+        id=server.id,
         name=server.name or server.id,
         ip=server.ip or "",
         state=server.state or "",
-        moving=server.state in MOVING_STATES,
-        share=percent(server.replicatesize or 0, server.totalsize) if server.totalsize else None,
-        speed=task.migrate_speed * snapshot.speed_unit_bytes if task and task.migrate_speed is not None else None,
-        left=task.remain_seconds if task else None,
-        trouble=kinds_of_trouble(server, snapshot),
+        stage=server.migration_cycle or "",
+        connected=server.connected,
+        size=size,
+        replicated=replicated,
+        share=percent(replicated, size) if size and replicated is not None else None,
+        speed=task.migrate_speed * snapshot.speed_unit_bytes if task.migrate_speed is not None else None,
+        remaining=task.remain_seconds,
+        problems=problems,
+        details=describe_problems(server, problems) if problems else (),
+        since=problem_since(server, snapshot, problems[0]) if problems else None,
+        has_warnings=has_check_result(server, "WARN"),
     )
 
 
-def _urgency(view: ServerView) -> tuple[int, bool, float, str, str]:
-    trouble = KINDS.index(view.trouble[0]) if view.trouble else len(KINDS)
-    left = view.left if view.moving and view.left is not None else float("inf")
-    return (trouble, not view.moving, left, view.state, view.name)
+def by_urgency(servers: Iterable[ServerView]) -> list[ServerView]:
+    """Sort by problem, then replicating servers by remaining time, then the others by state."""
+    return sorted(servers, key=_urgency_key)
+
+
+def _urgency_key(server: ServerView) -> tuple[int, bool, float, str, str]:
+    remaining = server.remaining if server.is_replicating and server.remaining is not None else float("inf")
+    return (server.urgency, not server.is_replicating, remaining, server.state, server.name)
+
+
+def running_migrations(servers: Iterable[ServerView]) -> list[ServerView]:
+    """Return the servers that replicate data, the first to finish first; those without an estimate are last."""
+    return sorted((server for server in servers if server.is_replicating), key=_completion_key)
+
+
+def _completion_key(server: ServerView) -> tuple[bool, float, float, str]:
+    return (server.remaining is None, server.remaining or 0.0, -(server.share or 0.0), server.name)
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionView:
+    """The servers that need attention, the most urgent first, their number by problem, and those with warnings only."""
+
+    servers: Sequence[ServerView]
+    counts: Sequence[tuple[Problem, int]]
+    warnings: int
+
+
+def build_attention_view(servers: Sequence[ServerView]) -> AttentionView:
+    """Return the servers that need attention."""
+    found = sorted((server for server in servers if server.problems), key=_attention_key)
+    counts = Counter(problem for server in found for problem in server.problems)
+    warnings = sum(server.has_warnings and not server.problems for server in servers)
+    return AttentionView(found, [(problem, counts[problem]) for problem in Problem], warnings)
+
+
+def _attention_key(server: ServerView) -> tuple[int, float, str]:
+    return (server.urgency, server.since or 0.0, server.name)

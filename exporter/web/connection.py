@@ -1,4 +1,4 @@
-"""A client's connection: how long it may take, how much it may send, and how its faults are answered."""
+"""One client connection: its time limits, its size limits, the security headers, and the answers to bad requests."""
 
 import asyncio
 import logging
@@ -15,19 +15,20 @@ from aiohttp.typedefs import Handler
 
 ACCESS_LOGGER: Final = "exporter.web.access"
 
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 access_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(ACCESS_LOGGER)
 
 
 class AccessLogger(AbstractAccessLogger):
-    """Writes our lines where aiohttp would write its own; where debug is off, it is asked for none."""
+    """Log one line per request at level debug, instead of aiohttp's own access log."""
 
     @property
     def enabled(self) -> bool:
-        """Whether anybody reads it."""
+        """Whether aiohttp should call `log` at all."""
         return logging.getLogger(ACCESS_LOGGER).isEnabledFor(logging.DEBUG)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Write a line; `time` is seconds."""
+        """Log a request that took `time` seconds."""
         access_log.debug(
             "request",
             method=request.method,
@@ -39,7 +40,7 @@ class AccessLogger(AbstractAccessLogger):
         )
 
 
-SAFE: Final[Mapping[str, str]] = MappingProxyType(
+SECURITY_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",
@@ -48,47 +49,46 @@ SAFE: Final[Mapping[str, str]] = MappingProxyType(
         hdrs.SERVER: "sms-exporter",
     },
 )
-"""Where a page has its own, that stands."""
+"""The headers of every response that does not set its own value."""
 
 
-async def set_safe_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Add what the response does not have."""
-    for name, value in SAFE.items():
+async def set_security_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Add the security headers that a response lacks."""
+    for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    # aiohttp writes its own and Python's version here.
-    response.headers[hdrs.SERVER] = SAFE[hdrs.SERVER]
+    # aiohttp has already set its own version and Python's.
+    response.headers[hdrs.SERVER] = SECURITY_HEADERS[hdrs.SERVER]
 
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
-
-MOST_LINE_BYTES: Final = 8190
-MOST_HEADER_FIELDS: Final = 64
+MAX_LINE_BYTES: Final = 8190
+MAX_HEADER_FIELDS: Final = 64
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a client is given. Times are seconds."""
+    """The limits of client connections. Times are seconds."""
 
     first_head: float = 10.0
-    """From the connection to the end of the first request's head."""
+    """From the start of the connection to the end of the first request's headers."""
     exchange: float = 90.0
-    """From there until the answer is read and the next head is here; longer than any scrape's timeout."""
+    """From a request's headers to those of the next request, including the time in which the client reads the
+    response; longer than any scrape timeout."""
     idle: float = 75.0
-    """From an answer to the end of the next head, after which the connection is closed in peace."""
+    """From a response to the headers of the next request; then the connection is closed without an error."""
     body: float = 1.0
-    """In which a body that nobody asked for is read away, so that its sender sees the answer."""
+    """For reading and discarding a request body that no handler wants, so that the client sees the response."""
     connections: int = 512
-    """At once; the pollers need file descriptors, too."""
+    """Maximum number of open connections; the pollers need file descriptors, too."""
 
 
-LIMITS: Final = Limits()
+DEFAULT_LIMITS: Final = Limits()
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's side of a connection, with an end to everything.
+    """aiohttp's request handler with a time limit for everything.
 
-    One timer does it, set anew at each head of a request: when it rings, the connection is cut, whether the
-    client sends slowly, reads slowly, or is gone. A scrape so never waits longer for its reader.
+    One timer is restarted at the headers of each request. When it expires the connection is aborted, whether
+    the client sends slowly, reads slowly, or has disappeared, so a slow client cannot hold a scrape for ever.
     """
 
     def __init__(self, server: web.Server, limits: Limits) -> None:
@@ -99,39 +99,39 @@ class Connection(web.RequestHandler):
             access_log_class=AccessLogger,
             access_log=logging.getLogger(ACCESS_LOGGER),
             lingering_time=limits.body,
-            max_line_size=MOST_LINE_BYTES,
-            max_field_size=MOST_LINE_BYTES,
-            max_headers=MOST_HEADER_FIELDS,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADER_FIELDS,
         )
         self._server = server
         self._limits = limits
-        # aiohttp forgets its own once it has asked for the end, which an unread answer delays for ever.
-        self._wire: asyncio.BaseTransport | None = None
+        # aiohttp drops its own reference when it closes the connection, which an unread response can delay for ever.
+        self._raw_transport: asyncio.BaseTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Start the timer, or refuse the connection if there are too many."""
         super().connection_made(transport)
-        self._wire = transport
+        self._raw_transport = transport
         if isinstance(transport, asyncio.Transport):
-            # An answer is finished when no buffer of ours has any of it: at the end of the process it would be lost.
-            # 1 and not 0: TLS takes an empty buffer for a full one at 0.
+            # A response counts as sent only when no buffer of this process holds a part of it: such a part would be
+            # lost when the process ends. 1 and not 0: at 0, asyncio's TLS treats an empty buffer as full.
             transport.set_write_buffer_limits(1)
-        self._cut_after(self._limits.first_head)
+        self._abort_after(self._limits.first_head)
         if len(self._server.connections) > self._limits.connections:
-            log.debug("connection refused: there are too many")
-            self._cut()
+            log.debug("connection refused: too many connections")
+            self._abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
-        self._wire = None
+        self._raw_transport = None
         super().connection_lost(exc)
 
-    def head_read(self) -> None:
-        """Give the client time for the answer, and for its next request."""
-        self._cut_after(self._limits.exchange)
+    def start_exchange(self) -> None:
+        """Restart the timer: the headers of a request have been read."""
+        self._abort_after(self._limits.exchange)
 
     def handle_error(
         self,
@@ -140,21 +140,21 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what went wrong in plain text.
+        """Return a plain-text error response.
 
-        What a client sent is neither echoed nor logged: a header that cannot be parsed may be a password.
+        What the client sent is neither echoed nor logged: a header that cannot be parsed may be a password.
         """
         del message
         if isinstance(exc, ConnectionError):
-            # Who left while being answered is no failure of ours; aiohttp takes it as a quiet end.
+            # The client disconnected, which is not our error; aiohttp handles it without a log line.
             raise exc
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log_exception("request failed", exc_info=exc)
         else:
             log.debug("bad request", client=request.remote or "", reason=type(exc).__name__)
         if request.writer.output_size > 0:
-            raise ConnectionError("a part of another answer is sent already")
-        return _plain(status)
+            raise ConnectionError("a part of another response has been sent")
+        return _plain_response(status)
 
     async def finish_response(
         self,
@@ -162,30 +162,30 @@ class Connection(web.RequestHandler):
         resp: web.StreamResponse,
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; aiohttp's own to an `Expect` that it does not know would echo it."""
+        """Send a response; replace aiohttp's response to an unknown `Expect` header, which would echo it."""
         if isinstance(resp, web.HTTPExpectationFailed):
-            resp = _plain(resp.status)
+            resp = _plain_response(resp.status)
         return await super().finish_response(request, resp, start_time)
 
-    def _cut_after(self, seconds: float) -> None:
+    def _abort_after(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._cut)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._abort)
 
-    def _cut(self) -> None:
-        if isinstance(self._wire, asyncio.Transport):
-            self._wire.abort()
+    def _abort(self) -> None:
+        if isinstance(self._raw_transport, asyncio.Transport):
+            self._raw_transport.abort()
 
 
 @web.middleware
-async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell the connection that a head is read."""
+async def limit_exchange_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Restart the connection's timer at each request."""
     if isinstance(request.protocol, Connection):
-        request.protocol.head_read()
+        request.protocol.start_exchange()
     return await handler(request)
 
 
-def _plain(status: int) -> web.Response:
-    response = web.Response(status=status, text=f"{HTTPStatus(status).phrase}.\n", headers=SAFE)
+def _plain_response(status: int) -> web.Response:
+    response = web.Response(status=status, text=f"{HTTPStatus(status).phrase}.\n", headers=SECURITY_HEADERS)
     response.force_close()
     return response

@@ -1,4 +1,4 @@
-"""What is listened on: addresses, unix sockets, and the sockets that systemd passes."""
+"""Listening sockets: TCP addresses, unix sockets, and the sockets passed by systemd."""
 
 import asyncio
 import contextlib
@@ -12,63 +12,63 @@ from typing import Final
 
 from exporter.settings.quantities import ListenAddress, UnixAddress
 
-UNIX_MODE: Final = 0o660
-"""Who may connect to a unix socket: the exporter's user and group."""
-HANDSHAKE_TIMEOUT: Final = 10.0
-"""Seconds that a client has for a handshake of TLS, and for its good-bye."""
+UNIX_SOCKET_MODE: Final = 0o660
+"""The exporter's user and group may connect to a unix socket."""
+HANDSHAKE_TIMEOUT_SECONDS: Final = 10.0
+"""Limit for a TLS handshake, and for the closing handshake."""
 _FIRST_DESCRIPTOR: Final = 3
 
 
 class ListenError(Exception):
-    """An address cannot be listened on; the message names it and says why."""
+    """An address cannot be listened on; the message names the address and the reason."""
 
 
-Place = ListenAddress | UnixAddress | socket.socket
-"""Where to listen: an address, or a socket that listens already."""
+Endpoint = ListenAddress | UnixAddress | socket.socket
+"""An address to listen on, or a socket that already listens."""
 
 
 @contextlib.asynccontextmanager
-async def listening(
-    place: Place,
+async def listen(
+    endpoint: Endpoint,
     protocol: Callable[[], asyncio.Protocol],
     tls: ssl.SSLContext | None,
 ) -> AsyncIterator[Sequence[socket.socket]]:
-    """Accept connections while the context lasts, and give the sockets. Raises ListenError."""
+    """Accept connections during the context, which gives the sockets. Raises ListenError."""
     loop = asyncio.get_running_loop()
-    patience = HANDSHAKE_TIMEOUT if tls else None
+    timeout = HANDSHAKE_TIMEOUT_SECONDS if tls else None
     accept = partial(
         loop.create_server,
         protocol,
         ssl=tls,
-        ssl_handshake_timeout=patience,
-        ssl_shutdown_timeout=patience,
+        ssl_handshake_timeout=timeout,
+        ssl_shutdown_timeout=timeout,
     )
     try:
-        if isinstance(place, ListenAddress):
-            server = await accept(host=place.host, port=place.port)
+        if isinstance(endpoint, ListenAddress):
+            server = await accept(host=endpoint.host, port=endpoint.port)
         else:
-            server = await accept(sock=_bound_unix(place.path) if isinstance(place, UnixAddress) else place)
+            server = await accept(sock=_bind_unix(endpoint.path) if isinstance(endpoint, UnixAddress) else endpoint)
     except OSError as error:
         reason = error.strerror or error
-        raise ListenError(f"--web.listen-address: cannot listen on {place}: {reason}") from error
-    inode = place.path.stat().st_ino if isinstance(place, UnixAddress) else 0
+        raise ListenError(f"--web.listen-address: cannot listen on {endpoint}: {reason}") from error
+    inode = endpoint.path.stat().st_ino if isinstance(endpoint, UnixAddress) else 0
     try:
         yield server.sockets
     finally:
         server.close()
-        if isinstance(place, UnixAddress):
-            _unlink(place.path, inode)
+        if isinstance(endpoint, UnixAddress):
+            _unlink(endpoint.path, inode)
 
 
-def _bound_unix(path: Path) -> socket.socket:
-    """Bind a unix socket, in the place of one that nobody listens on any more; raises OSError."""
+def _bind_unix(path: Path) -> socket.socket:
+    """Bind a unix socket, replacing one that no process listens on any more. Raises OSError."""
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if _is_stale(path):
             path.unlink()
         bound.bind(str(path))
         # Nobody can connect before it listens, so nobody can before this.
-        path.chmod(UNIX_MODE)
+        path.chmod(UNIX_SOCKET_MODE)
     except BaseException:
         bound.close()
         raise
@@ -76,19 +76,19 @@ def _bound_unix(path: Path) -> socket.socket:
 
 
 def _unlink(path: Path, inode: int) -> None:
-    """Remove our socket, and none that another process has put there since."""
+    """Remove our socket, but not one that another process has created at the same path since."""
     with contextlib.suppress(FileNotFoundError):
         if path.lstat().st_ino == inode:
             path.unlink()
 
 
 def _is_stale(path: Path) -> bool:
-    """Tell whether there is a socket that nobody listens on; any other file is left to be in the way."""
+    """Return whether `path` is a socket that no process listens on. Any other file makes the bind fail."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return False
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-            asking.connect(str(path))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(path))
     except FileNotFoundError:
         return False
     except ConnectionRefusedError:
@@ -96,31 +96,31 @@ def _is_stale(path: Path) -> bool:
     return False
 
 
-def inherited(environ: Mapping[str, str], process: int) -> Sequence[socket.socket]:
-    """Give the sockets that systemd passed to this `process`, as sd_listen_fds(3) tells. Raises ListenError."""
+def inherited_sockets(environ: Mapping[str, str], process: int) -> Sequence[socket.socket]:
+    """Return the sockets that systemd passed to this `process`; see sd_listen_fds(3). Raises ListenError."""
     number = environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(process) or not number.isdecimal() or int(number) < 1:
         raise ListenError(
-            "--web.systemd-socket: no socket was passed (LISTEN_PID, LISTEN_FDS): start the exporter's .socket unit",
+            "--web.systemd-socket: no socket was passed by systemd (LISTEN_PID, LISTEN_FDS); start the .socket unit",
         )
     passed = []
     for descriptor in range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(number)):
         try:
-            given = socket.socket(fileno=descriptor)
-            listening = given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            listener = socket.socket(fileno=descriptor)
+            listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         except OSError as error:
             raise ListenError(f"--web.systemd-socket: descriptor {descriptor}: {error.strerror}") from error
-        if given.type != socket.SOCK_STREAM or not listening:
-            raise ListenError(f"--web.systemd-socket: descriptor {descriptor} listens for no connections")
-        given.set_inheritable(False)
-        passed.append(given)
+        if listener.type != socket.SOCK_STREAM or not listening:
+            raise ListenError(f"--web.systemd-socket: descriptor {descriptor} is not a listening stream socket")
+        listener.set_inheritable(False)
+        passed.append(listener)
     return passed
 
 
-def url(listening: socket.socket, *, tls: bool) -> str:
-    """Tell how a socket is reached from this machine; a unix socket in the notation of the option."""
-    if listening.family == socket.AF_UNIX:
-        return f"unix:{listening.getsockname()}"
-    host, port = listening.getsockname()[:2]
+def socket_url(listener: socket.socket, *, tls: bool) -> str:
+    """Return the URL that reaches a socket from this machine; a unix socket as the option spells it."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
     local = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104 - read, not bound
     return f"http{'s' if tls else ''}://{f'[{local}]' if ':' in local else local}:{port}"

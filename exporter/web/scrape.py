@@ -1,4 +1,4 @@
-"""/metrics, /probe and /self: what a scrape asks for in its query and headers, and the body that answers it."""
+"""/metrics, /probe and /self: choose what a scrape requests in its query and headers, and send it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,14 +17,16 @@ COLLECT: Final = "collect[]"
 EXCLUDE: Final = "exclude[]"
 
 NO_ACCOUNT: Final = ""
-"""A name that no account can have: to Prometheus, a label that is empty is one that is not there."""
+"""A name that no account can have: Prometheus treats an empty label as a missing one."""
 
-SMALL: Final = 2**16
-"""Bytes of a body that is sent with its headers; to copy a larger one behind them would cost more than it saves."""
+NO_SUCH_ACCOUNT: Final = "No such account; /sd lists the accounts.\n"
+
+MAX_JOINED_BYTES: Final = 2**16
+"""A body up to this size is copied and sent together with its headers; larger ones are sent slice by slice."""
 
 
 class Scraper:
-    """Answers scrapes from what is rendered; the API is never asked."""
+    """The handlers of scrapes, which serve rendered metrics and never call the API."""
 
     def __init__(self, current: Callable[[], Generation], health: Health, clock: Clock) -> None:
         self._current = current
@@ -32,20 +34,20 @@ class Scraper:
         self._clock = clock
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        """Answer with all accounts."""
+        """Return the metrics of all accounts."""
         return await self._answer(request, None)
 
     async def probe(self, request: web.Request) -> web.StreamResponse:
-        """Answer with the one account that the query names."""
+        """Return the metrics of the account in the query."""
         account = request.query.get("account")
         if not account:
-            raise web.HTTPBadRequest(text="Name an account: /probe?account=NAME.\n")
+            raise web.HTTPBadRequest(text="account: missing; use /probe?account=NAME.\n")
         if all(known.name != account for known in self._current().accounts):
-            raise web.HTTPNotFound(text="There is no such account; /sd lists those there are.\n")
+            raise web.HTTPNotFound(text=NO_SUCH_ACCOUNT)
         return await self._answer(request, account)
 
-    async def itself(self, request: web.Request) -> web.StreamResponse:
-        """Answer with what belongs to no account: with all probes, it is what `metrics` gives."""
+    async def exporter_metrics(self, request: web.Request) -> web.StreamResponse:
+        """Return the metrics that belong to no account: together with all probes this is `metrics`."""
         return await self._answer(request, NO_ACCOUNT)
 
     async def _answer(self, request: web.Request, account: str | None) -> web.StreamResponse:
@@ -59,64 +61,64 @@ class Scraper:
         if encoding == "gzip":
             headers[hdrs.CONTENT_ENCODING] = encoding
         answer = body.complete(tail, encoding)
-        if answer.size <= SMALL:
+        if answer.size <= MAX_JOINED_BYTES:
             return web.Response(body=b"".join(answer.slices), headers=headers)
-        return await _written(request, web.StreamResponse(headers=headers), answer)
+        return await _send_slices(request, web.StreamResponse(headers=headers), answer)
 
 
 def _collectors(request: web.Request, names: Sequence[str]) -> frozenset[str]:
-    """Read `collect[]` or `exclude[]`: names of collectors that are on."""
-    on = frozenset(names)
+    """Return the collectors that `collect[]` or `exclude[]` select among the enabled ones."""
+    enabled = frozenset(names)
     collect = frozenset(request.query.getall(COLLECT, ()))
     exclude = frozenset(request.query.getall(EXCLUDE, ()))
     if collect and exclude:
-        raise web.HTTPBadRequest(text=f"Give {COLLECT} or {EXCLUDE}, not both.\n")
-    if not collect | exclude <= on:
-        raise web.HTTPBadRequest(text=f"No such collector, or it is switched off. Those on: {', '.join(names)}.\n")
-    return collect or on - exclude
+        raise web.HTTPBadRequest(text=f"{COLLECT} and {EXCLUDE} cannot be combined.\n")
+    if not collect | exclude <= enabled:
+        raise web.HTTPBadRequest(text=f"Unknown or disabled collector. Enabled: {', '.join(names)}.\n")
+    return collect or enabled - exclude
 
 
-async def _written(request: web.Request, response: web.StreamResponse, answer: Answer) -> web.StreamResponse:
-    """Write a large body slice by slice, each when the one before has gone: others are answered between them."""
+async def _send_slices(request: web.Request, response: web.StreamResponse, answer: Answer) -> web.StreamResponse:
+    """Send a large body slice by slice, so that other requests are served in between."""
     response.content_length = answer.size
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return response
     for part in answer.slices:
         await response.write(part)
-        # A reader that is quick enough would keep the loop to itself.
+        # A fast reader would otherwise keep the event loop busy with this response alone.
         await asyncio.sleep(0)
     await response.write_eof()
     return response
 
 
 def _joined(request: web.Request, header: str) -> str:
-    """Give a header that may stand in several lines as one list."""
+    """Return all lines of a header as one comma-separated list."""
     return ",".join(request.headers.getall(header, ()))
 
 
-class Slots:
-    """Lets `most` requests be answered at once, any number where it is 0; others are told to come again."""
+class ConcurrencyLimit:
+    """At most `maximum` requests in progress, any number if it is 0; further ones are answered with 503."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._taken = 0
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._in_progress = 0
 
-    def around(self, handler: Handler) -> Handler:
-        """Make a handler that answers while it holds a slot, to the last byte of the answer."""
+    def wrap(self, handler: Handler) -> Handler:
+        """Return a handler that counts a request until the last byte of its response has been sent."""
 
-        async def answered(request: web.Request) -> web.StreamResponse:
-            if self._most and self._taken >= self._most:
+        async def limited(request: web.Request) -> web.StreamResponse:
+            if self._maximum and self._in_progress >= self._maximum:
                 raise web.HTTPServiceUnavailable(
-                    text=f"{self._most} scrapes are being answered, the most that web.max-requests allows.\n",
+                    text=f"Limit of concurrent scrapes reached ({self._maximum}, --web.max-requests).\n",
                 )
-            self._taken += 1
+            self._in_progress += 1
             try:
                 response = await handler(request)
                 await response.prepare(request)
                 await response.write_eof()
                 return response
             finally:
-                self._taken -= 1
+                self._in_progress -= 1
 
-        return answered
+        return limited

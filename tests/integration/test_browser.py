@@ -23,7 +23,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 async def counts(browser: Browser, kind: str) -> dict[str, float]:
-    """Give the numbers of the bars of a kind: s by state, c by cycle."""
+    """Return the numbers of the bars of a kind: s by state, c by stage."""
     found: dict[str, float] = await browser.run(
         f"return Object.fromEntries([...document.querySelectorAll('[data-count^={kind}-]')]"
         ".map(found => [found.dataset.count.slice(2), Number(found.textContent)]))"
@@ -31,8 +31,8 @@ async def counts(browser: Browser, kind: str) -> dict[str, float]:
     return found
 
 
-async def test_the_demo_shows_the_numbers_of_its_metrics(browser: Browser) -> None:
-    # Polled once: page and metrics tell of the same list.
+async def test_the_pages_of_the_demo_agree_with_its_metrics(browser: Browser) -> None:
+    # Polled once, so that page and metrics show the same data.
     async with demo("--poll.interval=1h") as url:
         seen = await scrape(url)
         await browser.open(url)
@@ -42,8 +42,10 @@ async def test_the_demo_shows_the_numbers_of_its_metrics(browser: Browser) -> No
         ):
             by_label = {dict(labels)[label]: count for labels, count in seen.values(name).items()}
             assert await counts(browser, kind) == {value: count for value, count in by_label.items() if count}
-        size, across = (seen.total(f"source_servers_{name}_bytes") for name in ("size", "replicated"))
-        assert await browser.text(".tiles .s-replicate .figure") == [f"{math.floor(1000 * across / size) / 10:.1f} %"]
+        size, replicated = (seen.total(f"source_servers_{name}_bytes") for name in ("size", "replicated"))
+        assert await browser.text(".tiles .s-replicate .figure") == [
+            f"{math.floor(1000 * replicated / size) / 10:.1f} %"
+        ]
         running = seen.total("source_servers", state="replicate") + seen.total("source_servers", state="syncing")
         assert await browser.text(".tiles [href='#running']") == [str(round(running))]
         assert await browser.text("#servers") == ["250"] == [str(round(seen.value("snapshot_source_servers") or 0))]
@@ -53,7 +55,7 @@ async def test_the_demo_shows_the_numbers_of_its_metrics(browser: Browser) -> No
             assert await browser.console() == []
 
 
-async def test_the_status_keeps_itself_fresh(browser: Browser, clock: FakeClock) -> None:
+async def test_the_status_page_refreshes_itself(browser: Browser, clock: FakeClock) -> None:
     async with Simulator(servers=5, clock=clock) as simulator, exporting(simulator, clock) as service:
         await browser.open(f"{service.urls[0]}/?refresh=1")
         assert await browser.text("#servers") == ["5"]
@@ -67,7 +69,7 @@ async def test_the_status_keeps_itself_fresh(browser: Browser, clock: FakeClock)
         assert await browser.console() == []
 
 
-async def test_the_style_is_in_force_though_all_else_is_forbidden(browser: Browser, clock: FakeClock) -> None:
+async def test_the_style_works_under_the_content_security_policy(browser: Browser, clock: FakeClock) -> None:
     async with Simulator(servers=5, clock=clock) as simulator, exporting(simulator, clock) as service:
         await browser.open(service.urls[0])
         colour = "return getComputedStyle(document.body).backgroundColor"
@@ -81,7 +83,7 @@ async def test_the_style_is_in_force_though_all_else_is_forbidden(browser: Brows
 
 
 @pytest.mark.parametrize("width", [360, 720, 920, 1440])
-async def test_a_page_fits_its_window_and_names_that_are_html_do_nothing(
+async def test_a_page_fits_its_window_and_names_that_contain_html_are_text(
     browser: Browser, clock: FakeClock, width: int
 ) -> None:
     async with Simulator(servers=60, clock=clock) as simulator:
@@ -97,8 +99,8 @@ async def test_a_page_fits_its_window_and_names_that_are_html_do_nothing(
                 await browser.open(f"{service.urls[0]}{path}")
                 await browser.run("document.querySelectorAll('details').forEach(found => { found.open = true })")
                 wide = await browser.run("return [innerWidth, document.scrollingElement.scrollWidth]")
-                room = await browser.run("return document.documentElement.clientWidth")
-                assert wide == [width, room]
+                available = await browser.run("return document.documentElement.clientWidth")
+                assert wide == [width, available]
                 assert await browser.run(OVERLAPS) == []
                 assert await browser.run(SMALLEST) >= 12
                 assert "taken" not in await browser.run("return document.title")
@@ -108,7 +110,7 @@ async def test_a_page_fits_its_window_and_names_that_are_html_do_nothing(
             assert {NASTY, LONG} <= set(await browser.text("bdi"))
 
 
-async def test_large_numbers_stand_beside_their_bars_on_a_small_screen(browser: Browser, clock: FakeClock) -> None:
+async def test_large_numbers_fit_beside_their_bars_on_a_small_screen(browser: Browser, clock: FakeClock) -> None:
     async with Simulator(servers=0, clock=clock) as simulator:
         for number in range(10_000):
             simulator.fleet.add({"id": f"{number}", "state": "premigfailed", "migration_cycle": "cutovering"})
@@ -122,18 +124,18 @@ async def test_large_numbers_stand_beside_their_bars_on_a_small_screen(browser: 
 
 
 @pytest.mark.parametrize("dark", [False, True])
-async def test_every_word_stands_out_from_its_ground(browser: Browser, clock: FakeClock, dark: bool) -> None:
+async def test_every_text_has_enough_contrast(browser: Browser, clock: FakeClock, dark: bool) -> None:
     async with Simulator(servers=250, clock=clock) as simulator, exporting(simulator, clock) as service:
         simulator.faults.add("forbidden")
         await next_poll(clock)
         await browser.view(dark=dark)
         for path in PAGES:
             await browser.open(f"{service.urls[0]}{path}")
-            # The ratio that the accessibility guidelines (WCAG 2.2, AA) ask for.
+            # The minimum of WCAG 2.2, level AA.
             assert await browser.run(CONTRASTS) >= 4.5
 
 
-async def test_who_uses_the_keyboard_sees_where_they_are(browser: Browser, clock: FakeClock) -> None:
+async def test_the_keyboard_focus_is_visible_on_every_link(browser: Browser, clock: FakeClock) -> None:
     async with Simulator(servers=60, clock=clock) as simulator, exporting(simulator, clock) as service:
         for path in PAGES:
             await browser.open(f"{service.urls[0]}{path}")
@@ -144,7 +146,7 @@ async def test_who_uses_the_keyboard_sees_where_they_are(browser: Browser, clock
                 assert outline >= 2, words
                 assert shown, words
                 reached.append(words)
-            assert reached[0] == "Skip to the content"
+            assert reached[0] == "Skip to content"
             assert {"Status", "Polls", "Configuration", "Metrics"} <= set(reached)
 
 

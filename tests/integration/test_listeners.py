@@ -1,4 +1,4 @@
-"""Where the exporter listens: IPv6, unix sockets, and the sockets that systemd passes."""
+"""Listeners: IPv6, unix sockets, and the sockets passed by systemd."""
 
 import os
 import socket
@@ -28,7 +28,7 @@ def path() -> Iterator[Path]:
         yield Path(folder) / "exporter.sock"
 
 
-async def test_ipv6_is_listened_on_and_told_as_a_url(simulator: Simulator, clock: FakeClock) -> None:
+async def test_an_ipv6_listener_has_a_url_in_brackets(simulator: Simulator, clock: FakeClock) -> None:
     async with exporting(simulator, clock, web={"listen_address": ("[::1]:0",)}) as service:
         assert service.urls[0].startswith("http://[::1]:")
         assert (await scrape(service.urls[0])).total("source_servers") == 3
@@ -46,17 +46,17 @@ async def test_curl_reads_a_unix_socket(simulator: Simulator, clock: FakeClock, 
     assert not path.exists()
 
 
-async def test_a_unix_socket_that_a_killed_exporter_left_is_replaced(
+async def test_the_unix_socket_of_a_killed_exporter_is_replaced(
     simulator: Simulator, clock: FakeClock, path: Path
 ) -> None:
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(path))
+    with socket.socket(socket.AF_UNIX) as abandoned:
+        abandoned.bind(str(path))
     async with exporting(simulator, clock, web={"listen_address": (f"unix:{path}",)}):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
 
 
-async def test_a_unix_socket_that_is_in_use_is_left_alone(simulator: Simulator, clock: FakeClock, path: Path) -> None:
+async def test_a_unix_socket_in_use_is_not_replaced(simulator: Simulator, clock: FakeClock, path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as used:
         used.bind(str(path))
         used.listen()
@@ -67,7 +67,7 @@ async def test_a_unix_socket_that_is_in_use_is_left_alone(simulator: Simulator, 
             client.connect(str(path))
 
 
-async def test_a_unix_socket_that_another_has_put_there_since_is_left_alone(
+async def test_the_unix_socket_of_another_process_is_not_removed(
     simulator: Simulator, clock: FakeClock, path: Path
 ) -> None:
     async with exporting(simulator, clock, web={"listen_address": (f"unix:{path}",)}):
@@ -77,7 +77,7 @@ async def test_a_unix_socket_that_another_has_put_there_since_is_left_alone(
     assert path.is_socket()
 
 
-async def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(
+async def test_a_file_at_the_path_of_a_unix_socket_is_not_replaced(
     simulator: Simulator, clock: FakeClock, path: Path
 ) -> None:
     path.write_text("precious")
@@ -87,7 +87,7 @@ async def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(
     assert path.read_text() == "precious"
 
 
-async def test_sockets_that_systemd_passes_are_served(simulator: Simulator) -> None:
+async def test_the_sockets_passed_by_systemd_are_served(simulator: Simulator) -> None:
     bash = program("bash")
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         urls = [f"http://127.0.0.1:{one.getsockname()[1]}" for one in (first, second)]
@@ -101,7 +101,7 @@ async def test_sockets_that_systemd_passes_are_served(simulator: Simulator) -> N
         async with started(
             bash, "-c", passing, "bash", *command, pass_fds=(first.fileno(), second.fileno())
         ) as process:
-            # They listen already: whoever comes early waits.
+            # They already listen: an early client waits.
             await until(lambda: _ready(urls[1]))
             assert [(await scrape(url)).total("source_servers") for url in urls] == [3, 3]
             assert process.returncode is None

@@ -1,4 +1,4 @@
-"""The pages as a client without scripts gets them."""
+"""The pages as a client without JavaScript receives them."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -10,16 +10,16 @@ from exporter.service import Service
 from exporter.simulator import Simulator
 from support import FakeClock, exporting, fetch, next_poll
 
-NOTHING = "\u2013"
+NO_VALUE = "\u2013"
 PAGES = ("/", "/config", "/polls")
 NASTY = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>'\"&{{7*7}}"
 
-# Elements that have no end.
+# Elements without an end tag.
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """A page, read: its elements, and that each that begins also ends."""
+    """A parsed page; every element must be closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -45,12 +45,12 @@ class Page(HTMLParser):
         self.words.append(data)
 
     def all(self, tag: str) -> list[Mapping[str, str | None]]:
-        """Give the attributes of all elements of a kind."""
+        """Return the attributes of all elements with a tag."""
         return [attrs for name, attrs in self.elements if name == tag]
 
     @property
     def text(self) -> str:
-        """All words, with single blanks between them."""
+        """The text with single spaces."""
         return " ".join("".join(self.words).split())
 
 
@@ -68,7 +68,7 @@ async def service(clock: FakeClock) -> AsyncIterator[Service]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_forbids_all_but_its_own_style(service: Service, path: str) -> None:
+async def test_the_policy_of_a_page_allows_only_its_own_style(service: Service, path: str) -> None:
     _, text, headers = await fetch(f"{service.urls[0]}{path}")
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
     assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == "'none'"
@@ -83,7 +83,7 @@ async def test_a_page_forbids_all_but_its_own_style(service: Service, path: str)
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_needs_nothing_from_elsewhere_and_no_script(service: Service, path: str) -> None:
+async def test_a_page_loads_nothing_and_runs_no_script(service: Service, path: str) -> None:
     found = await page(service, path)
     assert found.all("script") == []
     assert found.all("img") == []
@@ -92,7 +92,7 @@ async def test_a_page_needs_nothing_from_elsewhere_and_no_script(service: Servic
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_has_one_heading_of_its_own_and_labelled_parts(service: Service, path: str) -> None:
+async def test_a_page_has_one_main_heading_and_labelled_sections(service: Service, path: str) -> None:
     found = await page(service, path)
     ids = {attrs["id"] for _, attrs in found.elements if "id" in attrs}
     assert len(found.all("h1")) == len(found.all("main")) == len(found.all("nav")) == 1
@@ -101,7 +101,7 @@ async def test_a_page_has_one_heading_of_its_own_and_labelled_parts(service: Ser
     assert all(picture["aria-hidden"] == "true" for picture in found.all("svg"))
 
 
-async def test_every_link_of_a_page_leads_somewhere(service: Service) -> None:
+async def test_every_link_of_a_page_works(service: Service) -> None:
     for path in PAGES:
         found = await page(service, path)
         ids = {attrs["id"] for _, attrs in found.elements if "id" in attrs}
@@ -113,7 +113,7 @@ async def test_every_link_of_a_page_leads_somewhere(service: Service) -> None:
 
 
 @pytest.mark.parametrize(("interval", "seconds"), [("1s", "5"), ("15s", "15"), ("10m", "60")])
-async def test_the_status_loads_itself_anew_as_often_as_there_is_news(
+async def test_the_status_page_refreshes_once_per_poll_interval_within_limits(
     clock: FakeClock, interval: str, seconds: str
 ) -> None:
     async with (
@@ -125,9 +125,7 @@ async def test_the_status_loads_itself_anew_as_often_as_there_is_news(
 
 
 @pytest.mark.parametrize(("asked", "content"), [("off", []), ("1", ["1"]), ("3600", ["3600"])])
-async def test_a_person_may_pause_the_status_or_choose_its_pace(
-    service: Service, asked: str, content: list[str]
-) -> None:
+async def test_the_refresh_can_be_paused_or_chosen(service: Service, asked: str, content: list[str]) -> None:
     found = await page(service, f"/?refresh={asked}")
     assert [meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "refresh"] == content
 
@@ -139,13 +137,13 @@ async def test_a_pace_that_is_none_is_refused_without_an_echo(service: Service, 
     assert headers["Content-Type"].startswith("text/plain")
 
 
-async def test_polls_of_an_account_that_is_not_there_are_not_found_and_not_echoed(service: Service) -> None:
+async def test_the_polls_of_an_unknown_account_are_404_and_echo_nothing(service: Service) -> None:
     status, text, _ = await fetch(f"{service.urls[0]}/polls?account=<script>")
     assert status == 404
     assert "<script>" not in text
 
 
-async def test_names_that_are_html_are_shown_and_do_nothing(clock: FakeClock) -> None:
+async def test_names_that_contain_html_are_shown_as_text(clock: FakeClock) -> None:
     async with Simulator(servers=0, clock=clock) as simulator:
         for number, state in enumerate(("error", "replicate")):
             simulator.fleet.add(
@@ -169,16 +167,16 @@ async def test_names_that_are_html_are_shown_and_do_nothing(clock: FakeClock) ->
                 assert NASTY in found.text
 
 
-async def test_an_html_error_of_a_gateway_is_told_as_text(clock: FakeClock) -> None:
+async def test_an_html_error_of_a_gateway_is_shown_as_text(clock: FakeClock) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
         simulator.faults.add("html")
         async with exporting(simulator, clock) as running:
             found = await page(running, "/")
     assert "failing: bad_response" in found.text
-    assert "What to do: check api.endpoint and api.region" in found.text
+    assert "Hint: check api.endpoint and api.region" in found.text
 
 
-async def test_a_failed_poll_and_its_page_are_among_the_last_polls(clock: FakeClock) -> None:
+async def test_a_failed_poll_is_among_the_recent_polls(clock: FakeClock) -> None:
     async with Simulator(servers=450, clock=clock) as simulator, exporting(simulator, clock) as running:
         simulator.faults.add("forbidden")
         await next_poll(clock)
@@ -189,51 +187,51 @@ async def test_a_failed_poll_and_its_page_are_among_the_last_polls(clock: FakeCl
     assert "400 200 0 ms 50 page" in found.text
 
 
-async def test_before_the_first_poll_has_ended_the_pages_say_so(clock: FakeClock) -> None:
+async def test_the_pages_say_when_the_first_poll_has_not_finished(clock: FakeClock) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
         simulator.faults.add("hang")
         async with exporting(simulator, clock, polled=False) as running:
-            assert "first poll under way" in (await page(running, "/")).text
-            assert "The first poll has not ended yet." in (await page(running, "/polls")).text
+            assert "first poll running" in (await page(running, "/")).text
+            assert "The first poll has not finished." in (await page(running, "/polls")).text
 
 
-async def test_the_configuration_names_no_secret(clock: FakeClock) -> None:
+async def test_the_configuration_page_shows_no_secret(clock: FakeClock) -> None:
     async with Simulator(servers=1, clock=clock) as simulator, exporting(simulator, clock) as running:
         found = await page(running, "/config")
         assert "auth.token <secret>" in found.text
         assert simulator.token not in found.text
 
 
-async def test_a_long_list_is_cut_and_the_rest_counted(clock: FakeClock) -> None:
+async def test_long_tables_are_cut_and_the_other_rows_counted(clock: FakeClock) -> None:
     async with Simulator(servers=0, clock=clock) as simulator:
         for number in range(70):
             simulator.fleet.add({"id": f"a{number}", "state": "error"})
-            simulator.fleet.add({"id": f"b{number}", "state": "replicate", "totalsize": 9})
+            simulator.fleet.add({"id": f"b{number}", "state": "replicate", "totalsize": 9, "replicatesize": 1})
         async with exporting(simulator, clock) as running:
             found = await page(running, "/")
-    assert found.text.count("And 20 more; the metrics have them all.") == 2
+    assert found.text.count("20 more are not shown; the metrics contain all servers.") == 2
     assert len(found.all("progress")) == 1 + 50
 
 
-async def test_what_is_not_known_yet_is_no_0(clock: FakeClock) -> None:
+async def test_missing_data_is_not_shown_as_0(clock: FakeClock) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
         simulator.faults.add("hang")
         async with exporting(simulator, clock, polled=False) as running:
             found = await page(running, "/")
-    assert f"Source servers {NOTHING} not known yet Data replicated {NOTHING} not known yet" in found.text
-    assert f"Need a person {NOTHING} 1 of 1 account not polled yet" in found.text
-    # News is near, however long the interval.
+    assert f"Source servers {NO_VALUE} no data yet Data replicated {NO_VALUE} no data yet" in found.text
+    assert f"Needs attention {NO_VALUE} 1 of 1 account not polled yet" in found.text
+    # The first poll will finish soon, however long the interval is.
     assert [meta["content"] for meta in found.all("meta") if meta.get("http-equiv") == "refresh"] == ["5"]
 
 
-async def test_an_empty_fleet_is_known_to_be_empty(clock: FakeClock) -> None:
+async def test_an_empty_fleet_is_shown_as_empty(clock: FakeClock) -> None:
     async with Simulator(servers=0, clock=clock) as simulator, exporting(simulator, clock) as running:
         found = await page(running, "/")
-    assert f"Source servers 0 0 connected Data replicated {NOTHING} nothing to replicate" in found.text
+    assert f"Source servers 0 0 connected Data replicated {NO_VALUE} nothing to replicate" in found.text
     assert "There are no source servers." in found.text
 
 
-async def test_an_account_that_has_no_list_is_told_beside_the_number_of_servers(clock: FakeClock) -> None:
+async def test_the_number_of_servers_names_the_accounts_without_data(clock: FakeClock) -> None:
     async with Simulator(servers=7, clock=clock) as north, Simulator(faults=["forbidden"], clock=clock) as east:
         accounts = [
             {"name": name, "api": {"endpoint": of.url}, "auth": {"token": of.token}}

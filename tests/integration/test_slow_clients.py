@@ -1,4 +1,4 @@
-"""Clients that are slow, many, malformed or malicious: each meets an end, and none learns anything."""
+"""Slow, numerous, malformed and malicious clients: each is limited, and none gets information."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from exporter.settings.quantities import ListenAddress
-from exporter.web.connection import SAFE, Limits, set_safe_headers, timed
-from exporter.web.scrape import Slots
+from exporter.web.connection import SECURITY_HEADERS, Limits, limit_exchange_time, set_security_headers
+from exporter.web.scrape import ConcurrencyLimit
 from exporter.web.server import serve
 from programs import until
 from support import fetch
@@ -24,7 +24,7 @@ BIG = bytes(30_000_000)
 
 
 @contextlib.asynccontextmanager
-async def served(limits: Limits = PATIENT, slots: int = 0) -> AsyncIterator[str]:
+async def served(limits: Limits = PATIENT, max_requests: int = 0) -> AsyncIterator[str]:
     async def small(_: web.Request) -> web.Response:
         return web.Response(text="small")
 
@@ -34,11 +34,11 @@ async def served(limits: Limits = PATIENT, slots: int = 0) -> AsyncIterator[str]
     async def broken(_: web.Request) -> web.Response:
         raise RuntimeError("broken")
 
-    taken = Slots(slots)
-    app = web.Application(middlewares=[timed])
-    app.on_response_prepare.append(set_safe_headers)
-    app.router.add_get("/", taken.around(small))
-    app.router.add_get("/big", taken.around(big))
+    limit = ConcurrencyLimit(max_requests)
+    app = web.Application(middlewares=[limit_exchange_time])
+    app.on_response_prepare.append(set_security_headers)
+    app.router.add_get("/", limit.wrap(small))
+    app.router.add_get("/big", limit.wrap(big))
     app.router.add_get("/broken", broken)
     async with serve(app, [ListenAddress("127.0.0.1", 0)], limits=limits) as urls:
         yield urls[0]
@@ -55,8 +55,8 @@ async def connected(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, async
         writer.transport.abort()
 
 
-async def said(url: str, request: bytes) -> bytes:
-    """Send bytes, and give all that comes back until the server closes."""
+async def send(url: str, request: bytes) -> bytes:
+    """Send bytes, and return everything received until the server closes the connection."""
     async with connected(url) as (reader, writer):
         writer.write(request)
         return await read(reader)
@@ -71,17 +71,17 @@ async def read(reader: asyncio.StreamReader) -> bytes:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
-async def test_who_sends_no_whole_head_is_cut_off(sent: bytes) -> None:
+async def test_a_client_that_sends_incomplete_headers_is_disconnected(sent: bytes) -> None:
     async with served(Limits(first_head=SOON, exchange=NEVER, idle=NEVER)) as url:
-        assert await said(url, sent) == b""
+        assert await send(url, sent) == b""
 
 
-async def test_who_sends_no_further_request_is_cut_off() -> None:
+async def test_a_client_that_sends_an_incomplete_second_request_is_disconnected() -> None:
     async with served(Limits(first_head=NEVER, exchange=SOON, idle=NEVER)) as url:
-        assert (await said(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /")).endswith(b"small")
+        assert (await send(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /")).endswith(b"small")
 
 
-async def test_who_idles_after_an_answer_is_parted_from_in_peace() -> None:
+async def test_an_idle_connection_is_closed_without_an_error() -> None:
     async with served(Limits(first_head=NEVER, exchange=NEVER, idle=SOON)) as url:
         async with connected(url) as (reader, writer):
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -89,18 +89,18 @@ async def test_who_idles_after_an_answer_is_parted_from_in_peace() -> None:
             assert (await reader.read()).endswith(b"small")
 
 
-async def test_a_scrape_that_is_not_read_holds_its_slot_while_it_lasts() -> None:
-    async with served(slots=1) as url, connected(url) as (reader, writer):
+async def test_a_scrape_in_progress_counts_towards_the_limit() -> None:
+    async with served(max_requests=1) as url, connected(url) as (reader, writer):
         writer.write(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
         status, text, _ = await fetch(url)
-        assert (status, text) == (503, "1 scrapes are being answered, the most that web.max-requests allows.\n")
+        assert (status, text) == (503, "Limit of concurrent scrapes reached (1, --web.max-requests).\n")
 
 
-async def test_who_leaves_in_the_middle_of_an_answer_gives_the_slot_back_and_is_no_error_in_the_log(
+async def test_a_client_that_disconnects_during_a_response_frees_its_place_and_logs_no_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with served(slots=1) as url:
+    async with served(max_requests=1) as url:
         async with connected(url) as (reader, writer):
             writer.write(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
             assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
@@ -112,8 +112,8 @@ async def test_who_leaves_in_the_middle_of_an_answer_gives_the_slot_back_and_is_
     assert not [record for record in caplog.records if record.levelno >= logging.INFO]
 
 
-async def test_a_scrape_that_is_never_read_is_cut_off_and_gives_its_slot_back() -> None:
-    async with served(Limits(first_head=NEVER, exchange=SOON, idle=NEVER), slots=1) as url:
+async def test_a_client_that_never_reads_is_disconnected_and_frees_its_place() -> None:
+    async with served(Limits(first_head=NEVER, exchange=SOON, idle=NEVER), max_requests=1) as url:
         async with connected(url) as (reader, writer):
             writer.write(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
 
@@ -124,10 +124,10 @@ async def test_a_scrape_that_is_never_read_is_cut_off_and_gives_its_slot_back() 
             assert len(await read(reader)) < len(BIG)
 
 
-async def test_of_too_many_connections_the_last_is_refused_and_the_others_go_on() -> None:
+async def test_a_connection_above_the_limit_is_refused_and_the_others_are_served() -> None:
     async with served(Limits(first_head=NEVER, exchange=NEVER, idle=NEVER, connections=2)) as url:
         async with connected(url) as (reader, writer), connected(url):
-            assert await said(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == b""
+            assert await send(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == b""
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert (await reader.read()).endswith(b"small")
 
@@ -150,13 +150,13 @@ SECRET = b"aHVudGVyMg"
         b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, " + SECRET + b"\r\nContent-Length: 5\r\n\r\n",
     ],
 )
-async def test_what_cannot_be_parsed_is_answered_and_logged_without_a_word_of_it(
+async def test_a_malformed_request_is_neither_echoed_nor_logged(
     request_: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with served() as url:
         with capture_logs() as lines:
-            answer = await said(url, request_)
+            answer = await send(url, request_)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 "))
     assert body == b"Bad Request.\n"
@@ -176,7 +176,7 @@ async def test_what_cannot_be_parsed_is_answered_and_logged_without_a_word_of_it
         ("/broken", {"Accept": "text/html"}, 500),
     ],
 )
-async def test_an_error_is_plain_text_and_no_echo(path: str, headers: dict[str, str], status: int) -> None:
+async def test_an_error_is_plain_text_and_echoes_nothing(path: str, headers: dict[str, str], status: int) -> None:
     async with served() as url:
         given, text, answered = await fetch(f"{url}{path}", **headers)
     assert given == status
@@ -186,16 +186,16 @@ async def test_an_error_is_plain_text_and_no_echo(path: str, headers: dict[str, 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "TRACE", "INVENTED"])
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/broken"])
-async def test_every_answer_has_the_safe_headers_and_none_tells_of_versions(method: str, path: str) -> None:
+async def test_every_response_has_the_security_headers_and_no_version(method: str, path: str) -> None:
     async with served() as url:
-        answer = await said(url, f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = await send(url, f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     lines = answer.partition(b"\r\n\r\n")[0].decode().splitlines()
     assert [line for line in lines if line.startswith("Server:")] == ["Server: sms-exporter"]
-    for name, value in SAFE.items():
+    for name, value in SECURITY_HEADERS.items():
         assert f"{name}: {value}" in lines
 
 
-async def test_a_body_that_nobody_asked_for_is_not_waited_for() -> None:
+async def test_an_unexpected_request_body_is_not_waited_for() -> None:
     async with served(Limits(body=SOON)) as url, connected(url) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n")
         assert await reader.readline() == b"HTTP/1.1 405 Method Not Allowed\r\n"

@@ -1,4 +1,4 @@
-"""What is served over HTTP, asked as scrapers and orchestrators ask."""
+"""Scrapes, service discovery and probes over HTTP."""
 
 import asyncio
 import gzip
@@ -24,7 +24,7 @@ async def service(clock: FakeClock) -> AsyncIterator[Service]:
         yield running
 
 
-async def test_openmetrics_is_given_to_who_asks_for_it(service: Service) -> None:
+async def test_openmetrics_is_served_on_request(service: Service) -> None:
     status, text, headers = await fetch(f"{service.urls[0]}/metrics", Accept=OPENMETRICS)
     assert status == 200
     assert headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -34,13 +34,13 @@ async def test_openmetrics_is_given_to_who_asks_for_it(service: Service) -> None
     assert sum(sample.value for sample in families["huaweicloud_sms_source_servers"].samples) == 50
 
 
-async def test_text_is_given_to_all_others(service: Service) -> None:
+async def test_the_text_format_is_the_default(service: Service) -> None:
     _, _, headers = await fetch(f"{service.urls[0]}/metrics")
     assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert headers["Vary"] == "Accept, Accept-Encoding"
 
 
-async def test_gzip_is_given_to_who_accepts_it_and_read_by_other_clients(service: Service) -> None:
+async def test_gzip_is_served_to_clients_that_accept_it(service: Service) -> None:
     url = f"{service.urls[0]}/metrics"
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         async with session.get(url, headers={"Accept-Encoding": "gzip"}) as response:
@@ -66,12 +66,12 @@ async def test_curl_reads_gzip(service: Service) -> None:
     assert Scrape(output.decode()).total("source_servers") == 50
 
 
-async def test_a_head_request_is_answered_without_a_body(service: Service) -> None:
+async def test_a_head_request_has_no_body(service: Service) -> None:
     async with aiohttp.ClientSession() as session, session.head(f"{service.urls[0]}/metrics") as response:
         assert (response.status, await response.read()) == (200, b"")
 
 
-async def test_the_health_of_a_scrape_is_fresh_between_polls(service: Service) -> None:
+async def test_the_exporters_own_metrics_are_current_between_polls(service: Service) -> None:
     first, second = [await scrape(service.urls[0]) for _ in range(2)]
     cpu = [seen.value("process_cpu_seconds_total") for seen in (first, second)]
     assert None not in cpu
@@ -86,7 +86,7 @@ async def test_the_health_of_a_scrape_is_fresh_between_polls(service: Service) -
         ("exclude[]=tasks", ["source_servers", "source_server_info"], ["task_info"]),
     ],
 )
-async def test_a_scrape_may_choose_among_collectors(
+async def test_a_scrape_can_select_collectors(
     service: Service, query: str, shown: list[str], hidden: list[str]
 ) -> None:
     status, text, _ = await fetch(f"{service.urls[0]}/metrics?{query}")
@@ -107,27 +107,27 @@ async def test_a_scrape_may_choose_among_collectors(
         "collect[]=",
     ],
 )
-async def test_a_choice_that_cannot_be_met_is_a_bad_request(service: Service, query: str) -> None:
+async def test_an_invalid_selection_of_collectors_is_a_bad_request(service: Service, query: str) -> None:
     status, text, _ = await fetch(f"{service.urls[0]}/metrics?{query}")
     assert status == 400
     assert "nonsense" not in text
 
 
-async def test_discovery_lists_the_accounts_in_the_form_of_http_sd(service: Service) -> None:
+async def test_discovery_lists_the_accounts_as_http_sd_targets(service: Service) -> None:
     status, text, headers = await fetch(f"{service.urls[0]}/sd")
     assert status == 200
     assert headers["Content-Type"].startswith("application/json")
     address = service.urls[0].removeprefix("http://")
-    account, itself = json.loads(text)
-    assert account["targets"] == itself["targets"] == [address]
+    account, exporter_itself = json.loads(text)
+    assert account["targets"] == exporter_itself["targets"] == [address]
     assert account["labels"]["__metrics_path__"] == "/probe"
     assert account["labels"]["__param_account"] == "default"
     assert account["labels"]["instance"] == f"{address}/default"
-    assert itself["labels"] == {"__metrics_path__": "/self"}
+    assert exporter_itself["labels"] == {"__metrics_path__": "/self"}
 
 
 async def discovered(service: Service, host: bytes) -> tuple[int, str]:
-    """Ask for the targets with these bytes in the place of the line with the host."""
+    """Request /sd with these bytes instead of the Host header."""
     name, _, port = service.urls[0].removeprefix("http://").rpartition(":")
     reader, writer = await asyncio.open_connection(name, int(port))
     writer.write(b"GET /sd HTTP/1.0\r\n" + host + b"\r\n")
@@ -137,7 +137,7 @@ async def discovered(service: Service, host: bytes) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("host", ["sms-exporter", "sms_exporter.svc:10058", "192.0.2.1:80", "[2001:db8::1]:1"])
-async def test_discovery_tells_targets_at_the_address_that_was_asked(service: Service, host: str) -> None:
+async def test_discovery_returns_targets_at_the_requested_host(service: Service, host: str) -> None:
     status, text = await discovered(service, f"Host: {host}\r\n".encode())
     assert status == 200
     assert all(entry["targets"] == [host] for entry in json.loads(text))
@@ -146,21 +146,23 @@ async def test_discovery_tells_targets_at_the_address_that_was_asked(service: Se
 @pytest.mark.parametrize(
     "line", [b"", b"Host:\r\n", b"Host: a b\r\n", b"Host: \xff\xfe\r\n", b"Host: a/b\r\n", b"Host: <b>:1\r\n"]
 )
-async def test_discovery_for_who_does_not_say_where_it_asks_is_a_bad_request(service: Service, line: bytes) -> None:
+async def test_discovery_without_a_valid_host_header_is_a_bad_request(service: Service, line: bytes) -> None:
     status, text = await discovered(service, line)
     assert status == 400
-    assert "HOST[:PORT]" in text
+    assert "HOST:PORT" in text
     assert "<b>" not in text
 
 
 @pytest.mark.parametrize(("query", "status"), [("", 400), ("?account=", 400), ("?account=<b>x</b>", 404)])
-async def test_a_probe_of_no_account_is_refused_without_an_echo(service: Service, query: str, status: int) -> None:
+async def test_a_probe_without_a_known_account_is_refused_and_echoes_nothing(
+    service: Service, query: str, status: int
+) -> None:
     given, text, _ = await fetch(f"{service.urls[0]}/probe{query}")
     assert given == status
     assert "<b>" not in text
 
 
-async def test_the_landing_page_leads_to_the_metrics(service: Service) -> None:
+async def test_the_landing_page_links_to_the_metrics(service: Service) -> None:
     status, text, headers = await fetch(service.urls[0])
     assert status == 200
     assert headers["Content-Type"].startswith("text/html")
@@ -168,12 +170,12 @@ async def test_the_landing_page_leads_to_the_metrics(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/-/nothing"])
-async def test_what_is_not_there_is_not_found(service: Service, path: str) -> None:
+async def test_an_unknown_path_is_404(service: Service, path: str) -> None:
     status, _, _ = await fetch(f"{service.urls[0]}{path}")
     assert status == 404
 
 
-async def test_metrics_may_be_served_elsewhere(clock: FakeClock) -> None:
+async def test_the_path_of_the_metrics_can_be_changed(clock: FakeClock) -> None:
     web = {"listen_address": ("127.0.0.1:0",), "telemetry_path": "/sms"}
     async with (
         Simulator(servers=1, clock=clock) as simulator,
@@ -184,7 +186,7 @@ async def test_metrics_may_be_served_elsewhere(clock: FakeClock) -> None:
         assert 'href="/sms"' in (await fetch(running.urls[0]))[1]
 
 
-async def test_the_exporter_listens_on_every_address_it_is_given(clock: FakeClock) -> None:
+async def test_the_exporter_listens_on_all_addresses(clock: FakeClock) -> None:
     web = {"listen_address": ("127.0.0.1:0", "127.0.0.1:0")}
     async with (
         Simulator(servers=1, clock=clock) as simulator,
@@ -194,11 +196,11 @@ async def test_the_exporter_listens_on_every_address_it_is_given(clock: FakeCloc
         assert [(await scrape(url)).value("up") for url in running.urls] == [1, 1]
 
 
-async def test_scrapes_do_not_ask_the_api(clock: FakeClock) -> None:
+async def test_scrapes_and_pages_never_call_the_api(clock: FakeClock) -> None:
     async with Simulator(servers=450, clock=clock) as simulator, exporting(simulator, clock) as running:
-        asked = len(simulator.requests)
+        requests = len(simulator.requests)
         for path in ("/metrics", "/probe?account=default", "/self", "/sd", "/", "/-/ready", "/-/healthy"):
             assert (await fetch(f"{running.urls[0]}{path}"))[0] == 200
-        assert len(simulator.requests) == asked
+        assert len(simulator.requests) == requests
         await next_poll(clock)
-        assert len(simulator.requests) == 2 * asked
+        assert len(simulator.requests) == 2 * requests

@@ -7,7 +7,7 @@ import pytest
 from exporter.cli import main
 from exporter.commands.check import Finding
 from exporter.commands.reading import Reading
-from exporter.commands.status import COLUMNS, NOTHING, plain_lines
+from exporter.commands.status import COLUMNS, NO_VALUE, plain_lines
 from exporter.errors import AuthError
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health
@@ -50,7 +50,7 @@ def test_what_the_api_says_moves_no_cursor() -> None:
     assert told(found)["error"] == r"no\x1b[2Jthing\nelse"
 
 
-def test_plain_lines_have_those_that_need_a_person_first_then_those_that_run(clock: FakeClock) -> None:
+def test_plain_lines_list_servers_that_need_attention_first_then_running_migrations(clock: FakeClock) -> None:
     known = snapshot(
         server("a", state="finished"),
         server("b", state="replicate", current_task={"remain_seconds": 90, "migrate_speed": 8.0}),
@@ -61,11 +61,11 @@ def test_plain_lines_have_those_that_need_a_person_first_then_those_that_run(clo
     head, *lines = (line.split("\t") for line in plain_lines(reading(clock, known)))
     assert tuple(head) == COLUMNS
     assert lines == [
-        ["default", "e", "10.0.0.1", "error", "33.3 %", NOTHING, NOTHING, "failed"],
-        ["default", "d", NOTHING, "waiting", NOTHING, NOTHING, NOTHING, "checks"],
-        ["default", "c", NOTHING, "replicate", NOTHING, NOTHING, "20 s", NOTHING],
-        ["default", "b", NOTHING, "replicate", NOTHING, "977 KiB/s", "1 min 30 s", NOTHING],
-        ["default", "a", NOTHING, "finished", NOTHING, NOTHING, NOTHING, NOTHING],
+        ["default", "e", "10.0.0.1", "error", "33.3 %", NO_VALUE, NO_VALUE, "failed"],
+        ["default", "d", NO_VALUE, "waiting", NO_VALUE, NO_VALUE, NO_VALUE, "checks"],
+        ["default", "c", NO_VALUE, "replicate", NO_VALUE, NO_VALUE, "20 s", NO_VALUE],
+        ["default", "b", NO_VALUE, "replicate", NO_VALUE, "977 KiB/s", "1 min 30 s", NO_VALUE],
+        ["default", "a", NO_VALUE, "finished", NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE],
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the pages of polls and configuration tell."""
+"""The content of the polls, configuration and status pages."""
 
 import asyncio
 
@@ -8,28 +8,28 @@ from exporter.errors import AuthError
 from exporter.polling.state import MAX_POLLS, Account, PageRead, Poll
 from exporter.settings import Settings
 from exporter.web.pages.configuration import configuration_view
-from exporter.web.pages.overview import Overviews
-from exporter.web.pages.polls import SHOWN_POLLS, SHOWN_READS, polls_view
+from exporter.web.pages.overview import OverviewCache
+from exporter.web.pages.polls import MAX_SHOWN_POLLS, MAX_SHOWN_READS, build_polls_view
 from support import NOW, account, server, settings, snapshot
 
 
-def test_polls_are_shown_newest_first_and_their_slowest_pages() -> None:
+def test_the_newest_poll_is_first_and_shows_its_failed_and_slowest_requests() -> None:
     polled = Account(account())
-    reads = tuple(PageRead(200 * number, 200, "", float(number), rows=200) for number in range(SHOWN_READS + 2))
-    unanswered = PageRead(9000, 200, "", 0.1, failure="timeout")
+    reads = tuple(PageRead(200 * number, 200, "", float(number), rows=200) for number in range(MAX_SHOWN_READS + 2))
+    failed_read = PageRead(9000, 200, "", 0.1, failure="timeout")
     for number in range(MAX_POLLS + 5):
-        polled.state.record(Poll(NOW + number, 1.0 + number, 13, reads=(*reads, unanswered)))
-    (shown,) = polls_view([polled])
-    assert [view.poll.started_at - NOW for view in shown.polls] == [54 - number for number in range(SHOWN_POLLS)]
-    assert shown.more == MAX_POLLS - SHOWN_POLLS
+        polled.state.record(Poll(NOW + number, 1.0 + number, 13, reads=(*reads, failed_read)))
+    (shown,) = build_polls_view([polled])
+    assert [view.poll.started_at - NOW for view in shown.polls] == [54 - number for number in range(MAX_SHOWN_POLLS)]
+    assert shown.more == MAX_POLLS - MAX_SHOWN_POLLS
     first = shown.polls[0]
     assert (first.share, first.rows, first.more_reads) == (100, 2400, 3)
     assert [read.duration for read in first.reads] == [0.1, *(float(number) for number in range(11, 2, -1))]
-    assert len(polls_view([polled], "default")[0].polls) == MAX_POLLS
-    assert polls_view([polled], "nobody") == ()
+    assert len(build_polls_view([polled], "default")[0].polls) == MAX_POLLS
+    assert build_polls_view([polled], "nobody") == ()
 
 
-def test_a_remembered_failure_keeps_nothing_that_it_passed_through() -> None:
+def test_the_error_of_a_kept_poll_references_no_pages() -> None:
     polled = Account(account())
     error = AuthError("refused")
     error.__cause__ = error.__context__ = ValueError("a page")
@@ -53,19 +53,19 @@ def shown(tree: Settings) -> dict[str, str | None]:
         {"access_key": "sesame", "secret_key": "sesame", "security_token": "sesame"},
     ],
 )
-def test_no_secret_is_shown_but_that_there_is_one(auth: dict[str, str]) -> None:
+def test_a_secret_is_shown_only_as_being_set(auth: dict[str, str]) -> None:
     found = shown(settings(auth=auth))
     secrets = {f"auth.{name.replace('_', '-')}" for name, value in auth.items() if value == "sesame"}
     assert {key for key, value in found.items() if value == "<secret>"} == secrets
     assert "sesame" not in str(found)
 
 
-def test_user_and_password_of_a_url_are_left_out() -> None:
+def test_the_user_and_password_of_a_url_are_hidden() -> None:
     found = shown(settings(api={"endpoint": "http://127.0.0.1:9", "proxy": "http://me:sesame@proxy:3128"}))
     assert found["api.proxy"] == "http://<secret>@proxy:3128"
 
 
-def test_values_are_written_as_their_options_take_them() -> None:
+def test_values_are_written_as_their_options_accept_them() -> None:
     found = shown(settings(poll={"interval": "90s"}, api={"endpoint": "http://x", "max_response_size": "32MiB"}))
     assert found["poll.interval"] == "1m30s"
     assert found["api.max-response-size"] == "32.0MiB"
@@ -75,29 +75,29 @@ def test_values_are_written_as_their_options_take_them() -> None:
     assert found["web.config.file"] is None
 
 
-def test_what_differs_from_its_default_is_marked() -> None:
+def test_values_that_differ_from_the_default_are_marked() -> None:
     sections = configuration_view(settings(poll={"interval": "90s"}))
     changed = {row.name for section in sections for row in section.rows if row.changed}
     assert changed == {"api.endpoint", "poll.interval"}
 
 
-def test_each_account_shows_the_options_it_is_polled_with() -> None:
+def test_each_account_shows_its_own_options() -> None:
     tree = settings(poll={"interval": "90s"}).model_dump(exclude_unset=True)
     tree["poll"] = {"interval": "90s"}
     tree["accounts"] = [{"name": "one"}, {"name": "two", "poll": {"interval": "30s"}}]
-    own, *accounts = configuration_view(Settings.model_validate(tree))
-    assert own.account is None
+    exporter, *accounts = configuration_view(Settings.model_validate(tree))
+    assert exporter.account is None
     intervals = {
         section.account: row.value for section in accounts for row in section.rows if row.name == "poll.interval"
     }
     assert intervals == {"one": "1m30s", "two": "30s"}
 
 
-async def test_people_who_look_at_the_same_lists_cost_one_look_at_the_servers() -> None:
+async def test_concurrent_requests_for_the_same_snapshots_build_one_overview() -> None:
     known = [snapshot(server("a", state="error"), server("b", state="replicate"))]
-    overviews = Overviews()
-    seen = await asyncio.gather(*(overviews.of(known) for _ in range(5)))
+    cache = OverviewCache()
+    seen = await asyncio.gather(*(cache.get(known) for _ in range(5)))
     assert all(found is seen[0] for found in seen)
-    assert (seen[0].in_trouble, seen[0].running, seen[0].fleet.servers) == (1, 1, 2)
-    assert (await overviews.of([snapshot(server("a"))])).fleet.servers == 1
-    assert (await overviews.of([])).fleet.servers == 0
+    assert (seen[0].attention_count, seen[0].migration_count, seen[0].fleet.servers) == (1, 1, 2)
+    assert (await cache.get([snapshot(server("a"))])).fleet.servers == 1
+    assert (await cache.get([])).fleet.servers == 0

@@ -1,7 +1,7 @@
-"""Takes the pictures of the pages: `PYTHONPATH=tests python -m tools.docs.screenshots`.
+"""Take the screenshots of the pages: `PYTHONPATH=tests python -m tools.docs.screenshots`.
 
-Fleet and time are made up, so that a picture changes with the page alone, but for ports and ids of requests.
-Chromium and its driver are needed (Debian: apt install chromium chromium-driver).
+Fleet and time are simulated, so that a screenshot changes only with its page, except for ports and request ids.
+Needs Chromium and its driver (Debian: apt install chromium chromium-driver).
 """
 
 import asyncio
@@ -20,16 +20,15 @@ from support import NOW, FakeClock, exporting, next_poll
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "screenshots"
 INTERVAL: Final = 60
 POLLS: Final = 32
-"""Polls before the pictures, so that a stalled server has stood still long enough."""
-PACE: Final = 5.0
-"""Seconds that the fleet lives from poll to poll."""
-LARGEST: Final = 300_000
-"""Bytes of a picture."""
+"""Polls before the screenshots, so that one server has been stalled for long enough."""
+FLEET_SECONDS_PER_POLL: Final = 5.0
+"""How far the fleet's migrations advance from poll to poll."""
+MAX_BYTES: Final = 300_000
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A page at a width in CSS pixels, from its top to `height`, or whole."""
+class Screenshot:
+    """A page at a width in CSS pixels, completely or up to `height`."""
 
     name: str
     path: str
@@ -38,28 +37,28 @@ class Picture:
     dark: bool = False
 
 
-PICTURES: Final = (
-    Picture("status-1440-light", "/?refresh=off", 1440, 1280),
-    Picture("status-1440-dark", "/?refresh=off", 1440, 1280, dark=True),
-    Picture("status-360-light", "/?refresh=off", 360, 1900),
-    Picture("status-360-dark", "/?refresh=off", 360, 1900, dark=True),
-    Picture("polls-1440-light", "/polls", 1440, 1000),
-    Picture("config-1440-light", "/config", 1440, 1000),
+SCREENSHOTS: Final = (
+    Screenshot("status-1440-light", "/?refresh=off", 1440, 1280),
+    Screenshot("status-1440-dark", "/?refresh=off", 1440, 1280, dark=True),
+    Screenshot("status-360-light", "/?refresh=off", 360, 1900),
+    Screenshot("status-360-dark", "/?refresh=off", 360, 1900, dark=True),
+    Screenshot("polls-1440-light", "/polls", 1440, 1000),
+    Screenshot("config-1440-light", "/config", 1440, 1000),
 )
 
 
 class _TickingClock(FakeClock):
-    """Time that passes by being looked at, so that polls take some."""
+    """A clock that advances at each reading, so that polls have a duration."""
 
     def monotonic(self) -> float:
-        """Give a reading later than the one before."""
+        """Return a later time than the previous call."""
         self.advance(0.013)
         return super().monotonic()
 
 
 @contextlib.asynccontextmanager
-async def _served() -> AsyncIterator[str]:
-    """Serve two accounts, the second of which is refused at the end, and give the address."""
+async def _serve() -> AsyncIterator[str]:
+    """Serve two accounts, the second of which fails at the end, and give the URL."""
     clock = _TickingClock()
     async with (
         Simulator(servers=430, seed=4, clock=clock) as north,
@@ -73,8 +72,8 @@ async def _served() -> AsyncIterator[str]:
         async with exporting(north, clock, accounts=accounts, poll={"interval": f"{INTERVAL}s"}) as service:
             for number in range(POLLS):
                 for simulator in (north, east):
-                    # Life goes on at a pace at which neighbouring polls show the same migrations.
-                    simulator.fleet.freeze(NOW + number * PACE)
+                    # Slow enough that consecutive polls show the same migrations.
+                    simulator.fleet.freeze(NOW + number * FLEET_SECONDS_PER_POLL)
                 if number == POLLS - 1:
                     east.faults.add("forbidden")
                 await next_poll(clock, len(service.pollers))
@@ -82,18 +81,18 @@ async def _served() -> AsyncIterator[str]:
             yield service.urls[0]
 
 
-async def _take() -> None:
-    async with _served() as url, browsing() as browser:
-        for picture in PICTURES:
-            await browser.view(width=picture.width, dark=picture.dark)
-            await browser.open(f"{url}{picture.path}")
-            shot = await browser.screenshot(picture.height)
-            if len(shot) > LARGEST:
-                raise SystemExit(f"{picture.name}.png has {len(shot)} bytes, more than {LARGEST}")
-            (FOLDER / f"{picture.name}.png").write_bytes(shot)
-            sys.stdout.write(f"{picture.name}.png {len(shot)} bytes\n")
+async def _take_screenshots() -> None:
+    async with _serve() as url, browsing() as browser:
+        for screenshot in SCREENSHOTS:
+            await browser.view(width=screenshot.width, dark=screenshot.dark)
+            await browser.open(f"{url}{screenshot.path}")
+            png = await browser.screenshot(screenshot.height)
+            if len(png) > MAX_BYTES:
+                raise SystemExit(f"{screenshot.name}.png has {len(png)} bytes, more than {MAX_BYTES}")
+            (FOLDER / f"{screenshot.name}.png").write_bytes(png)
+            sys.stdout.write(f"{screenshot.name}.png {len(png)} bytes\n")
 
 
 if __name__ == "__main__":
     configure_logs("error", "logfmt")
-    asyncio.run(_take())
+    asyncio.run(_take_screenshots())

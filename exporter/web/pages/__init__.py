@@ -1,6 +1,6 @@
-"""The pages for a person: how the migration stands, the configuration in force, and the last polls.
+"""The web pages: migration status, recent polls, and the current configuration.
 
-What is told of accounts and fleet is in `exporter.views`; templates only lay it out.
+`exporter.views` computes what they show; templates only lay it out.
 """
 
 from exporter.web.pages.routes import Pages

@@ -1,4 +1,4 @@
-"""The configuration in force, without its secrets."""
+"""The current configuration, without its secrets."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,14 +11,14 @@ from exporter.settings import AccountSettings, Settings
 from exporter.settings.options import options
 
 HIDDEN: Final = "<secret>"
-"""Stands for a secret that is given."""
+"""Shown instead of a secret that is set."""
 
 _USER: Final = re.compile(r"://.*@")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One option, called as its flag: `value` as written, None where not given; `changed` from its default."""
+    """One option by the name of its flag. `value` is None if it is not set; `changed` if it is not the default."""
 
     name: str
     value: str | None
@@ -35,7 +35,7 @@ class Section:
 
 
 def configuration_view(settings: Settings) -> tuple[Section, ...]:
-    """Give the exporter's options and then, account by account, those that each is polled with."""
+    """Return the exporter's own options, and then the options of each account."""
     flags = {option.key: option.flag.removeprefix("--") for option in options(type(settings))}
     of_accounts = AccountSettings.model_fields.keys() | {"account", "accounts"}
     names = [name for name in type(settings).model_fields if name not in of_accounts]
@@ -54,12 +54,12 @@ def _rows(model: BaseModel, name: str, flags: Mapping[str, str], prefix: str = "
         for inner in type(value).model_fields:
             yield from _rows(value, inner, flags, f"{key}.")
         return
-    written = model.model_dump(mode="json", include={name})[name]
-    yield Row(flags[key], _shown(value, written), value != field.get_default(), field.description or "")
+    serialized = model.model_dump(mode="json", include={name})[name]
+    yield Row(flags[key], _format_value(value, serialized), value != field.get_default(), field.description or "")
 
 
-def _shown(value: object, written: object) -> str | None:
-    """Write a value as its option takes it; `written` is its serialised form."""
+def _format_value(value: object, serialized: object) -> str | None:
+    """Return a value as its option is written; `serialized` is its JSON form."""
     match value:
         case None:
             return None
@@ -71,9 +71,9 @@ def _shown(value: object, written: object) -> str | None:
             return str(value).lower()
         case tuple():
             return ", ".join(map(_without_user, map(str, value))) or None
-    return _without_user(str(written))
+    return _without_user(str(serialized))
 
 
 def _without_user(text: str) -> str:
-    """Leave out user and password of a URL."""
+    """Replace the user and password of a URL."""
     return _USER.sub(f"://{HIDDEN}@", text)

@@ -1,4 +1,4 @@
-"""What the status page tells of the lists, found once for each set of them however many people look."""
+"""The content of the status page, computed once per set of snapshots."""
 
 import asyncio
 import operator
@@ -7,54 +7,55 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.polling.snapshot import Snapshot
-from exporter.views.attention import Trouble, attention_view
-from exporter.views.fleet import FleetView, fleet_view
-from exporter.views.migrations import Migration, running_migrations
+from exporter.views.fleet import FleetView, build_fleet_view
+from exporter.views.problems import Problem
+from exporter.views.servers import ServerView, build_attention_view, build_server_views, running_migrations
 
-MOST_ROWS: Final = 50
-"""Rows shown of a table; the rest is counted."""
+MAX_ROWS: Final = 50
+"""Rows shown per table; the others are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The fleet of all lists, and the first rows of its tables with how many there are in all."""
+    """The fleet, and the first rows of the tables with the number of all rows."""
 
     fleet: FleetView
-    migrations: tuple[Migration, ...]
-    running: int
-    troubles: tuple[Trouble, ...]
-    in_trouble: int
-    kinds: tuple[tuple[str, int], ...]
-    warnings: int
+    migrations: Sequence[ServerView]
+    migration_count: int
+    attention: Sequence[ServerView]
+    attention_count: int
+    problem_counts: Sequence[tuple[Problem, int]]
+    warning_count: int
 
 
-def overview(snapshots: Sequence[Snapshot]) -> Overview:
-    """Look through all servers."""
-    migrations, attention = running_migrations(snapshots), attention_view(snapshots)
+def build_overview(snapshots: Sequence[Snapshot]) -> Overview:
+    """Return the overview of all servers."""
+    servers = build_server_views(snapshots)
+    migrations, attention = running_migrations(servers), build_attention_view(servers)
     return Overview(
-        fleet=fleet_view(snapshots),
-        migrations=migrations[:MOST_ROWS],
-        running=len(migrations),
-        troubles=attention.troubles[:MOST_ROWS],
-        in_trouble=len(attention.troubles),
-        kinds=attention.counts,
-        warnings=attention.warnings,
+        fleet=build_fleet_view(servers),
+        migrations=migrations[:MAX_ROWS],
+        migration_count=len(migrations),
+        attention=attention.servers[:MAX_ROWS],
+        attention_count=len(attention.servers),
+        problem_counts=attention.counts,
+        warning_count=attention.warnings,
     )
 
 
-class Overviews:
-    """Gives overviews, and keeps the last one. A large fleet is looked through in a thread."""
+class OverviewCache:
+    """The last overview, rebuilt in a thread when a snapshot was replaced."""
 
     def __init__(self) -> None:
-        self._of: tuple[Snapshot, ...] = ()
-        self._kept = overview(())
-        self._looking = asyncio.Lock()
+        self._snapshots: tuple[Snapshot, ...] = ()
+        self._overview = build_overview(())
+        self._lock = asyncio.Lock()
 
-    async def of(self, snapshots: Sequence[Snapshot]) -> Overview:
-        """Give the overview of these snapshots."""
-        async with self._looking:
-            # By identity: to compare snapshots by value would be to compare every server.
-            if len(snapshots) != len(self._of) or not all(map(operator.is_, snapshots, self._of)):
-                self._kept = await asyncio.to_thread(overview, snapshots)
-                self._of = tuple(snapshots)
-            return self._kept
+    async def get(self, snapshots: Sequence[Snapshot]) -> Overview:
+        """Return the overview of these snapshots."""
+        async with self._lock:
+            # Compared by identity: a comparison by value would compare every server.
+            if len(snapshots) != len(self._snapshots) or not all(map(operator.is_, snapshots, self._snapshots)):
+                self._overview = await asyncio.to_thread(build_overview, snapshots)
+                self._snapshots = tuple(snapshots)
+            return self._overview

@@ -1,4 +1,4 @@
-"""The last polls of each account, for finding out why one was slow or failed."""
+"""The recent polls of each account: find out why one was slow or failed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from typing import Final
 
 from exporter.polling.state import Account, PageRead, Poll
 
-SHOWN_POLLS: Final = 10
-"""Polls of each account on the page of all; the page of one account has all that are remembered."""
-SHOWN_READS: Final = 10
-"""Pages shown of a poll: those without an answer, then the slowest."""
+MAX_SHOWN_POLLS: Final = 10
+"""Polls shown per account on the page of all accounts; the page of one account shows all that are kept."""
+MAX_SHOWN_READS: Final = 10
+"""Page requests shown per poll: failed ones first, then the slowest."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollView:
-    """One poll; `share` is its duration in percent of the longest shown, `reads` the pages worth a look."""
+    """One poll. `share` is its duration in percent of the longest poll shown; `more_reads` are not shown."""
 
     poll: Poll
     share: float
@@ -23,29 +23,29 @@ class PollView:
 
     @property
     def rows(self) -> int:
-        """Records that its pages had."""
+        """The number of records on its pages."""
         return sum(read.rows or 0 for read in self.poll.reads)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountPolls:
-    """The polls of one account, the newest first, and how many more are remembered."""
+    """The polls of one account, the newest first, and the number of those that are not shown."""
 
     name: str
     polls: tuple[PollView, ...]
     more: int
 
 
-def polls_view(accounts: Sequence[Account], name: str | None = None) -> tuple[AccountPolls, ...]:
-    """Give the last polls of each account, or all that are remembered of one."""
+def build_polls_view(accounts: Sequence[Account], name: str | None = None) -> tuple[AccountPolls, ...]:
+    """Return the last polls of each account, or all polls of one."""
     chosen = [account for account in accounts if name in {None, account.name}]
-    most = SHOWN_POLLS if name is None else None
-    return tuple(_account_polls(account, most) for account in chosen)
+    maximum = MAX_SHOWN_POLLS if name is None else None
+    return tuple(_account_polls(account, maximum) for account in chosen)
 
 
-def _account_polls(account: Account, most: int | None) -> AccountPolls:
+def _account_polls(account: Account, maximum: int | None) -> AccountPolls:
     newest = tuple(reversed(account.state.history))
-    shown = newest[:most]
+    shown = newest[:maximum]
     longest = max((poll.duration for poll in shown), default=0.0)
     views = tuple(_poll_view(poll, longest) for poll in shown)
     return AccountPolls(account.name, views, len(newest) - len(shown))
@@ -54,4 +54,4 @@ def _account_polls(account: Account, most: int | None) -> AccountPolls:
 def _poll_view(poll: Poll, longest: float) -> PollView:
     reads = sorted(poll.reads, key=lambda read: (read.rows is not None, -read.duration))
     share = 100 * poll.duration / longest if longest else 0.0
-    return PollView(poll, share, tuple(reads[:SHOWN_READS]), max(0, len(reads) - SHOWN_READS))
+    return PollView(poll, share, tuple(reads[:MAX_SHOWN_READS]), max(0, len(reads) - MAX_SHOWN_READS))

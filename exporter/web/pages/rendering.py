@@ -1,4 +1,4 @@
-"""Templates to responses: everything escaped, nothing fetched, no script, kept by nobody."""
+"""Render templates to responses: everything is escaped, nothing is fetched or cached, no script runs."""
 
 import base64
 import hashlib
@@ -11,14 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from exporter import __version__
-from exporter.views import words
+from exporter.views.formatting import format_duration, format_latency, format_size, format_speed, format_time
 
 
 class Renderer:
     """Renders the templates of this package.
 
-    The one style sheet stands in each page, and the policy names it by its hash: whatever else a browser
-    is made to believe is style, script or form, it does not run.
+    The style sheet is part of each page, and the content security policy allows it by its hash. The browser
+    ignores any other style, script or form.
     """
 
     def __init__(self, **common: object) -> None:
@@ -29,26 +29,26 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        # Ours, and safe; as a value it would be escaped.
-        style = Markup((files(__package__) / "templates" / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - so
+        # Our own file, which autoescaping would break.
+        style = Markup((files(__package__) / "templates" / "style.css").read_text(encoding="utf-8"))  # noqa: S704
         self._environment.globals.update(common, style=style, version=__version__)
         self._environment.filters.update(
-            size=words.size,
-            speed=words.speed,
-            span=words.span,
-            short_span=words.short_span,
-            moment=words.moment,
+            size=format_size,
+            speed=format_speed,
+            duration=format_duration,
+            latency=format_latency,
+            time=format_time,
         )
-        self._headers = headers(style)
+        self._headers = build_headers(style)
 
-    def page(self, template: str, **values: object) -> web.Response:
-        """Give a page."""
+    def render(self, template: str, **values: object) -> web.Response:
+        """Return a page as a response."""
         text = self._environment.get_template(template).render(values)
         return web.Response(text=text, content_type="text/html", headers=self._headers)
 
 
-def headers(style: str) -> Mapping[str, str]:
-    """Give the headers of every page whose style sheet is `style`."""
+def build_headers(style: str) -> Mapping[str, str]:
+    """Return the headers of every page with the style sheet `style`."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = {
         "default-src": "'none'",

@@ -1,0 +1,79 @@
+"""Which servers need attention: failed, disconnected, stalled, or blocked by failed checks."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+from exporter.polling.snapshot import Snapshot
+from exporter.sms.model import SourceServer
+
+FAILED_STATES: Final = ("error", "premigfailed", "clearfailed")
+REPLICATING_STATES: Final = ("replicate", "syncing")
+MIGRATING_STATES: Final = (*REPLICATING_STATES, "initialize", "stopping", "cloning", "cutovering")
+STALLED_AFTER_SECONDS: Final = 1800.0
+"""A replicating server that received no data for this long is stalled."""
+
+
+class Problem(StrEnum):
+    """A kind of problem, the most urgent first."""
+
+    FAILED = "failed"
+    DISCONNECTED = "disconnected"
+    STALLED = "stalled"
+    CHECKS = "checks"
+
+
+URGENCY: Final = {problem: number for number, problem in enumerate(Problem)}
+NO_PROBLEM: Final = len(URGENCY)
+"""The urgency of a server without a problem."""
+
+
+def find_problems(server: SourceServer, snapshot: Snapshot) -> tuple[Problem, ...]:
+    """Return the problems of a server, the most urgent first."""
+    return tuple(_problems(server, snapshot))
+
+
+def _problems(server: SourceServer, snapshot: Snapshot) -> Iterator[Problem]:
+    if server.state in FAILED_STATES:
+        yield Problem.FAILED
+    if server.connected is False and server.state in MIGRATING_STATES:
+        yield Problem.DISCONNECTED
+    if (
+        server.connected
+        and server.state in REPLICATING_STATES
+        and snapshot.read_at - _last_progress(server, snapshot) >= STALLED_AFTER_SECONDS
+    ):
+        yield Problem.STALLED
+    if server.checks and server.state != "finished" and has_check_result(server, "ERROR"):
+        yield Problem.CHECKS
+
+
+def problem_since(server: SourceServer, snapshot: Snapshot, problem: Problem) -> float | None:
+    """Return when a problem began, in seconds since the epoch; None if the API does not report it."""
+    if problem is Problem.STALLED:
+        return _last_progress(server, snapshot)
+    milliseconds = server.last_visit_time if problem is Problem.DISCONNECTED else server.state_action_time
+    return milliseconds / 1000 if milliseconds else None
+
+
+def describe_problems(server: SourceServer, problems: tuple[Problem, ...]) -> tuple[str, ...]:
+    """Return what the API reports about the problems of a server: the clone's error and the failed checks."""
+    return tuple(_details(server, problems))
+
+
+def _details(server: SourceServer, problems: tuple[Problem, ...]) -> Iterator[str]:
+    task = server.current_task
+    if Problem.FAILED in problems and task and task.clone_server and task.clone_server.clone_error:
+        yield f"clone: {task.clone_server.clone_error}"
+    if failed := sorted({check.name or "?" for check in server.checks or () if check.result == "ERROR"}):
+        yield f"failed checks: {', '.join(failed)}"
+
+
+def has_check_result(server: SourceServer, result: str) -> bool:
+    """Return whether at least one check of the server has this result."""
+    return any(check.result == result for check in server.checks or ())
+
+
+def _last_progress(server: SourceServer, snapshot: Snapshot) -> float:
+    """Return when the server last received data or entered its state, in seconds since the epoch."""
+    return max(snapshot.last_growth.get(server.id, snapshot.read_at), (server.state_action_time or 0) / 1000)

@@ -181,9 +181,7 @@ async def test_status_in_a_pipe_has_a_line_for_every_server(simulator: Simulator
 
 
 @pytest.mark.parametrize("columns", [60, 80])
-async def test_status_in_a_terminal_fits_it_and_tells_the_metrics_numbers(
-    simulator: Simulator, north_and_east: str, columns: int
-) -> None:
+async def test_status_in_a_terminal_fits_its_width(simulator: Simulator, north_and_east: str, columns: int) -> None:
     simulator.fleet.add({"id": "x", "name": "\x1b[2J\x1b]0;taken\x07 [red]名前" * 9, "state": "error"})
     status, received = await run_in_terminal(*exporter_command("status", north_and_east), columns=columns)
     drawn = (line.split(ERASED)[-1] for line in received.replace("\r", "").split("\n"))
@@ -195,8 +193,8 @@ async def test_status_in_a_terminal_fits_it_and_tells_the_metrics_numbers(
     text = "\n".join(shown)
     assert "231 servers" in text
     assert "failing: permission" in text
-    assert "What to do: grant the IAM action" in text
-    assert text.index("Needs a person") < text.index("Running migrations") < text.index("Servers by state")
+    assert "Hint: grant the IAM action" in text
+    assert text.index("Needs attention") < text.index("Running migrations") < text.index("Servers by state")
     assert "━" in text
     assert r"\x1b[2J" in text
 

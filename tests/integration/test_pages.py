@@ -131,9 +131,9 @@ async def test_the_refresh_can_be_paused_or_chosen(service: Service, asked: str,
 
 
 @pytest.mark.parametrize("asked", ["0", "3601", "-1", "1;url=http://evil.example", "<b>", "", "１"])  # noqa: RUF001 - a digit elsewhere
-async def test_a_pace_that_is_none_is_refused_without_an_echo(service: Service, asked: str) -> None:
+async def test_an_invalid_refresh_is_refused_and_echoes_nothing(service: Service, asked: str) -> None:
     status, text, headers = await fetch(f"{service.urls[0]}/?refresh={asked}")
-    assert (status, text) == (400, "refresh: write off, or seconds from 1 to 3600.\n")
+    assert (status, text) == (400, "refresh: must be off or a number of seconds from 1 to 3600.\n")
     assert headers["Content-Type"].startswith("text/plain")
 
 

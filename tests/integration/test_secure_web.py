@@ -1,4 +1,4 @@
-"""The web configuration at work: real certificates, real clients, files that change on disk."""
+"""The web configuration in use: real certificates, real clients, files that change on disk."""
 
 import asyncio
 import ssl
@@ -36,7 +36,7 @@ REQUIRE = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "
 SANS = {"client_allowed_sans": ["other.example.org", "scraper.example.org"]}
 
 
-async def test_a_large_exposition_comes_whole_over_tls_again_and_again(site: Site, clock: FakeClock) -> None:
+async def test_large_expositions_arrive_complete_over_tls(site: Site, clock: FakeClock) -> None:
     site.write(tls_server_config=site.certify())
     async with site.exporting(clock, servers=1500) as service:
         connector = aiohttp.TCPConnector(ssl=site.client())
@@ -49,22 +49,22 @@ async def test_a_large_exposition_comes_whole_over_tls_again_and_again(site: Sit
 
 
 @pytest.mark.parametrize(
-    ("keys", "let_in"),
+    ("keys", "accepted"),
     [
         ({}, ["stranger", "foreigner", "guest", "scraper"]),
         ({"client_auth_type": "NoClientCert"}, ["stranger", "foreigner", "guest", "scraper"]),
         (VERIFY_IF_GIVEN, ["stranger", "guest", "scraper"]),
         (REQUIRE, ["guest", "scraper"]),
         (REQUIRE | SANS, ["scraper"]),
-        # Who shows no certificate has no allowed name.
+        # A client without a certificate has no allowed name.
         (VERIFY_IF_GIVEN | SANS, ["scraper"]),
-        # Without an authority of one's own, those that the system trusts, which are none of ours.
+        # Without a client CA the system's authorities are trusted, and none of them issued our certificates.
         ({"client_auth_type": "RequireAndVerifyClientCert"}, []),
     ],
 )
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_client_auth_type_decides_which_clients_are_let_in(
-    site: Site, clock: FakeClock, keys: dict[str, object], let_in: list[str], version: ssl.TLSVersion
+async def test_client_auth_type_decides_which_clients_are_accepted(
+    site: Site, clock: FakeClock, keys: dict[str, object], accepted: list[str], version: ssl.TLSVersion
 ) -> None:
     site.write(tls_server_config=site.certify() | keys)
     clients = {
@@ -79,19 +79,21 @@ async def test_client_auth_type_decides_which_clients_are_let_in(
         for name, client in clients.items():
             client.minimum_version = client.maximum_version = version
             answers[name] = await ask(f"{service.urls[0]}/metrics", client)
-    assert [name for name, (status, _, _) in answers.items() if status == 200] == let_in
-    assert all(answers[name] == REFUSED for name in clients if name not in let_in)
+    assert [name for name, (status, _, _) in answers.items() if status == 200] == accepted
+    assert all(answers[name] == REFUSED for name in clients if name not in accepted)
 
 
 @pytest.mark.parametrize("san", ["10.1.2.3", "2001:db8::1", "ops@example.org", "*.example.org"])
-async def test_an_allowed_san_may_be_of_any_kind_and_is_compared_whole(site: Site, clock: FakeClock, san: str) -> None:
+async def test_an_allowed_san_can_be_of_any_kind_and_must_match_completely(
+    site: Site, clock: FakeClock, san: str
+) -> None:
     site.write(tls_server_config=site.certify() | REQUIRE | {"client_allowed_sans": [san]})
     async with site.exporting(clock) as service:
         assert (await ask(f"{service.urls[0]}/metrics", site.client(san)))[0] == 200
         assert await ask(f"{service.urls[0]}/metrics", site.client("a.example.org")) == REFUSED
 
 
-async def test_certificate_and_key_may_stand_in_the_file(site: Site, clock: FakeClock) -> None:
+async def test_certificate_and_key_can_be_inline(site: Site, clock: FakeClock) -> None:
     issued = site.authority.issue_cert("127.0.0.1")
     site.write(
         tls_server_config={
@@ -106,7 +108,7 @@ async def test_certificate_and_key_may_stand_in_the_file(site: Site, clock: Fake
         assert await ask(f"{service.urls[0]}/metrics", site.client()) == REFUSED
 
 
-async def test_versions_and_ciphers_are_those_of_the_file(site: Site, clock: FakeClock) -> None:
+async def test_the_file_sets_tls_versions_and_cipher_suites(site: Site, clock: FakeClock) -> None:
     suite = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
     site.write(tls_server_config=site.certify() | {"max_version": "TLS12", "cipher_suites": [suite]})
     async with site.exporting(clock) as service:
@@ -120,7 +122,7 @@ async def test_versions_and_ciphers_are_those_of_the_file(site: Site, clock: Fak
         assert await ask(f"{service.urls[0]}/metrics", newer) == REFUSED
 
 
-async def test_a_certificate_changed_on_disk_is_that_of_the_next_connection(site: Site, clock: FakeClock) -> None:
+async def test_a_new_certificate_on_disk_is_used_for_the_next_connection(site: Site, clock: FakeClock) -> None:
     site.write(tls_server_config=site.certify())
     async with site.exporting(clock) as service:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=site.client())) as session:
@@ -134,14 +136,12 @@ async def test_a_certificate_changed_on_disk_is_that_of_the_next_connection(site
             assert (await ask(f"{service.urls[0]}/metrics", site.client()))[0] == 200
             assert await ask(f"{service.urls[0]}/metrics", former) == REFUSED
             async with session.get(f"{service.urls[0]}/metrics") as after:
-                # The connection that was open goes on.
+                # The open connection continues.
                 assert after.status == 200
                 await after.read()
 
 
-async def test_a_client_authority_changed_on_disk_lets_its_clients_in_and_the_others_no_more(
-    site: Site, clock: FakeClock
-) -> None:
+async def test_a_new_client_ca_on_disk_replaces_the_previous_one(site: Site, clock: FakeClock) -> None:
     site.write(tls_server_config=site.certify() | REQUIRE)
     async with site.exporting(clock) as service:
         former = site.client("scraper")
@@ -174,7 +174,7 @@ async def test_no_scrape_fails_while_certificates_change_and_nothing_leaks(site:
 
         scrapers = [asyncio.create_task(scraping()) for _ in range(3)]
         for number in range(15):
-            # Each third time the key is not that of the certificate.
+            # Every third time the key does not belong to the certificate.
             site.certify()
             if number % 3 == 2:
                 (site.folder / "server.key").write_bytes(site.authority.issue_cert("x").private_key_pem.bytes())
@@ -190,7 +190,7 @@ async def test_no_scrape_fails_while_certificates_change_and_nothing_leaks(site:
 
 @pytest.mark.parametrize("name", ["web.yml", "server.crt", "server.key"])
 @pytest.mark.parametrize("content", [None, "", "half a fi"])
-async def test_a_broken_file_keeps_what_was_and_is_told_once(
+async def test_an_invalid_file_keeps_the_previous_configuration_and_is_logged_once(
     site: Site, clock: FakeClock, name: str, content: str | None
 ) -> None:
     site.write(tls_server_config=site.certify(), basic_auth_users=USERS)
@@ -212,7 +212,9 @@ async def test_a_broken_file_keeps_what_was_and_is_told_once(
         assert [line["log_level"] for line in lines if line["event"].startswith("web config")] == ["info"]
 
 
-async def test_a_file_that_is_just_being_written_opens_no_door_and_is_no_fault(site: Site, clock: FakeClock) -> None:
+async def test_a_file_that_is_being_written_neither_opens_access_nor_logs_an_error(
+    site: Site, clock: FakeClock
+) -> None:
     site.write(basic_auth_users=USERS)
     whole = site.file.read_text()
     async with site.exporting(clock) as service:
@@ -226,7 +228,7 @@ async def test_a_file_that_is_just_being_written_opens_no_door_and_is_no_fault(s
             assert not [line for line in lines if line["event"].startswith("web config")]
 
 
-async def test_users_changed_on_disk_are_let_in_or_not_from_then_on(site: Site, clock: FakeClock) -> None:
+async def test_new_users_on_disk_replace_the_previous_ones(site: Site, clock: FakeClock) -> None:
     site.write(basic_auth_users=USERS)
     async with site.exporting(clock) as service:
         url = f"{service.urls[0]}/metrics"
@@ -241,7 +243,7 @@ async def test_users_changed_on_disk_are_let_in_or_not_from_then_on(site: Site, 
         assert (await ask(url, auth=("other", PASSWORD)))[0] == 200
 
 
-async def test_tls_is_not_switched_off_by_a_file_that_lost_it(site: Site, clock: FakeClock) -> None:
+async def test_a_file_without_its_tls_section_does_not_disable_tls(site: Site, clock: FakeClock) -> None:
     site.write(tls_server_config=site.certify(), basic_auth_users=USERS)
     async with site.exporting(clock) as service:
         site.write(basic_auth_users={})
@@ -249,7 +251,7 @@ async def test_tls_is_not_switched_off_by_a_file_that_lost_it(site: Site, clock:
         assert (await ask(f"{service.urls[0]}/metrics", site.client()))[0] == 401
 
 
-async def test_users_are_not_given_up_for_a_file_that_is_empty(site: Site, clock: FakeClock) -> None:
+async def test_an_empty_file_does_not_remove_the_users(site: Site, clock: FakeClock) -> None:
     site.write(basic_auth_users=USERS)
     async with site.exporting(clock) as service:
         site.file.write_text("")
@@ -257,7 +259,7 @@ async def test_users_are_not_given_up_for_a_file_that_is_empty(site: Site, clock
         assert (await ask(f"{service.urls[0]}/metrics"))[0] == 401
 
 
-async def test_a_wrong_password_and_an_unknown_user_get_the_very_same_answer(site: Site, clock: FakeClock) -> None:
+async def test_a_wrong_password_and_an_unknown_user_get_the_same_response(site: Site, clock: FakeClock) -> None:
     site.write(basic_auth_users=USERS)
     async with site.exporting(clock) as service:
         url = f"{service.urls[0]}/metrics"
@@ -280,7 +282,7 @@ async def test_a_wrong_password_and_an_unknown_user_get_the_very_same_answer(sit
     assert headers["WWW-Authenticate"] == 'Basic realm="sms-exporter", charset="UTF-8"'
 
 
-async def test_nothing_is_served_to_strangers_whatever_the_path_and_the_method(site: Site, clock: FakeClock) -> None:
+async def test_nothing_is_served_without_a_password_for_any_path_and_method(site: Site, clock: FakeClock) -> None:
     site.write(basic_auth_users=USERS)
     odd = (
         "/nowhere",
@@ -300,7 +302,7 @@ async def test_nothing_is_served_to_strangers_whatever_the_path_and_the_method(s
             assert (await ask(f"{service.urls[0]}{path}", auth=RIGHT))[0] == 200, path
 
 
-async def test_probes_may_be_answered_without_authentication_and_are_not_counted(site: Site, clock: FakeClock) -> None:
+async def test_probes_can_be_exempt_from_authentication_and_rate_limit(site: Site, clock: FakeClock) -> None:
     site.write(basic_auth_users=USERS, rate_limit={"interval": "1h", "burst": 1})
     async with site.exporting(clock, probes_without_auth=True) as service:
         for _ in range(3):
@@ -310,7 +312,7 @@ async def test_probes_may_be_answered_without_authentication_and_are_not_counted
         assert (await ask(f"{service.urls[0]}/-/reload", method="POST"))[0] == 429
 
 
-async def test_the_rate_limit_answers_429_before_a_password_is_looked_at(site: Site, clock: FakeClock) -> None:
+async def test_the_rate_limit_applies_before_passwords_are_checked(site: Site, clock: FakeClock) -> None:
     site.write(basic_auth_users=USERS, rate_limit={"interval": "2h", "burst": 2})
     async with site.exporting(clock) as service:
         url = f"{service.urls[0]}/metrics"
@@ -319,7 +321,7 @@ async def test_the_rate_limit_answers_429_before_a_password_is_looked_at(site: S
         assert (await ask(url, auth=RIGHT))[0] == 429
 
 
-async def test_one_password_too_many_is_answered_429_at_once_and_who_is_known_is_let_in() -> None:
+async def test_too_many_waiting_passwords_are_answered_429_while_known_users_are_accepted() -> None:
     gate = threading.Event()
     gate.set()
 
@@ -347,7 +349,7 @@ async def test_one_password_too_many_is_answered_429_at_once_and_who_is_known_is
         assert sorted(status for status, _, _ in await asyncio.gather(*strangers)) == [401] * MOST_WAITING + [429]
 
 
-async def test_what_the_file_leaves_alone_is_kept_when_it_is_read_again(site: Site, clock: FakeClock) -> None:
+async def test_an_unchanged_rate_limit_keeps_its_tokens_on_reload(site: Site, clock: FakeClock) -> None:
     limit = {"interval": "2h", "burst": 1}
     site.write(rate_limit=limit)
     async with site.exporting(clock) as service:
@@ -355,11 +357,12 @@ async def test_what_the_file_leaves_alone_is_kept_when_it_is_read_again(site: Si
         site.write(rate_limit=limit, http_server_config={"headers": {"X-XSS-Protection": "0"}})
         await site.look(clock)
         status, _, headers = await ask(f"{service.urls[0]}/metrics")
-        # No fresh tokens.
         assert (status, headers["X-XSS-Protection"]) == (429, "0")
 
 
-async def test_configured_headers_are_on_every_answer_and_a_blank_one_is_unset(site: Site, clock: FakeClock) -> None:
+async def test_configured_headers_are_on_every_response_and_a_blank_one_removes_the_header(
+    site: Site, clock: FakeClock
+) -> None:
     configured = {
         "Strict-Transport-Security": "max-age=31536000",
         "X-Frame-Options": "sameorigin",
@@ -374,7 +377,7 @@ async def test_configured_headers_are_on_every_answer_and_a_blank_one_is_unset(s
             assert "Content-Security-Policy" not in headers
 
 
-async def test_discovery_over_tls_tells_prometheus_to_use_it(site: Site, clock: FakeClock) -> None:
+async def test_discovery_over_tls_sets_the_scheme_https(site: Site, clock: FakeClock) -> None:
     site.write(tls_server_config=site.certify())
     async with site.exporting(clock) as service:
         _, text, _ = await ask(f"{service.urls[0]}/sd", site.client())
@@ -413,13 +416,13 @@ async def test_curl_needs_both_the_certificate_and_the_password(
             f"{service.urls[0]}/metrics",
         )
     if expected[0]:
-        # Which alert or error it is depends on curl's TLS library.
+        # The exit status depends on curl's TLS library.
         assert (status != 0, output) == (True, "000")
     else:
         assert (status, output) == expected
 
 
-async def test_a_file_that_is_unsound_at_the_start_is_an_error_that_names_it(site: Site, clock: FakeClock) -> None:
+async def test_an_invalid_file_at_startup_is_an_error_that_names_it(site: Site, clock: FakeClock) -> None:
     site.write(tls_server_config={"cert_file": "server.crt", "key_file": "server.key"})
     with pytest.raises(ConfigurationError, match=r"cert_file: '.*server\.crt' cannot be read: No such file"):
         async with site.exporting(clock):

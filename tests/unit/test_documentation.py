@@ -1,0 +1,72 @@
+"""The pages of docs/ are complete, and their links and anchors exist."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.clock import SystemClock
+from exporter.families import FLEET, SWITCHED
+from exporter.simulator.control import Control
+from exporter.simulator.faults import KINDS, Faults
+from exporter.simulator.fleet import Fleet
+from exporter.simulator.tokens import Tokens
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    page
+    for folder in (ROOT, DOCS, DOCS / "decisions", DOCS / "runbooks", ROOT / "grafana", *(ROOT / "deploy").rglob("."))
+    for page in folder.glob("*.md")
+)
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
+FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)", FENCED.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the file and the anchor of each link of a page to a file of the repository."""
+    for target, anchor in LINK.findall(FENCED.sub("", page.read_text(encoding="utf-8"))):
+        yield (page.parent / target if target else page), anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
+    for target, anchor in links(page):
+        assert target.exists(), target
+        assert not anchor or anchor in anchors(target), f"{target}#{anchor}"
+
+
+def first_cells(page: str, heading: str) -> list[str]:
+    """Return the words in code style of the first column of the tables under a heading."""
+    text = (DOCS / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return [word for cell in re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for word in re.findall(r"`(.*?)`", cell)]
+
+
+def test_the_page_on_states_describes_every_state_and_every_stage() -> None:
+    assert sorted(first_cells("states.md", "States")) == sorted((*SOURCE_STATES, "other"))
+    assert first_cells("states.md", "Stages") == list(MIGRATION_CYCLES)
+
+
+def test_the_page_on_permissions_names_every_collector() -> None:
+    assert sorted(first_cells("permissions.md", "Actions")) == sorted(
+        collector.name for collector in (FLEET, *SWITCHED)
+    )
+
+
+def test_the_page_on_the_simulator_describes_every_fault() -> None:
+    assert [re.split(r"[\[=]", fault)[0] for fault in first_cells("simulator.md", "Faults")] == list(KINDS)
+
+
+def test_the_page_on_the_simulator_describes_every_control_endpoint() -> None:
+    control = Control(Fleet(1, seed=1, clock=SystemClock()), Faults(), Tokens(), [])
+    assert sorted(first_cells("simulator.md", "Control endpoints")) == sorted(
+        f"{route.method} {route.path}" for route in control.routes()
+    )

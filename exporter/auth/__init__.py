@@ -1,6 +1,6 @@
-"""Ways to authenticate a request, one file each, behind the one protocol `Credentials`."""
+"""Credentials: what authenticates the requests of an account, one module per kind."""
 
-from exporter.auth.chain import find_credentials
+from exporter.auth.chain import Lookup, find_credentials
 from exporter.auth.credentials import Credentials
 
-__all__ = ["Credentials", "find_credentials"]
+__all__ = ["Credentials", "Lookup", "find_credentials"]

@@ -1,105 +1,175 @@
-"""Which credentials an account has: those of its options, else the first link of the default chain that has any.
+"""Which credentials an account uses: those of its options, or else the first in the default credential chain.
 
-The chain goes as the official SDK's does: its variables, then its credentials file, then the ECS metadata
-service, then a pod's identity. Behind the SDK's own variables come those of its samples, of Terraform and of
-OpenStack.
+The chain has the order of the official SDK: its variables, its credentials file, the ECS metadata service, the
+identity of a pod. The variables of the SDK's samples, of Terraform and of OpenStack follow the SDK's own.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exporter.auth.access_key import SecretKeys, SignedCredentials
-from exporter.auth.credentials import Credentials, Secret, TokenCredentials
-from exporter.auth.environment import FAMILIES, iam_endpoint, look_into
-from exporter.auth.password import PasswordCredentials, Scope, User
-from exporter.auth.profile import FILE_VARIABLE, ProfileKeys, profile_path
-from exporter.auth.temporary_key import MetadataKeys, PodIdentityKeys
+from exporter.auth.credentials import Credentials, Provider, StoredProvider, signed_credentials
+from exporter.auth.environment import TOOLS, find_variables, iam_endpoint
+from exporter.auth.kinds import KINDS, NAMES, SECRETS, Description
+from exporter.auth.profile import FILE_VARIABLE, ProfileFile
+from exporter.auth.renewal import RenewingProvider
+from exporter.auth.secret import Secret, SecretFile, clean_secret
+from exporter.auth.signing import AccessKey
+from exporter.auth.temporary_key import EcsMetadata, PodIdentity
 from exporter.clock import Clock
 from exporter.errors import AuthError, PollError
 from exporter.http.transport import Api, Transport
-from exporter.settings import AuthSettings
+from exporter.settings import AccountSettings, AuthSettings
 
-PROBE_TIMEOUT: Final = 5.0
-"""Seconds in which the metadata service must answer; where there is none, often nothing does."""
+METADATA_TIMEOUT_SECONDS: Final = 5.0
+"""How long the search waits for the metadata service; outside a cloud its address often does not answer."""
 
-POD_VARIABLES: Final = ("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+POD_URL_VARIABLE: Final = "HC_CONTAINER_CREDENTIALS_FULL_URI"
+POD_TOKEN_FILE_VARIABLE: Final = "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105 - the name of a variable
 
 
-async def find_credentials(
-    auth: AuthSettings,
-    *,
-    iam_url: str,
-    transport: Callable[[Api], Transport],
-    clock: Clock,
-    environ: Mapping[str, str],
-    home: Path,
-) -> Credentials:
-    """Find what the options give, else the default chain.
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where the credentials of an account are looked up; `transport` returns what sends requests to an API."""
 
-    `transport` gives what sends requests to an API; `iam_url` is where IAM is unless the environment names
-    another place. Raises AuthError where a link is half set, and where no link has anything: its message
-    lists the places that were looked at.
+    account: AccountSettings
+    transport: Callable[[Api], Transport]
+    clock: Clock
+    environ: Mapping[str, str]
+    home: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A place of the chain has no credentials: `reason` says so in the message that lists all places."""
+
+    reason: str
+
+
+async def find_credentials(lookup: Lookup) -> Credentials:
+    """Return the credentials of an account.
+
+    Raise AuthError if a place has only a part of them, or if no place has any.
     """
-    if (given := _given(auth, "given by options", iam_url, transport, clock)) is not None:
-        return given
-    for family in FAMILIES:
-        if (found := look_into(environ, family)) is not None:
-            words = f"from the environment of {family.name} ({found.variable})"
-            in_environment = _given(found.auth, words, iam_endpoint(environ) or iam_url, transport, clock)
-            if in_environment is not None:
-                return in_environment
-    path = profile_path(environ, home)
-    if path.exists():
-        profile = ProfileKeys(path)
-        return SignedCredentials(profile, clock, project_id=profile.project_id, domain_id=profile.domain_id)
-    metadata = MetadataKeys(auth.metadata_endpoint, transport("metadata"), clock)
-    try:
-        async with asyncio.timeout(PROBE_TIMEOUT):
-            await metadata.keys()
-    except (TimeoutError, PollError) as error:
-        nothing = error.message if isinstance(error, PollError) else "no answer"
-    else:
-        return SignedCredentials(metadata, clock, project_id=auth.project_id, domain_id=auth.domain_id)
-    url, token_file = (environ.get(name, "") for name in POD_VARIABLES)
-    if url and token_file:
-        return SignedCredentials(PodIdentityKeys(url, Path(token_file), transport("metadata"), clock), clock)
+    reasons = []
+    for find in CHAIN:
+        found = await find(lookup)
+        if not isinstance(found, Missing):
+            return found
+        reasons.append(found.reason)
     raise AuthError(
-        "there are no credentials: no option auth.*, no variable of the SDK, Terraform or OpenStack, "
-        f"no file {path} (or {FILE_VARIABLE}), no ECS metadata service at {auth.metadata_endpoint} ({nothing}), "
-        f"no {POD_VARIABLES[0]}",
-        hint="give --auth.access-key-file and --auth.secret-key-file, or --auth.user-name, --auth.domain-name "
+        f"no credentials found: {', '.join(reasons)}",
+        hint="set --auth.access-key-file and --auth.secret-key-file, or --auth.user-name, --auth.domain-name "
         "and --auth.password-file, or --auth.token-file",
     )
 
 
-def _given(
-    auth: AuthSettings,
-    words: str,
-    iam_url: str,
-    transport: Callable[[Api], Transport],
-    clock: Clock,
-) -> Credentials | None:
-    """Make the credentials that options describe; None where they describe none."""
+async def find_in_options(lookup: Lookup) -> Credentials | Missing:
+    """Return the credentials that the options describe."""
+    secrets = _secret_options(lookup.account.auth)
+    names = _name_options(lookup.account.auth)
+    for kind in KINDS:
+        if kind.selected_by in secrets or kind.selected_by in names:
+            description = Description(secrets, names, "given by options", lookup.account.iam_url)
+            return kind.build(description, lookup.transport, lookup.clock)
+    return Missing("no option auth.*")
 
-    def secret(name: str) -> Secret:
-        return Secret(f"auth.{name.replace('_', '-')}", getattr(auth, name), getattr(auth, f"{name}_file"))
 
-    if auth.gives("token"):
-        return TokenCredentials(secret("token"), f"token {words}")
-    if auth.user_name and auth.domain_name:
-        return PasswordCredentials(
-            User(auth.user_name, auth.domain_name),
-            secret("password"),
-            Scope(auth.project_id, auth.project_name),
-            f"password of an IAM user {words}",
-            iam_url=iam_url,
-            transport=transport("iam"),
-            clock=clock,
-        )
-    if auth.gives("access_key"):
-        security_token = secret("security_token") if auth.gives("security_token") else None
-        keys = SecretKeys(secret("access_key"), secret("secret_key"), security_token, f"access key {words}")
-        return SignedCredentials(keys, clock, project_id=auth.project_id, domain_id=auth.domain_id)
-    return None
+async def find_in_environment(lookup: Lookup) -> Credentials | Missing:
+    """Return the credentials that the variables of a tool describe; options replace their parts."""
+    environ = lookup.environ
+    for tool in TOOLS:
+        found = find_variables(environ, tool)
+        if found is not None:
+            secrets = {o: Secret(v, environ[v]) for o, v in found.variables.items() if o not in NAMES}
+            names = {o: clean_secret(v, environ[v]) for o, v in found.variables.items() if o in NAMES}
+            description = Description(
+                secrets,
+                _with_options(names, lookup.account.auth),
+                f"from the environment of {tool.name} ({found.variables[found.kind.selected_by]})",
+                lookup.account.iam.endpoint or iam_endpoint(environ) or lookup.account.iam_url,
+            )
+            return found.kind.build(description, lookup.transport, lookup.clock)
+    return Missing("no variable of the SDK, Terraform or OpenStack")
+
+
+async def find_in_profile(lookup: Lookup) -> Credentials | Missing:
+    """Return the access key in the credentials file of the official SDK."""
+    path = Path(lookup.environ.get(FILE_VARIABLE) or lookup.home / ".huaweicloud" / "credentials")
+    if not _exists(path):
+        return Missing(f"no file {path} (or {FILE_VARIABLE})")
+    file = ProfileFile(path)
+    profile = await file.read()
+    provider = StoredProvider(f"access key of section [{profile.section}] of {path}", file.read_key)
+    return _signed(provider, lookup, profile.names)
+
+
+async def find_in_metadata(lookup: Lookup) -> Credentials | Missing:
+    """Return the temporary key of this server's agency, if the ECS metadata service issues one."""
+    url = lookup.account.auth.metadata_endpoint
+    provider = RenewingProvider(EcsMetadata(url, lookup.transport("metadata"), lookup.clock), lookup.clock)
+    try:
+        async with asyncio.timeout(METADATA_TIMEOUT_SECONDS):
+            await provider.get()
+    except (TimeoutError, PollError) as error:
+        await provider.close()
+        reason = error.message if isinstance(error, PollError) else "no answer"
+        return Missing(f"no ECS metadata service at {url} ({reason})")
+    return _signed(provider, lookup, {})
+
+
+async def find_in_pod(lookup: Lookup) -> Credentials | Missing:
+    """Return the temporary key of this pod's identity."""
+    url, file = (lookup.environ.get(name) for name in (POD_URL_VARIABLE, POD_TOKEN_FILE_VARIABLE))
+    if not (url and file):
+        return Missing(f"no {POD_URL_VARIABLE}")
+    token = Secret(POD_TOKEN_FILE_VARIABLE, SecretFile(POD_TOKEN_FILE_VARIABLE, Path(file)))
+    issuer = PodIdentity(url, token, lookup.transport("metadata"), lookup.clock)
+    return _signed(RenewingProvider(issuer, lookup.clock), lookup, {})
+
+
+CHAIN: Final = (find_in_options, find_in_environment, find_in_profile, find_in_metadata, find_in_pod)
+"""The places in the order in which they are searched."""
+
+
+def _signed(provider: Provider[AccessKey], lookup: Lookup, names: Mapping[str, str]) -> Credentials:
+    return signed_credentials(provider, lookup.clock, _with_options(names, lookup.account.auth))
+
+
+def _secret_options(auth: AuthSettings) -> dict[str, Secret]:
+    """Return the secrets that are given by options, as a value or in a file."""
+    secrets = {}
+    for option in SECRETS:
+        name = _option(option)
+        value, file = getattr(auth, option), getattr(auth, f"{option}_file")
+        if value is not None:
+            secrets[option] = Secret(name, value.get_secret_value())
+        elif file is not None:
+            secrets[option] = Secret(f"{name}-file", SecretFile(f"{name}-file", file))
+    return secrets
+
+
+def _name_options(auth: AuthSettings) -> dict[str, str]:
+    """Return the options that describe credentials and are not secret. Raise AuthError if one is unusable."""
+    return {name: clean_secret(_option(name), value) for name in NAMES if (value := getattr(auth, name))}
+
+
+def _with_options(names: Mapping[str, str], auth: AuthSettings) -> dict[str, str]:
+    """Return `names` with those of the options in their place; a project has a name or an ID, not both."""
+    options = _name_options(auth)
+    replaced = {"project_name", "project_id"} if {"project_name", "project_id"} & options.keys() else set()
+    return {name: value for name, value in names.items() if name not in replaced} | options
+
+
+def _option(field: str) -> str:
+    return f"auth.{field.replace('_', '-')}"
+
+
+def _exists(path: Path) -> bool:
+    """Return whether the path exists, as far as that can be seen."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

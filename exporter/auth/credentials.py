@@ -1,52 +1,90 @@
-"""The one protocol behind which all ways to authenticate stand."""
+"""Credentials of an account: what authenticates its requests, made with a token or an access key."""
 
-import hashlib
-import secrets
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from pydantic import SecretStr
-
-from exporter.auth.renewal import Term
+from exporter.auth.renewal import RenewingProvider, Term
+from exporter.auth.secret import digest
+from exporter.auth.signing import AccessKey, sign
+from exporter.clock import Clock
 from exporter.errors import AuthError
 from exporter.http.transport import Request
 
-_FINGERPRINT_KEY: Final = secrets.token_bytes(32)
-"""New in each process, so that a fingerprint is of no use outside it."""
+T = TypeVar("T")
+
+TOKEN_HEADER: Final = "X-Auth-Token"  # noqa: S105 - the name of a header
 
 
-def digest(*parts: str | None) -> str:
-    """Return a keyed digest of secrets, which shows whether two are equal and nothing else."""
-    return hashlib.blake2b(repr(parts).encode(), key=_FINGERPRINT_KEY, digest_size=16).hexdigest()
+class StoredProvider(Generic[T]):
+    """Provides what somebody else stores and replaces: it is read again for every request."""
+
+    def __init__(self, source: str, read: Callable[[], Awaitable[T]]) -> None:
+        self.source = source
+        self.term: Term | None = None
+        self.get = read
+
+    async def renew(self, refused: T) -> bool:
+        """Return whether it has been replaced."""
+        return await self.get() != refused
+
+    async def fingerprint(self) -> str | None:
+        """Return a digest of what is stored now, or None if it cannot be read."""
+        try:
+            return digest(await self.get())
+        except AuthError:
+            return None
+
+    async def close(self) -> None:
+        """Do nothing: a reading in progress ends by itself."""
 
 
-class Credentials(Protocol):
-    """What puts authentication on requests to one account."""
+Provider: TypeAlias = StoredProvider[T] | RenewingProvider[T]
+"""What provides a token or an access key."""
+
+
+class AuthHeaders(dict[str, str]):
+    """The headers that authenticate one request, and the token or access key that they were made with.
+
+    The headers of a signature contain only the ID of the key, which can stay when its secret changes.
+    """
+
+    def __init__(self, headers: Mapping[str, str], made_with: object) -> None:
+        super().__init__(headers)
+        self.made_with = made_with
+
+
+class Credentials:
+    """What authenticates the requests to one account: `provider` and what makes headers of what it provides."""
+
+    def __init__(self, provider: Provider[T], authenticate: Callable[[Request, T], Mapping[str, str]]) -> None:
+        self._provider: Provider[Any] = provider
+        self._authenticate: Callable[[Request, Any], Mapping[str, str]] = authenticate
 
     @property
     def source(self) -> str:
-        """Where they come from, in words for a log line; never a value."""
+        """Where they come from, in words for a log line; never a secret."""
+        return self._provider.source
 
     @property
     def term(self) -> Term | None:
-        """When what is in use expires, and is renewed; None where unknown or never."""
+        """When what is in use expires and is renewed; None if unknown or never."""
+        return self._provider.term
 
-    async def headers(self, request: Request) -> Mapping[str, str]:
-        """Give the headers that authenticate `request`, obtaining or renewing what they need.
+    async def headers(self, request: Request) -> AuthHeaders:
+        """Return the headers that authenticate `request`, after obtaining or renewing what they need.
 
-        Raises AuthError where there is nothing to authenticate with, and the transport's errors.
+        Raise AuthError if there is nothing to authenticate with, and the errors of the transport.
         """
+        provided = await self._provider.get()
+        return AuthHeaders(self._authenticate(request, provided), provided)
 
-    async def refused(self, headers: Mapping[str, str]) -> bool:
-        """Hear that the API answered 401 to a request with these `headers`, the very ones that were given for it.
+    async def renew(self, refused: AuthHeaders) -> bool:
+        """Return whether another token or key than the one of the `refused` headers can be tried at once.
 
-        Tell whether something else can be tried at once: a renewed token, a secret read again and
-        found changed. Pages that are refused together renew once.
+        That is one that was renewed, now or meanwhile for another request, or a secret that has been
+        replaced. Raise what `headers` raises.
         """
-
-    def changed(self) -> bool:
-        """Tell whether the secret is another than the one that was refused; cheap, asked often."""
+        return await self._provider.renew(refused.made_with)
 
     async def fingerprint(self) -> str | None:
         """Return a digest of the secret that would be used now, or None if it cannot be read.
@@ -54,68 +92,20 @@ class Credentials(Protocol):
         It is valid in this process only and changes when somebody replaces the secret, not when a
         token or a temporary key is renewed. Accounts with the same secret have the same fingerprint.
         """
+        return await self._provider.fingerprint()
+
+    async def close(self) -> None:
+        """End a renewal that is in progress."""
+        await self._provider.close()
 
 
-class Secret:
-    """A secret from the option `name`, or from a file that is read anew at each call.
-
-    Surrounding white space of a file is no part of the secret.
-    """
-
-    def __init__(self, name: str, value: SecretStr | None = None, file: Path | None = None) -> None:
-        self.name = name
-        self._value = value
-        self._file = file
-
-    def read(self) -> str:
-        """Give the secret as it is now. Raises AuthError where the file cannot be read or is empty."""
-        if self._file is None:
-            return self._value.get_secret_value() if self._value else ""
-        try:
-            secret = self._file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise AuthError(
-                f"{self.name}-file: {self._file} cannot be read ({type(error).__name__})",
-                hint=f"let the exporter's user read {self._file}",
-            ) from error
-        if not secret:
-            raise AuthError(f"{self.name}-file: {self._file} is empty", hint=f"write the secret to {self._file}")
-        return secret
+def token_credentials(provider: Provider[str]) -> Credentials:
+    """Return credentials that send a token."""
+    return Credentials(provider, lambda _, token: {TOKEN_HEADER: token})
 
 
-TOKEN_HEADER: Final = "X-Auth-Token"  # noqa: S105 - the name of a header
-
-
-class TokenCredentials:
-    """The token of `secret`, read anew for every request, so that a file may be rotated."""
-
-    def __init__(self, secret: Secret, source: str) -> None:
-        self.source = source
-        self.term: Term | None = None
-        """Never known: a token does not tell."""
-        self._secret = secret
-        self._refused: str | None = None
-
-    async def headers(self, request: Request) -> Mapping[str, str]:
-        """Give the token."""
-        del request
-        return {TOKEN_HEADER: self._secret.read()}
-
-    async def refused(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether there is another token by now."""
-        self._refused = headers[TOKEN_HEADER]
-        return self.changed()
-
-    def changed(self) -> bool:
-        """Tell whether the token is another than the refused one."""
-        try:
-            return self._secret.read() != self._refused
-        except AuthError:
-            return False
-
-    async def fingerprint(self) -> str | None:
-        """Return a digest of the token."""
-        try:
-            return digest(self._secret.read())
-        except AuthError:
-            return None
+def signed_credentials(provider: Provider[AccessKey], clock: Clock, ids: Mapping[str, str]) -> Credentials:
+    """Return credentials that sign requests with an access key and send the IDs of project and domain in `ids`."""
+    headers = {"project_id": "X-Project-Id", "domain_id": "X-Domain-Id"}
+    sent = {header: ids[name] for name, header in headers.items() if name in ids}
+    return Credentials(provider, lambda request, key: sign(request, key, clock.time(), sent))

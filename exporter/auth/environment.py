@@ -1,24 +1,26 @@
-"""Credentials that the environment holds, by the names of the official SDK, of Terraform and of OpenStack."""
+"""Credentials in environment variables, by the names of the official SDK, of Terraform and of OpenStack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from yarl import URL
+
+from exporter.auth.kinds import KINDS, Kind
 from exporter.errors import AuthError
-from exporter.settings import AuthSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """Variables of one kind of tool: for each option of `AuthSettings` the names that give it, first first."""
+class Tool:
+    """A tool, and for each option of `AuthSettings` its variables; the first that is set counts."""
 
     name: str
     variables: Mapping[str, tuple[str, ...]]
 
 
-def _terraform(prefix: str) -> dict[str, tuple[str, ...]]:
-    """Give the names that Terraform's provider has with either prefix."""
+def _terraform(prefix: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the variables of Terraform's provider, which takes both prefixes."""
     words = {
         "access_key": ("ACCESS_KEY",),
         "secret_key": ("SECRET_KEY",),
@@ -31,11 +33,11 @@ def _terraform(prefix: str) -> dict[str, tuple[str, ...]]:
         "project_name": ("PROJECT_NAME", "TENANT_NAME"),
         "project_id": ("PROJECT_ID", "TENANT_ID"),
     }
-    return {option: tuple(f"{prefix}{word}" for word in names) for option, names in words.items()}
+    return MappingProxyType({option: tuple(f"{prefix}{word}" for word in names) for option, names in words.items()})
 
 
-FAMILIES: Final = (
-    Family(
+TOOLS: Final = (
+    Tool(
         "the official SDK",
         MappingProxyType(
             {
@@ -47,67 +49,65 @@ FAMILIES: Final = (
             },
         ),
     ),
-    Family(
+    Tool(
         "the SDK's samples",
         MappingProxyType({"access_key": ("CLOUD_SDK_AK",), "secret_key": ("CLOUD_SDK_SK",)}),
     ),
-    Family("Terraform", MappingProxyType(_terraform("HW_"))),
-    Family("OpenStack", MappingProxyType(_terraform("OS_"))),
+    Tool("Terraform", _terraform("HW_")),
+    Tool("OpenStack", _terraform("OS_")),
 )
-"""In the order in which they are looked at."""
+"""In the order in which their variables are searched."""
 
 IAM_VARIABLES: Final = ("HUAWEICLOUD_SDK_IAM_ENDPOINT", "HW_AUTH_URL", "OS_AUTH_URL")
-"""What tells where IAM is, first first."""
-
-_WAYS: Final = (
-    ("access_key", ("secret_key",), ("security_token", "project_id", "domain_id")),
-    ("token", (), ()),
-    ("user_name", ("password", "domain_name"), ("project_name", "project_id")),
-)
-"""For each way to authenticate: what shows it, what it needs, what it may have."""
+"""The variables with the address of IAM; the first that is set counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the environment gives, as options, and the variable that showed it."""
+    """The variables of a tool that describe credentials of a kind, by option."""
 
-    auth: AuthSettings
-    variable: str
+    kind: Kind
+    variables: Mapping[str, str]
 
 
-def look_into(environ: Mapping[str, str], family: Family) -> Found | None:
-    """Give what the variables of a family say; None where they say nothing.
+def find_variables(environ: Mapping[str, str], tool: Tool) -> Found | None:
+    """Return which variables of a tool describe credentials; None if none is set.
 
-    Raises AuthError where half of it is missing.
+    Raise AuthError if some are set, and one that they need is not.
     """
 
     def variable_of(option: str) -> str | None:
-        return next((name for name in family.variables.get(option, ()) if environ.get(name)), None)
+        return next((name for name in tool.variables.get(option, ()) if environ.get(name)), None)
 
-    for sign, needed, further in _WAYS:
-        shown = variable_of(sign)
-        if shown is None:
-            continue
-        given = {sign: environ[shown]}
-        for option in needed:
-            name = variable_of(option)
-            if name is None:
-                raise AuthError(
-                    f"{shown} is set, but {' or '.join(family.variables[option])} is not",
-                    hint="set both, or neither",
-                )
-            given[option] = environ[name]
-        given |= {option: environ[name] for option in further if (name := variable_of(option))}
-        return Found(AuthSettings.model_validate(given), shown)
+    for kind in KINDS:
+        found = {option: name for option in kind.options if (name := variable_of(option)) is not None}
+        if kind.selected_by in found:
+            for option in kind.needs:
+                if option not in found:
+                    raise _incomplete(found[kind.selected_by], tool.variables[option])
+            return Found(kind, found)
     if (secret := variable_of("secret_key")) is not None:
-        raise AuthError(
-            f"{secret} is set, but {' or '.join(family.variables['access_key'])} is not",
-            hint="set both, or neither",
-        )
+        raise _incomplete(secret, tool.variables["access_key"])
     return None
 
 
 def iam_endpoint(environ: Mapping[str, str]) -> str | None:
-    """Give the base URL of IAM that the environment names, without the version that some tools put behind it."""
-    value = next((environ[name] for name in IAM_VARIABLES if environ.get(name)), None)
-    return value.rstrip("/").removesuffix("/v3") if value else None
+    """Return the base URL of IAM in the environment, without the version that some tools append to it.
+
+    Raise AuthError if it is not a URL.
+    """
+    variable = next((name for name in IAM_VARIABLES if environ.get(name)), None)
+    if variable is None:
+        return None
+    try:
+        url = URL(environ[variable])
+        is_usable = url.scheme in ("http", "https") and bool(url.host)
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise AuthError(f"{variable} is not the URL of IAM", hint=f"set {variable} to https://HOST, or unset it")
+    return environ[variable].rstrip("/").removesuffix("/v3")
+
+
+def _incomplete(is_set: str, missing: tuple[str, ...]) -> AuthError:
+    return AuthError(f"{is_set} is set, but {' or '.join(missing)} is not", hint="set both, or neither")

@@ -1,6 +1,5 @@
-"""Tokens that IAM sells for a user's password."""
+"""Tokens that IAM issues for a user's password."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -9,26 +8,26 @@ from typing import Any, Final
 import msgspec
 from yarl import URL
 
-from exporter.auth.credentials import TOKEN_HEADER, Secret, digest
-from exporter.auth.renewal import Lease, Renewed, Term
+from exporter.auth.renewal import Lease
+from exporter.auth.secret import Secret
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse
 from exporter.http.api_errors import api_error
 from exporter.http.transport import Request, Response, Transport
 
-HOLD: Final = 240.0
-"""Seconds in which a password that IAM refused is not sent again: wrong ones lock the user."""
+REFUSED_PASSWORD_PAUSE_SECONDS: Final = 240.0
+"""How long a password that IAM refused is not sent again: wrong ones lock the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a token is for: a project by id or name, else the whole account of the user."""
+    """What a token is for: a project by ID or name, or else the whole account of the user."""
 
     project_id: str | None = None
     project_name: str | None = None
 
     def as_json(self, domain: str) -> dict[str, Any]:
-        """Give it as IAM reads it."""
+        """Return the scope as IAM reads it."""
         if self.project_id:
             return {"project": {"id": self.project_id}}
         if self.project_name:
@@ -51,8 +50,8 @@ class _Body(msgspec.Struct):
     token: Token
 
 
-class PasswordCredentials:
-    """Tokens bought with a password, renewed before they expire and once when one is refused."""
+class TokenIssuer:
+    """IAM, which issues tokens for a password."""
 
     def __init__(
         self,
@@ -72,60 +71,34 @@ class PasswordCredentials:
         self._url = URL(f"{iam_url}/v3/auth/tokens?nocatalog=true")
         self._transport = transport
         self._clock = clock
-        self._tokens = Renewed(self._buy, clock)
-        self._last_read: str | None = None
         self._refused: str | None = None
-        # By the monotonic clock: whoever sets the other one must not have the password sent again.
+        # By the monotonic clock: changing the wall clock must not send the password again.
         self._refused_until = 0.0
 
-    @property
-    def term(self) -> Term | None:
-        """That of the token in use."""
-        return self._tokens.term
+    async def identity(self) -> tuple[str, ...]:
+        """Return the address of IAM, the user and the password."""
+        return str(self._url), self._user.domain, self._user.name, await self._password.read()
 
-    async def headers(self, request: Request) -> Mapping[str, str]:
-        """Give a token that is valid, bought if need be."""
-        del request
-        return {TOKEN_HEADER: await self._tokens.get()}
-
-    async def refused(self, headers: Mapping[str, str]) -> bool:
-        """Forget the token; another can be bought."""
-        self._tokens.drop(headers[TOKEN_HEADER])
-        return True
-
-    def changed(self) -> bool:
-        """Tell whether the password is another than the one that was last used."""
-        try:
-            return self._password.read() != self._last_read
-        except AuthError:
-            return False
-
-    async def fingerprint(self) -> str | None:
-        """Return a digest of the user and the password."""
-        try:
-            return digest(str(self._url), self._user.domain, self._user.name, self._password.read())
-        except AuthError:
-            return None
-
-    async def _buy(self) -> Lease[str]:
-        self._last_read = None
-        password = self._last_read = self._password.read()
+    async def issue(self) -> Lease[str]:
+        """Return a new token. Raise AuthError if IAM refuses the password, now or a moment ago."""
+        password = await self._password.read()
         if password == self._refused and self._clock.monotonic() < self._refused_until:
             raise AuthError("IAM refused this password a moment ago; it is not sent again so soon")
         response = await self._transport.send(self._request(password))
-        if response.status != HTTPStatus.CREATED:
-            error = api_error(response, now=self._clock.time())
-            if isinstance(error, AuthError):
-                self._refused, self._refused_until = password, self._clock.monotonic() + HOLD
-                raise AuthError(
-                    f"IAM refused the password of user {self._user.name}: {error.message}",
-                    hint="check auth.user-name, auth.domain-name and the password; wrong ones lock the user",
-                    status=error.status,
-                    code=error.code,
-                    request_id=error.request_id,
-                ) from None
+        if response.status == HTTPStatus.CREATED:
+            return _lease(response)
+        error = api_error(response, now=self._clock.time())
+        if not isinstance(error, AuthError):
             raise error
-        return _lease(response)
+        self._refused = password
+        self._refused_until = self._clock.monotonic() + REFUSED_PASSWORD_PAUSE_SECONDS
+        raise AuthError(
+            f"IAM refused the password of user {self._user.name}: {error.message}",
+            hint="check auth.user-name, auth.domain-name and the password; wrong ones lock the user",
+            status=error.status,
+            code=error.code,
+            request_id=error.request_id,
+        )
 
     def _request(self, password: str) -> Request:
         domain = {"name": self._user.domain}
@@ -144,6 +117,6 @@ def _lease(response: Response) -> Lease[str]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         token, expires_at = "", 0.0
     if not token:
-        # The body of such an answer may hold anything: it is no cause to show.
+        # The body of such an answer may contain anything, so it is not part of the message.
         raise BadResponse("IAM answered 201 without a token and its end", hint="check iam.endpoint") from None
     return Lease(token, expires_at)

@@ -1,31 +1,35 @@
-"""What expires and is renewed in time: one piece of logic for tokens and temporary keys."""
+"""What is issued for a limited time and renewed before it expires: tokens and temporary access keys."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
+from exporter.auth.secret import digest
 from exporter.clock import Clock
-from exporter.errors import PollError
+from exporter.errors import AuthError, PollError, RequestTimeout
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-LONGEST_MARGIN: Final = 3600.0
-"""Seconds before its end that a value is renewed; a fifth of its life where that is less."""
+MAX_RENEWAL_MARGIN_SECONDS: Final = 3600.0
+"""How long before its end a value is renewed; a fifth of its life if that is less."""
 
-UNTOLD_LIFE: Final = 300.0
-"""Seconds that a new value is used for, by the monotonic clock, where the other clock says that it has ended."""
+RENEWAL_TIMEOUT_SECONDS: Final = 20.0
+"""How long a renewal may take, all its requests together."""
+
+EXPIRED_WHEN_NEW_SECONDS: Final = 300.0
+"""How long, by the monotonic clock, a new value is used that has expired already by the other clock."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Lease(Generic[T]):
+class Lease(Generic[T_co]):
     """A value and its end, in seconds since the epoch."""
 
-    value: T
+    value: T_co
     expires_at: float
 
 
@@ -33,68 +37,137 @@ class Lease(Generic[T]):
 class Term:
     """When a value expires and when it is due to be renewed, in seconds since the epoch.
 
-    Nobody knows when one is due that had ended by this machine's clock when it was new.
+    The renewal time is unknown if the value had expired by this machine's clock when it was new.
     """
 
     expires_at: float
     renewal_due_at: float | None
 
 
-class Renewed(Generic[T]):
-    """A value that `obtain` gives for a time; whoever asks together waits for one renewal."""
+class Issuer(Protocol[T_co]):
+    """A service that issues tokens or temporary keys."""
 
-    def __init__(self, obtain: Callable[[], Awaitable[Lease[T]]], clock: Clock) -> None:
-        self._obtain = obtain
+    @property
+    def source(self) -> str:
+        """Which service it is and what it issues, in words for a log line."""
+
+    async def issue(self) -> Lease[T_co]:
+        """Return a new value. Raise AuthError if the service refuses, and the errors of the transport."""
+
+    async def identity(self) -> tuple[str, ...]:
+        """Return what decides which values are issued: the service's address and what it is asked with.
+
+        Raise AuthError if that cannot be read.
+        """
+
+
+class RenewingProvider(Generic[T]):
+    """Provides what `issuer` issues, renewed before it expires.
+
+    One renewal is in progress at most, and all that need its result wait for it. While the current value is
+    valid nobody waits: it is renewed in the background, and a failed renewal is only logged.
+    """
+
+    def __init__(self, issuer: Issuer[T], clock: Clock, timeout: float = RENEWAL_TIMEOUT_SECONDS) -> None:
+        self._issuer = issuer
         self._clock = clock
+        self._timeout = timeout
         self._lease: Lease[T] | None = None
         self._due_at: float | None = None
         self._renew_at = 0.0
         self._used_until = 0.0
-        self._ended_when_new = False
-        self._renewing = asyncio.Lock()
+        self._expired_when_new = False
+        self._renewal: asyncio.Task[Lease[T]] | None = None
+
+    @property
+    def source(self) -> str:
+        """The words of the issuer."""
+        return self._issuer.source
 
     @property
     def term(self) -> Term | None:
-        """That of the value in use; None before the first."""
+        """The term of the value in use; None before the first."""
         return Term(self._lease.expires_at, self._due_at) if self._lease else None
 
     async def get(self) -> T:
-        """Give the value, renewed where its end is near; while it is valid a failed renewal is no failure."""
-        if (value := self._fresh()) is not None:
-            return value
-        async with self._renewing:
-            if (value := self._fresh()) is not None:
-                return value
-            now = self._clock.time()
-            try:
-                self._lease = await self._obtain()
-            except PollError as error:
-                if self._lease is None or now >= self._lease.expires_at:
-                    raise
-                log.warning("credentials could not be renewed yet", err=error.message, **error.facts())
-                self._renew_at = (now + self._lease.expires_at) / 2
-            else:
-                self._schedule(self._lease.expires_at, now)
-            return self._lease.value
+        """Return a valid value. Raise what the issuer raises if there is none."""
+        if self._lease is not None:
+            if self._is_fresh():
+                return self._lease.value
+            if self._clock.time() < self._lease.expires_at:
+                self._start_renewal()
+                return self._lease.value
+        return (await self._renewed()).value
 
-    def _schedule(self, expires_at: float, now: float) -> None:
-        """Decide when the value that is new at `now` is renewed."""
-        life = expires_at - now
-        self._renew_at = expires_at - min(LONGEST_MARGIN, max(0.0, life) / 5)
-        told, self._ended_when_new = self._ended_when_new, life <= 0
-        # Who gave it believes it valid: to ask again for each request would give no better one.
-        self._used_until = self._clock.monotonic() + UNTOLD_LIFE if self._ended_when_new else 0.0
-        self._due_at = None if self._ended_when_new else self._renew_at
-        if self._ended_when_new and not told:
-            log.warning("new credentials have ended by this machine's clock", hint="set this machine's clock (NTP)")
-
-    def _fresh(self) -> T | None:
-        if self._lease is None:
-            return None
-        fresh = self._clock.time() < self._renew_at or self._clock.monotonic() < self._used_until
-        return self._lease.value if fresh else None
-
-    def drop(self, value: T) -> None:
-        """Forget `value` because it was refused; a newer one stays."""
-        if self._lease is not None and self._lease.value == value:
+    async def renew(self, refused: T) -> bool:
+        """Replace the value if it is `refused`, and return whether there is now another one."""
+        if self._lease is not None and self._lease.value == refused:
             self._lease = None
+        return await self.get() != refused
+
+    async def fingerprint(self) -> str | None:
+        """Return a digest of what the issuer is asked with, or None if that cannot be read."""
+        try:
+            return digest(await self._issuer.identity())
+        except AuthError:
+            return None
+
+    async def close(self) -> None:
+        """Cancel a renewal that is in progress."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
+
+    def _is_fresh(self) -> bool:
+        return self._clock.time() < self._renew_at or self._clock.monotonic() < self._used_until
+
+    async def _renewed(self) -> Lease[T]:
+        """Return the result of the renewal in progress, or of a new one."""
+        # A caller that is cancelled must not cancel the renewal: others wait for it.
+        return await asyncio.shield(self._start_renewal())
+
+    def _start_renewal(self) -> asyncio.Task[Lease[T]]:
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+            self._renewal.add_done_callback(self._end_renewal)
+        return self._renewal
+
+    def _end_renewal(self, renewal: asyncio.Task[Lease[T]]) -> None:
+        self._renewal = None
+        error = None if renewal.cancelled() else renewal.exception()
+        # Nobody may be waiting for it. What the issuer raises is logged by the caller, or was logged already.
+        if error is not None and not isinstance(error, PollError):
+            log.error("credentials could not be renewed: a defect of the exporter", exc_info=error)
+
+    async def _renew(self) -> Lease[T]:
+        now = self._clock.time()
+        try:
+            async with asyncio.timeout(self._timeout):
+                lease = await self._issuer.issue()
+        except TimeoutError:
+            error: PollError = RequestTimeout(f"no new {self.source} within {self._timeout:g} seconds")
+            self._postpone(error, now)
+            raise error from None
+        except PollError as failure:
+            self._postpone(failure, now)
+            raise
+        self._accept(lease, now)
+        return lease
+
+    def _postpone(self, error: PollError, now: float) -> None:
+        """Try again halfway to the end of the value, if it is still valid."""
+        if self._lease is not None and now < self._lease.expires_at:
+            log.warning("credentials could not be renewed yet", err=error.message, **error.facts())
+            self._renew_at = (now + self._lease.expires_at) / 2
+
+    def _accept(self, lease: Lease[T], now: float) -> None:
+        """Use the value from now on, and decide when it is renewed."""
+        life = lease.expires_at - now
+        logged, self._expired_when_new = self._expired_when_new, life <= 0
+        self._renew_at = lease.expires_at - min(MAX_RENEWAL_MARGIN_SECONDS, max(0.0, life) / 5)
+        self._due_at = None if self._expired_when_new else self._renew_at
+        # The issuer believes that the value is valid: another one for each request would not be better.
+        self._used_until = self._clock.monotonic() + EXPIRED_WHEN_NEW_SECONDS if self._expired_when_new else 0.0
+        self._lease = lease
+        if self._expired_when_new and not logged:
+            log.warning("new credentials have expired by this machine's clock", hint="set this machine's clock (NTP)")

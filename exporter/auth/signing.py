@@ -15,36 +15,36 @@ DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """An access key; a temporary one has a security token. Only the access key ID may be shown."""
+class AccessKey:
+    """An access key; a temporary one has a security token. Only the ID may be shown."""
 
-    access_key: str
-    secret_key: str = field(repr=False)
+    id: str
+    secret: str = field(repr=False)
     security_token: str | None = field(default=None, repr=False)
 
 
-def sign(request: Request, keys: Keys, now: float, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give the headers that authenticate `request`; `now` is seconds since the epoch.
+def sign(request: Request, key: AccessKey, now: float, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the headers that authenticate `request`; `now` is seconds since the epoch.
 
-    `extra` headers are signed and given too. The headers that the request has already are not signed:
-    a proxy may change them.
+    They include the `extra` headers, which are signed too. The headers that the request already has are not
+    signed, because a proxy may change them.
     """
     signed = {
         "Host": request.url.raw_authority.rpartition("@")[2],
         "X-Sdk-Date": datetime.fromtimestamp(now, UTC).strftime(DATE_FORMAT),
         **(extra or {}),
     }
-    if keys.security_token:
-        signed["X-Security-Token"] = keys.security_token
+    if key.security_token:
+        signed["X-Security-Token"] = key.security_token
     names = sorted(name.lower() for name in signed)
     text = f"{ALGORITHM}\n{signed['X-Sdk-Date']}\n{_sha256(canonical_request(request, signed).encode())}"
-    signature = hmac.new(keys.secret_key.encode(), text.encode(), hashlib.sha256).hexdigest()
-    authorization = f"{ALGORITHM} Access={keys.access_key}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    signature = hmac.new(key.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    authorization = f"{ALGORITHM} Access={key.id}, SignedHeaders={';'.join(names)}, Signature={signature}"
     return {**signed, "Authorization": authorization}
 
 
 def canonical_request(request: Request, signed: Mapping[str, str]) -> str:
-    """Give the text that stands for a request: method, path, query, headers, their names, hash of the body."""
+    """Return the text that is signed: method, path, query, headers, their names, and the hash of the body."""
     headers = sorted((name.lower(), value.strip()) for name, value in signed.items())
     return "\n".join(
         (
@@ -60,7 +60,7 @@ def canonical_request(request: Request, signed: Mapping[str, str]) -> str:
 
 
 def _canonical_path(raw_path: str) -> str:
-    """Quote each segment; the path ends with a slash, also where the request's does not."""
+    """Quote each segment, and end the path with a slash even if the request does not."""
     path = "/".join(_quoted(segment) for segment in unquote(raw_path).split("/"))
     return path if path.endswith("/") else f"{path}/"
 

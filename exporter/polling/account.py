@@ -69,7 +69,7 @@ async def open_account(
     async with contextlib.AsyncExitStack() as resources:
         client, credentials = await resources.enter_async_context(account_client(settings, observer, runtime))
         account = Account(settings, state, credentials)
-        poller = Poller(account, client.page, runtime.clock, listener, credentials.changed)
+        poller = Poller(account, client.page, runtime.clock, listener, credentials.fingerprint)
         return AccountRunner(account, poller, ca_bundle, resources.pop_all())
 
 

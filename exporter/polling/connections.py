@@ -10,7 +10,7 @@ from typing import Protocol
 import aiohttp
 from yarl import URL
 
-from exporter.auth import Credentials, find_credentials
+from exporter.auth import Credentials, Lookup, find_credentials
 from exporter.clock import Clock
 from exporter.errors import AuthError, ConfigurationError
 from exporter.http.transport import Api, Limits, Observer, Transport, environment_proxy
@@ -73,17 +73,14 @@ async def account_credentials(
             return account_transport(account.api, session, api, runtime.clock, observer)
 
         try:
-            credentials = await find_credentials(
-                account.auth,
-                iam_url=account.iam_url,
-                transport=transport,
-                clock=runtime.clock,
-                environ=runtime.environ,
-                home=runtime.home,
-            )
+            lookup = Lookup(account, transport, runtime.clock, runtime.environ, runtime.home)
+            credentials = await find_credentials(lookup)
         except AuthError as error:
             raise ConfigurationError([f"account {account.name}: {error.message}; {error.hint}"]) from error
-        yield credentials
+        try:
+            yield credentials
+        finally:
+            await credentials.close()
 
 
 @contextlib.asynccontextmanager

@@ -41,7 +41,7 @@ class PollListener(Protocol):
 class Poller:
     """Polls one account: at once, then at each interval, counted from the start of the first poll.
 
-    `secret_changed` tells whether a refused secret has been replaced meanwhile, which ends the back-off.
+    `fingerprint` returns a digest of the secret in use: another one than the refused poll's ends the back-off.
     """
 
     def __init__(
@@ -50,13 +50,14 @@ class Poller:
         read_page: ReadPage,
         clock: Clock,
         listener: PollListener,
-        secret_changed: Callable[[], bool],
+        fingerprint: Callable[[], Awaitable[str | None]],
     ) -> None:
         self._account = account
         self._read_page = read_page
         self._clock = clock
         self._listener = listener
-        self._secret_changed = secret_changed
+        self._read_fingerprint = fingerprint
+        self._fingerprint: str | None = None
         self.polled = asyncio.Event()
         """Set once the first poll has ended and its snapshot can be scraped."""
         self._records = Records()
@@ -95,6 +96,7 @@ class Poller:
         # Of this task alone: every line of the poll names the account, also those of retries and renewals.
         structlog.contextvars.bind_contextvars(account=self._account.name)
         started_at, started = self._clock.time(), self._clock.monotonic()
+        self._fingerprint = await self._read_fingerprint()
         self._pages, self._reads, self._budget = 0, [], RetryBudget(RETRIES)
         before, previous = self._account.state.last_poll, self._account.state.snapshot
         reading, error = await self._read(started_at, previous)
@@ -163,7 +165,7 @@ class Poller:
             account = self._account
             await self._sleep(min(rest, SECRET_WATCH) if refused else rest)
             # Looked at after a while only, so that a refusal that nobody took note of is no reason to hurry.
-            if refused and self._secret_changed():
+            if refused and await self._read_fingerprint() not in (None, self._fingerprint):
                 log.info("the secret was changed: polling again", account=self._account.name)
                 return self._clock.monotonic()
             if self._account is not account and (now := self._clock.monotonic()) < due:

@@ -110,7 +110,7 @@ class SourcesClient:
         request = Request("GET", url, {"Accept": "application/json"})
         headers = await self._credentials.headers(request)
         response = await self._send(request, headers)
-        if response.status == HTTPStatus.UNAUTHORIZED and await self._credentials.refused(headers):
+        if response.status == HTTPStatus.UNAUTHORIZED and await self._credentials.renew(headers):
             response = await self._send(request, await self._credentials.headers(request))
         if response.status != HTTPStatus.OK:
             raise api_error(response, now=self._clock.time())

@@ -1,7 +1,8 @@
-"""Every way in, against the simulator, which checks tokens and signatures for real."""
+"""Every kind of credentials, against the simulator, which checks tokens and signatures as the cloud does."""
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from huaweicloudsdksms.v3 import ListServersRequest, SmsClient  # type: ignore[i
 from structlog.testing import capture_logs
 from yarl import URL
 
-from exporter.auth.password import HOLD
-from exporter.auth.renewal import UNTOLD_LIFE
-from exporter.auth.temporary_key import MetadataKeys, PodIdentityKeys
+from exporter.auth.password import REFUSED_PASSWORD_PAUSE_SECONDS
+from exporter.auth.renewal import EXPIRED_WHEN_NEW_SECONDS, RenewingProvider
+from exporter.auth.secret import Secret, SecretFile
+from exporter.auth.temporary_key import EcsMetadata, PodIdentity
 from exporter.errors import AuthError, ConfigurationError, PollError, ServerFault, Throttled
 from exporter.http.transport import Api, Request, Response
 from exporter.polling.connections import Runtime, account_credentials, account_session, account_transport
@@ -35,7 +37,7 @@ class Unobserved:
 
 
 def options_of(simulator: Simulator, way: str, folder: Path) -> dict[str, object]:
-    """Give the options for one way in, with its secrets in files where the way says so."""
+    """Return the options for one kind of credentials, with its secrets in files if `way` says so."""
     user, key = simulator.user, simulator.access_key
     password = {"user_name": user.name, "domain_name": user.domain}
     secrets = {"token": simulator.token, "password": user.password, "access_key": key.ak, "secret_key": key.sk}
@@ -74,7 +76,7 @@ async def seen_with(
         "access key with ids", "access key files",
     ],
 )  # fmt: skip
-async def test_every_way_of_the_options_leads_in(way: str, clock: FakeClock, tmp_path: Path) -> None:
+async def test_every_kind_that_options_describe_authenticates(way: str, clock: FakeClock, tmp_path: Path) -> None:
     async with Simulator(servers=450, clock=clock) as simulator:
         seen = await seen_with(simulator, clock, options_of(simulator, way, tmp_path))
     assert (seen.value("up"), seen.total("source_servers")) == (1, 450)
@@ -148,13 +150,15 @@ def tree(simulator: Simulator, **auth: object) -> Settings:
 
 
 async def source_of(options: Settings, runtime: Runtime) -> str:
-    """Tell what the account would authenticate with."""
+    """Return what the account would authenticate with."""
     async with account_credentials(options.targets()[0], Unobserved(), runtime) as credentials:
         return credentials.source
 
 
 @pytest.mark.parametrize(("shown", "variables"), ENVIRONMENTS, ids=[shown for shown, _ in ENVIRONMENTS])
-async def test_what_other_tools_have_set_leads_in(shown: str, variables: dict[str, str], clock: FakeClock) -> None:
+async def test_the_variables_of_other_tools_authenticate(
+    shown: str, variables: dict[str, str], clock: FakeClock
+) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
         environ = filled(variables, simulator)
         assert (await seen_with(simulator, clock, {}, environ)).value("up") == 1
@@ -166,7 +170,7 @@ async def test_what_other_tools_have_set_leads_in(shown: str, variables: dict[st
 PROFILE = "[global]\nak = {ak}\nsk = wrong\n[basic]\nak = {ak}\nsk = {sk}\nproject_id = p1\n"
 
 
-async def test_the_sdks_credentials_file_leads_in_with_its_basic_section(clock: FakeClock, tmp_path: Path) -> None:
+async def test_the_basic_section_of_the_sdks_credentials_file_authenticates(clock: FakeClock, tmp_path: Path) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
         (tmp_path / ".huaweicloud").mkdir()
         file = tmp_path / ".huaweicloud" / "credentials"
@@ -181,7 +185,7 @@ async def test_the_sdks_credentials_file_leads_in_with_its_basic_section(clock: 
 
 
 @pytest.mark.parametrize("tokens", [True, False])
-async def test_keys_of_the_metadata_service_lead_in_and_are_renewed_without_a_failed_poll(
+async def test_keys_of_the_metadata_service_authenticate_and_are_renewed_without_a_failed_poll(
     clock: FakeClock, *, tokens: bool
 ) -> None:
     async with Simulator(servers=3, clock=clock, key_lifetime=HOUR, metadata_tokens=tokens) as simulator:
@@ -200,7 +204,7 @@ async def test_keys_of_the_metadata_service_lead_in_and_are_renewed_without_a_fa
     assert expiry > renewal > clock.time()
 
 
-async def test_the_metadata_service_is_asked_without_a_proxy(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_to_the_metadata_service_use_no_proxy(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -210,7 +214,7 @@ async def test_the_metadata_service_is_asked_without_a_proxy(clock: FakeClock, m
     assert "agency" in source
 
 
-async def test_keys_of_a_pods_identity_lead_in(clock: FakeClock, tmp_path: Path) -> None:
+async def test_keys_of_a_pods_identity_authenticate(clock: FakeClock, tmp_path: Path) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
         key = simulator.keys.issue_temporary(expires_at=clock.time() + HOUR)
 
@@ -242,29 +246,29 @@ STATUSES = [(408, ServerFault), (429, Throttled), (500, ServerFault), (502, Serv
 
 
 @contextlib.asynccontextmanager
-async def temporary_keys(service: str, handler: Handler, folder: Path) -> AsyncIterator[MetadataKeys | PodIdentityKeys]:
-    """Give the keys of a service whose every answer is the handler's."""
+async def temporary_keys(service: str, handler: Handler, folder: Path) -> AsyncIterator[EcsMetadata | PodIdentity]:
+    """Return an issuer of keys whose every answer comes from the handler."""
     (folder / "token").write_text("pod-token")
     options, clock = ApiSettings(), FakeClock()
     async with serving(handler) as url, account_session(options) as session:
         transport = account_transport(options, session, "metadata", clock, Unobserved())
         if service == "metadata":
-            yield MetadataKeys(url.rstrip("/"), transport, clock)
+            yield EcsMetadata(url.rstrip("/"), transport, clock)
         else:
-            yield PodIdentityKeys(url, folder / "token", transport, clock)
+            yield PodIdentity(url, Secret("token", SecretFile("token", folder / "token")), transport, clock)
 
 
 @pytest.mark.parametrize("service", ["metadata", "pod identity"])
 @pytest.mark.parametrize(("status", "kind"), STATUSES)
-async def test_a_fault_that_may_pass_of_what_gives_temporary_keys_is_no_refusal(
+async def test_a_fault_of_an_issuer_of_temporary_keys_that_may_pass_is_not_a_refusal(
     service: str, status: int, kind: type[PollError], tmp_path: Path
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=status, headers={"Retry-After": "7"}, text="half a k3y")
 
-    async with temporary_keys(service, answer, tmp_path) as keys:
+    async with temporary_keys(service, answer, tmp_path) as issuer:
         with pytest.raises(PollError) as caught:
-            await keys.keys()
+            await issuer.issue()
     assert (type(caught.value), caught.value.status) == (kind, status)
     assert caught.value.retry_after == (None if kind is AuthError else 7)
     assert str(status) in caught.value.message
@@ -272,15 +276,15 @@ async def test_a_fault_that_may_pass_of_what_gives_temporary_keys_is_no_refusal(
 
 
 @pytest.mark.parametrize(("unavailable", "kind"), [("PUT", ServerFault), ("", AuthError)])
-async def test_a_key_that_is_refused_for_a_token_that_could_not_be_had_is_no_refusal(
+async def test_a_key_refused_for_lack_of_a_token_that_could_not_be_obtained_is_not_a_refusal(
     unavailable: str, kind: type[PollError], tmp_path: Path
 ) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(status=503 if request.method == unavailable else 404 if request.method == "PUT" else 401)
 
-    async with temporary_keys("metadata", answer, tmp_path) as keys:
+    async with temporary_keys("metadata", answer, tmp_path) as issuer:
         with pytest.raises(PollError) as caught:
-            await keys.keys()
+            await issuer.issue()
     assert type(caught.value) is kind
 
 
@@ -291,10 +295,10 @@ async def test_a_token_is_renewed_before_it_expires(clock: FakeClock, tmp_path: 
             for _ in range(100):
                 await next_poll(clock)
             seen = await scrape(service.urls[0])
-        bought = [request for request in simulator.requests if request.api == "iam"]
+        requested = [request for request in simulator.requests if request.api == "iam"]
         assert not any(request.status == 401 for request in simulator.requests)
     assert seen.total("exporter_poll_failures_total") == 0
-    assert len(bought) == 3
+    assert len(requested) == 3
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 4])
@@ -308,10 +312,10 @@ async def test_a_token_that_expires_mid_poll_is_renewed_once_without_a_failed_po
             simulator.faults.add(f"token-expiry,after={after}")
             await next_poll(clock)
             seen = await scrape(service.urls[0])
-        bought = [request for request in simulator.requests if request.api == "iam"]
+        requested = [request for request in simulator.requests if request.api == "iam"]
     assert (seen.value("up"), seen.value("exporter_polls_total")) == (1, 2)
     assert seen.total("exporter_poll_failures_total") == 0
-    assert len(bought) == 2
+    assert len(requested) == 2
 
 
 @pytest.mark.parametrize("way", ["token file", "access key files"])
@@ -337,7 +341,7 @@ async def test_a_rotated_secret_file_needs_no_restart_and_fails_no_poll(
 @pytest.mark.parametrize(
     ("way", "file"), [("token file", "token"), ("password file", "password"), ("access key files", "secret_key")]
 )
-async def test_a_refused_secret_backs_off_and_a_changed_file_ends_that_at_once(
+async def test_a_refused_secret_backs_off_until_its_file_changes(
     way: str, file: str, clock: FakeClock, tmp_path: Path
 ) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
@@ -376,7 +380,7 @@ async def test_wrong_passwords_are_not_sent_in_a_row(clock: FakeClock, tmp_path:
 
 
 @pytest.mark.parametrize("set_by", [HOUR, -HOUR])
-async def test_a_refused_password_is_held_for_as_long_whatever_the_clock_is_set_to(
+async def test_setting_the_wall_clock_does_not_send_a_refused_password_again(
     set_by: float, clock: FakeClock, tmp_path: Path
 ) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
@@ -387,7 +391,7 @@ async def test_a_refused_password_is_held_for_as_long_whatever_the_clock_is_set_
         runtime = Runtime(clock, {}, NOWHERE)
         sent = []
         async with account_credentials(options.targets()[0], Unobserved(), runtime) as credentials:
-            for set_now, passes in ((0, 0), (set_by, 0), (0, HOLD)):
+            for set_now, passes in ((0, 0), (set_by, 0), (0, REFUSED_PASSWORD_PAUSE_SECONDS)):
                 clock.set(set_now)
                 clock.advance(passes)
                 with pytest.raises(AuthError):
@@ -396,7 +400,7 @@ async def test_a_refused_password_is_held_for_as_long_whatever_the_clock_is_set_
     assert sent == [1, 1, 2]
 
 
-async def test_a_renewal_that_fails_is_no_failure_while_the_old_token_lives_and_overdue_from_when_it_was_due(
+async def test_a_failed_renewal_fails_no_poll_while_the_old_token_is_valid_and_is_overdue_from_its_due_time(
     clock: FakeClock, tmp_path: Path
 ) -> None:
     async with Simulator(servers=3, clock=clock, token_lifetime=HOUR) as simulator:
@@ -422,27 +426,27 @@ async def test_a_renewal_that_fails_is_no_failure_while_the_old_token_lives_and_
     assert ends[2] > ends[1]
 
 
-async def test_a_clock_ahead_by_more_than_a_token_lives_does_not_buy_one_for_each_page(
+async def test_a_clock_ahead_by_more_than_the_life_of_a_token_does_not_request_one_for_each_page(
     clock: FakeClock, tmp_path: Path
 ) -> None:
-    bought, up = [], []
+    requested, up = [], []
     async with Simulator(servers=1000, clock=clock, token_lifetime=HOUR) as simulator:
         auth = options_of(simulator, "password, account", tmp_path)
         ahead = FakeClock(clock.time() + 2 * HOUR)
         with capture_logs() as logs:
             async with exporting(simulator, ahead, auth=auth, poll={"interval": "1m"}) as service:
-                for passing in range(2 * int(UNTOLD_LIFE / 60)):
+                for passing in range(2 * int(EXPIRED_WHEN_NEW_SECONDS / 60)):
                     if passing == 2:
                         simulator.tokens.expire_all()
                     await next_poll(ahead)
-                    bought.append(sum(request.api == "iam" for request in simulator.requests))
+                    requested.append(sum(request.api == "iam" for request in simulator.requests))
                     up.append(service.accounts[0].state.up)
                 seen = await scrape(service.urls[0])
     assert all(up)
     assert seen.value("exporter_credentials_expiration_timestamp_seconds") is not None
     assert seen.value("exporter_credentials_renewal_timestamp_seconds") is None
-    assert bought == [1, 1, 2, 2, 2, 2, 2, 3, 3, 3]
-    assert [line["event"] for line in logs].count("new credentials have ended by this machine's clock") == 1
+    assert requested == [1, 1, 2, 2, 2, 2, 2, 3, 3, 3]
+    assert [line["event"] for line in logs].count("new credentials have expired by this machine's clock") == 1
 
 
 @pytest.mark.parametrize(
@@ -451,10 +455,10 @@ async def test_a_clock_ahead_by_more_than_a_token_lives_does_not_buy_one_for_eac
         ({"HUAWEICLOUD_SDK_AK": "x"}, ["HUAWEICLOUD_SDK_AK is set, but HUAWEICLOUD_SDK_SK is not"]),
         ({"HW_SECRET_KEY": "x"}, ["HW_SECRET_KEY is set, but HW_ACCESS_KEY is not"]),
         ({"OS_USERNAME": "x", "OS_PASSWORD": "y"}, ["OS_USERNAME is set, but", "OS_USER_DOMAIN_NAME"]),
-        ({}, ["there are no credentials", "metadata service", "--auth.access-key-file", "--auth.token-file"]),
+        ({}, ["no credentials found", "metadata service", "--auth.access-key-file", "--auth.token-file"]),
     ],
 )
-async def test_missing_credentials_are_one_line_that_says_where_was_looked(
+async def test_missing_credentials_are_one_line_that_lists_the_places(
     environ: dict[str, str], parts: list[str], clock: FakeClock
 ) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
@@ -470,8 +474,8 @@ async def test_missing_credentials_are_one_line_that_says_where_was_looked(
     [
         ("[basic]\nak = only-half", "no ak and sk"),
         ("[other]\nak = a\nsk = b", "no ak and sk"),
-        ("ak = s3cret without a section", "cannot be read"),
-        ("\xff\xfe", "no ak and sk"),
+        ("ak = s3cret without a section", "not an INI file"),
+        ("\xff\xfe", "not an INI file"),
     ],
 )
 async def test_an_unusable_credentials_file_is_named_without_its_content(
@@ -485,10 +489,10 @@ async def test_an_unusable_credentials_file_is_named_without_its_content(
             await source_of(tree(simulator), Runtime(clock, environ, NOWHERE))
     assert str(file) in str(caught.value)
     assert "s3cret" not in str(caught.value)
-    assert part in str(caught.value) or "cannot be read" in str(caught.value)
+    assert part in str(caught.value)
 
 
-async def test_a_clock_that_is_off_is_named_where_a_signature_is_refused(clock: FakeClock, tmp_path: Path) -> None:
+async def test_a_signature_refused_for_the_clock_points_at_the_clock(clock: FakeClock, tmp_path: Path) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
         simulator.faults.add("clock-skew=3600")
         auth = options_of(simulator, "access key", tmp_path)
@@ -528,14 +532,15 @@ async def test_a_fingerprint_changes_with_the_secret_and_is_not_the_secret(
 
 
 async def test_the_fingerprint_of_a_temporary_key_survives_its_renewal(clock: FakeClock, tmp_path: Path) -> None:
+    tokens = itertools.count()
+
     async def answer(_: web.Request) -> web.Response:
-        key = {"access": "AK", "secret": "SK", "securitytoken": str(clock.time()), "expires_at": "2027-01-15T09:00:00Z"}
+        key = {"access": "AK", "secret": "SK", "securitytoken": str(next(tokens)), "expires_at": "2027-01-15T09:00:00Z"}
         return web.json_response({"credential": key})
 
     for service in ("metadata", "pod identity"):
-        async with temporary_keys(service, answer, tmp_path) as keys:
-            before = await keys.fingerprint()
-            keys.drop(await keys.keys())
-            clock.advance(1)
-            await keys.keys()
-            assert before == await keys.fingerprint() is not None
+        async with temporary_keys(service, answer, tmp_path) as issuer:
+            provider = RenewingProvider(issuer, clock)
+            before = await provider.fingerprint()
+            assert await provider.renew(await provider.get())
+            assert before == await provider.fingerprint() is not None

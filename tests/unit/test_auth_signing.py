@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from exporter.auth.signing import DATE_FORMAT, Keys, canonical_request, sign
+from exporter.auth.signing import DATE_FORMAT, AccessKey, canonical_request, sign
 from exporter.http.transport import Request
 from support import NOW
 
@@ -22,14 +22,14 @@ segments = words.map(lambda word: word.replace("/", ""))
 names = st.sampled_from(["X-Project-Id", "X-Domain-Id"])
 
 
-def theirs(request: Request, keys: Keys, extra: dict[str, str], path: str, query: list[tuple[str, str]]) -> str:
+def theirs(request: Request, key: AccessKey, extra: dict[str, str], path: str, query: list[tuple[str, str]]) -> str:
     header_params = {
         "Host": request.url.raw_authority,
         "X-Sdk-Date": datetime.fromtimestamp(NOW, UTC).strftime(DATE_FORMAT),
         **extra,
     }
-    if keys.security_token:
-        header_params["X-Security-Token"] = keys.security_token
+    if key.security_token:
+        header_params["X-Security-Token"] = key.security_token
     sdk_request = SdkRequest(
         method=request.method,
         schema="https",
@@ -40,7 +40,7 @@ def theirs(request: Request, keys: Keys, extra: dict[str, str], path: str, query
         header_params=header_params,
         body=request.body.decode(),
     )
-    signed = Signer(BasicCredentials(keys.access_key, keys.secret_key)).sign(sdk_request)
+    signed = Signer(BasicCredentials(key.id, key.secret)).sign(sdk_request)
     authorization: str = signed.header_params["Authorization"]
     return authorization
 
@@ -62,12 +62,12 @@ def test_our_signature_is_the_sdks(
     method: str,
     body: bytes,
 ) -> None:
-    keys = Keys("AK0123456789", "sk-of-any/kind+=", token)
+    key = AccessKey("AK0123456789", "sk-of-any/kind+=", token)
     resource = "/v3/" + "/".join(quote(segment, safe="~") for segment in path)
     text = urlencode(query, safe="~", quote_via=quote)
     url = URL(f"https://sms.example.com:8443{resource}{'?' if text else ''}{text}", encoded=True)
     request = Request(method, url, body=body)
-    assert sign(request, keys, NOW, extra)["Authorization"] == theirs(request, keys, extra, resource, query)
+    assert sign(request, key, NOW, extra)["Authorization"] == theirs(request, key, extra, resource, query)
 
 
 def test_the_canonical_request_is_as_documented() -> None:
@@ -87,9 +87,9 @@ def test_the_canonical_request_is_as_documented() -> None:
 
 @pytest.mark.parametrize("token", [None, "security-token"])
 def test_a_key_shows_no_secret(token: str | None) -> None:
-    keys = Keys("AK", "very-secret", token)
-    assert "very-secret" not in repr(keys)
-    assert "security-token" not in repr(keys)
-    headers = sign(Request("GET", URL("https://x/")), keys, NOW)
+    key = AccessKey("AK", "very-secret", token)
+    assert "very-secret" not in repr(key)
+    assert "security-token" not in repr(key)
+    headers = sign(Request("GET", URL("https://x/")), key, NOW)
     assert "very-secret" not in repr(headers)
     assert headers.get("X-Security-Token") == token

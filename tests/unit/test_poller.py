@@ -26,11 +26,14 @@ class Rig:
         self.account = Account(account(poll=poll))
         self.servers: tuple[SourceServer, ...] = (server("a", state="waiting"),)
         self.error: Exception | None = None
-        self.secret_changed = False
+        self.secret: str | None = "wrong"
         self.took = 0.0
         self.polls: list[float] = []
         self.told: list[tuple[Poll, Listing | None]] = []
-        self.poller = Poller(self.account, self.page, clock, self, lambda: self.secret_changed)
+        self.poller = Poller(self.account, self.page, clock, self, self.fingerprint)
+
+    async def fingerprint(self) -> str | None:
+        return self.secret
 
     async def page(self, offset: int, limit: int, narrowing: Narrowing, budget: RetryBudget) -> bytes:
         del limit, narrowing, budget
@@ -146,7 +149,7 @@ async def test_a_changed_secret_ends_the_back_off_at_once(clock: FakeClock, run:
     rig.error = AuthError("refused")
     run(rig)
     assert await clock.until_asleep() == SECRET_WATCH
-    rig.error, rig.secret_changed = None, True
+    rig.error, rig.secret = None, "right"
     clock.advance(SECRET_WATCH)
     assert await clock.until_asleep() == 60
     assert rig.polls == [0, SECRET_WATCH]
@@ -300,13 +303,3 @@ async def test_the_api_cannot_silence_an_account_for_longer_than_an_hour(
     rig.error = Throttled("slower", retry_after=asked)
     run(rig)
     assert await clock.until_asleep() == LONGEST_AUTH_BACKOFF
-
-
-async def test_a_refusal_of_which_the_credentials_did_not_hear_does_not_hurry_the_polls(
-    clock: FakeClock, run: Run
-) -> None:
-    rig = Rig(clock)
-    rig.error, rig.secret_changed = AuthError("refused"), True
-    run(rig)
-    assert await clock.until_asleep() == SECRET_WATCH
-    assert rig.polls == [0]

@@ -11,8 +11,9 @@ import msgspec
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.auth.credentials import Secret, TokenCredentials
+from exporter.auth.credentials import StoredProvider, token_credentials
 from exporter.auth.renewal import Term
+from exporter.auth.secret import Secret
 from exporter.commands.check import CheckSettings
 from exporter.commands.demo import DemoSettings, SimulatorSettings
 from exporter.errors import REASONS
@@ -166,9 +167,9 @@ def _page(fleet: Fleet, moment: float) -> bytes:
 def _health() -> Iterable[Metric]:
     """Return the families of the exporter's own metrics, each with samples."""
     tree = Settings.model_validate({"api": {"region": "cn-north-4"}, "account": {"name": ACCOUNT}})
-    credentials = TokenCredentials(Secret("auth.token"), "token")
-    credentials.term = Term(MOMENT + 3600, MOMENT + 2880)
-    account = Account(tree.targets()[0], credentials=credentials)
+    provider = StoredProvider("token", Secret("auth.token", "secret").read)
+    provider.term = Term(MOMENT + 3600, MOMENT + 2880)
+    account = Account(tree.targets()[0], credentials=token_credentials(provider))
     poll, listed = Poll(MOMENT, 0.5, 2), _snapshot()
     account.state.record(poll)
     unknown = {("state", "premiging"): 1}

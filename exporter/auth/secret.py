@@ -1,0 +1,126 @@
+"""Secrets given as a value or in a file: bounded in size and time, and checked before they are sent anywhere."""
+
+import asyncio
+import dataclasses
+import hashlib
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from exporter.blocking import SharedCall
+from exporter.errors import AuthError
+
+MAX_SECRET_BYTES: Final = 65_536
+"""Size limit of a file with a secret; the longest tokens of IAM have 16,384 characters."""
+
+READ_TIMEOUT_SECONDS: Final = 5.0
+"""How long a file may take to be read; one on a network file system may never answer."""
+
+_FINGERPRINT_KEY: Final = secrets.token_bytes(32)
+"""New in each process, so that a fingerprint is of no use outside it."""
+
+_FILE_KINDS: Final = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def digest(*parts: object) -> str:
+    """Return a keyed digest of secrets, which shows whether two are equal and nothing else.
+
+    The fields of a dataclass are digested, not its representation, which may hide them.
+    """
+    plain = [dataclasses.astuple(part) if dataclasses.is_dataclass(part) else part for part in parts]  # type: ignore[arg-type]
+    return hashlib.blake2b(repr(plain).encode(), key=_FINGERPRINT_KEY, digest_size=16).hexdigest()
+
+
+class SecretFile:
+    """A small text file with secrets; `name` is the option or variable that names it.
+
+    It is read again for each request, so that a secret can be rotated without a restart.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        self._path = path
+        self._where = f"{name}: {path}"
+        self._content = SharedCall(lambda: _read_regular_file(path))
+
+    async def read(self) -> str:
+        """Return the text. Raise AuthError if it cannot be read within the limits."""
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+                content = await self._content()
+        except TimeoutError:
+            raise self._error(
+                f"could not be read within {READ_TIMEOUT_SECONDS:g} seconds",
+                f"check the file system of {self._path}",
+            ) from None
+        except OSError as error:
+            raise self._error(
+                f"cannot be read: {error.strerror}",
+                f"make {self._path} a regular file that the exporter's user can read",
+            ) from None
+        if len(content) > MAX_SECRET_BYTES:
+            raise self._error(f"is larger than {MAX_SECRET_BYTES} bytes", f"write only the secret to {self._path}")
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise self._error("is not UTF-8 text", f"write {self._path} as UTF-8 or ASCII") from None
+
+    def _error(self, problem: str, hint: str) -> AuthError:
+        return AuthError(f"{self._where} {problem}", hint=hint)
+
+
+class Secret:
+    """A secret of one line: a value, or the content of a file.
+
+    `name` is the option or variable that gives it. Surrounding white space and a byte order mark are not
+    part of the secret.
+    """
+
+    def __init__(self, name: str, value: str | SecretFile) -> None:
+        self._name = name
+        self._value = value
+
+    async def read(self) -> str:
+        """Return the secret as it is now. Raise AuthError if it cannot be read or cannot be a secret."""
+        text = self._value if isinstance(self._value, str) else await self._value.read()
+        return clean_secret(self._name, text)
+
+
+def clean_secret(name: str, text: str) -> str:
+    """Return the secret in `text`. Raise AuthError, which names `name`, if no secret looks like that.
+
+    A secret that cannot be right is never sent: it could not be a header, or would count as a refusal.
+    """
+    secret = text.strip().removeprefix("\ufeff").strip()
+    if not secret:
+        raise AuthError(f"{name} is empty", hint=f"set {name} to the secret")
+    if "\n" in secret or "\r" in secret:
+        raise AuthError(f"{name} has a line break inside", hint="keep only the line with the secret")
+    if not secret.isprintable():
+        raise AuthError(
+            f"{name} contains a character that cannot be printed",
+            hint="write the secret as plain text in UTF-8, not as UTF-16 or binary data",
+        )
+    return secret
+
+
+def _read_regular_file(path: Path) -> bytes:
+    """Return at most one byte more than the limit. Raise OSError if it is not a regular file."""
+    # Without O_NONBLOCK a FIFO blocks until somebody writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kind = next((kind for is_kind, kind in _FILE_KINDS if is_kind(mode)), "a special file")
+            raise OSError(0, f"it is {kind}, not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_SECRET_BYTES + 1)
+    finally:
+        os.close(descriptor)

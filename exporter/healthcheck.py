@@ -1,8 +1,8 @@
-"""`python -m exporter.healthcheck [ADDRESS]`: asks the exporter on this machine whether it is healthy.
+"""`python -m exporter.healthcheck [ADDRESS]`: check whether the exporter on this machine is healthy.
 
-For the health check of a container, every half a minute: it imports the standard library alone, a tenth of what the
-exporter's options would cost. The address is the argument, else that of the variable, else the default. It has no
-password and no certificate: whoever asks for one has answered.
+The health check of a container runs every 30 seconds, so it imports only the standard library: a tenth of the time
+that the options of the exporter take. The address is the argument, else that of the variable, else the default. The
+check has no password and no certificate: an exporter that asks for one is healthy.
 """
 
 import contextlib
@@ -14,58 +14,58 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-DEFAULT: Final = ":10058"
+DEFAULT_ADDRESS: Final = ":10058"
 VARIABLE: Final = "SMS_EXPORTER_WEB_LISTEN_ADDRESS"
-TIMEOUT: Final = 4.0
-"""Seconds in which each answer must be here."""
+TIMEOUT_SECONDS: Final = 4.0
 
 _UNIX: Final = "unix:"
-_LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not bound
-_FAILED: Final = 500
-_ENDED: Final = (ConnectionError, http.client.BadStatusLine, ssl.SSLError)
+_LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - connected to, not bound
+_MIN_FAILURE_STATUS: Final = 500
+_REFUSED: Final = (ConnectionError, http.client.BadStatusLine, ssl.SSLError)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Give 0 where the exporter answers that it is healthy, else 1 and a line that says what it did."""
-    # As the option is split.
-    address = (arguments or os.environ.get(VARIABLE, DEFAULT).replace(",", " ").split() or [""])[0].strip()
+    """Return 0 if the exporter is healthy, else print one line and return 1."""
+    # Split like the option.
+    addresses = arguments or (os.environ.get(VARIABLE) or DEFAULT_ADDRESS).replace(",", " ").split() or [""]
+    address = addresses[0].strip()
     try:
-        status = asked(address)
+        status = get_status(address)
     except (ValueError, OverflowError):
-        return _fail(f"{address!r} is no address: write HOST:PORT, :PORT, [IPV6]:PORT or unix:/PATH")
+        return _fail(f"{address!r} is not an address: write HOST:PORT, :PORT, [IPV6]:PORT or unix:/PATH")
     except (OSError, http.client.HTTPException) as error:
         return _fail(f"{address}: {error}")
-    return 0 if status is None or status < _FAILED else _fail(f"{address}: status {status}")
+    return 0 if status is None or status < _MIN_FAILURE_STATUS else _fail(f"{address}: status {status}")
 
 
-def asked(address: str) -> int | None:
-    """Give the status of the answer, None where the connection was ended instead, as by who wants a certificate.
+def get_status(address: str) -> int | None:
+    """Return the HTTP status; None if the connection was refused, as by an exporter that requires a certificate.
 
-    An exporter that hangs does neither. Raises OSError or HTTPException where there is none.
+    Raise OSError or HTTPException if there is no response, as from an exporter that hangs.
     """
-    with _connected(address) as plain, contextlib.suppress(*_ENDED):
-        return _status(plain)
-    # One that ends it without a word wants TLS. Who it is needs no proof: it is this machine.
+    with _connect(address) as plain, contextlib.suppress(*_REFUSED):
+        return _request(plain)
+    # The exporter may require TLS. Its certificate need not be verified on the same machine.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with _connected(address) as plain, contextlib.suppress(*_ENDED), context.wrap_socket(plain) as secure:
-        return _status(secure)
+    with _connect(address) as plain, contextlib.suppress(*_REFUSED), context.wrap_socket(plain) as secure:
+        return _request(secure)
     return None
 
 
-def _connected(address: str) -> socket.socket:
+def _connect(address: str) -> socket.socket:
     if address.startswith(_UNIX):
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(TIMEOUT)
+        connection.settimeout(TIMEOUT_SECONDS)
         connection.connect(address.removeprefix(_UNIX))
         return connection
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    return socket.create_connection((_LOOPBACK.get(host, host), int(port)), TIMEOUT)
+    return socket.create_connection((_LOOPBACK.get(host, host), int(port)), TIMEOUT_SECONDS)
 
 
-def _status(connected: socket.socket) -> int:
+def _request(connected: socket.socket) -> int:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = connected
     connection.request("GET", "/-/healthy", headers={"Connection": "close"})

@@ -21,11 +21,11 @@ from exporter.polling.connections import Runtime
 from exporter.polling.poller import Poller
 from exporter.polling.state import Account, Poll
 from exporter.settings import Settings
-from exporter.settings.quantities import parse_listen_place
+from exporter.settings.quantities import parse_socket_address
 from exporter.settings.tree import without_fixed
 from exporter.sms.paging import Listing
 from exporter.web import Endpoint, create_app, inherited_sockets, serve
-from exporter.web.toolkit import Watched
+from exporter.web.toolkit import WebConfigFile
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -233,14 +233,14 @@ async def running(
 
 
 @contextlib.asynccontextmanager
-async def _web_config(settings: Settings, clock: Clock) -> AsyncIterator[Watched | None]:
+async def _web_config(settings: Settings, clock: Clock) -> AsyncIterator[WebConfigFile | None]:
     """Read the web configuration, if there is one, and keep it current. Raises ConfigurationError."""
     path = settings.web.config_file
-    async with Watched.opened(path, clock) if path else contextlib.nullcontext() as watched:
-        yield watched
+    async with WebConfigFile.watch(path, clock) if path else contextlib.nullcontext() as file:
+        yield file
 
 
 def _endpoints(settings: Settings, runtime: Runtime) -> Sequence[Endpoint]:
     if settings.web.systemd_socket:
         return inherited_sockets(runtime.environ, os.getpid())
-    return [parse_listen_place(address) for address in settings.web.listen_address]
+    return [parse_socket_address(address) for address in settings.web.listen_address]

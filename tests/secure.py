@@ -15,7 +15,7 @@ import yaml
 
 from exporter.service import Service
 from exporter.simulator import Simulator
-from exporter.web.toolkit.watching import LOOK_EVERY
+from exporter.web.toolkit.watching import CHECK_INTERVAL_SECONDS
 from support import FakeClock, exporting
 
 PASSWORD = "correct horse"
@@ -78,7 +78,7 @@ class Site:
 
     async def glance(self, clock: FakeClock) -> None:
         """Let the exporter look at its files once."""
-        clock.advance(LOOK_EVERY)
+        clock.advance(CHECK_INTERVAL_SECONDS)
         await clock.until_asleep(2)
 
 

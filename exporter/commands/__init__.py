@@ -1,1 +1,1 @@
-"""The commands that do one thing and end, a module each; what they print is for people and pipes."""
+"""The commands of `sms-exporter`: one module per command, and their output."""

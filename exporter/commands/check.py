@@ -1,4 +1,4 @@
-"""`check`: whether the configuration can be used, and with `--live` whether the API lets each account in."""
+"""`check`: validate the configuration, and with `--live` authenticate every account at the API."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -22,36 +22,37 @@ from exporter.sms.paging import LIMIT
 from exporter.views.formatting import escape_unprintable, format_duration, format_latency, format_time
 
 DESCRIPTION: Final = (
-    "Checks the configuration and tells where each account is polled and what it authenticates with. "
+    "Checks the configuration and prints the endpoint and the credentials of each account. "
     "With --live it also authenticates and reads the first page of each account's list."
 )
-STATUSES: Final = MappingProxyType(
+EXIT_CODES: Final = MappingProxyType(
     {
-        0: "All is well.",
-        1: "The API did not let an account in, or gave no page.",
-        2: "The configuration cannot be used, or an account has no credentials.",
+        0: "No problem was found.",
+        1: "Authentication failed, or the API returned no page.",
+        2: "The configuration is invalid, or an account has no credentials.",
     },
 )
 
 COLUMN: Final = 15
-"""Where a fact begins behind its name."""
-NOTICED: Final = 2.0
-"""Seconds of clock skew from which it is one: the API tells its time in whole seconds."""
+"""Column at which the values of a report begin."""
+MIN_REPORTED_SKEW_SECONDS: Final = 2.0
+"""Clock skew below this is not reported: the API reports its time in whole seconds."""
 
 
 class CheckSettings(OnceSettings):
     """Options of a check."""
 
-    live: bool = Field(False, description="Ask the API too: authenticate, and read one page of each account.")
+    live: bool = Field(False, description="Also call the API: authenticate, and read one page of each account.")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found of one account.
+    """What a check found for one account.
 
-    `count` is the API's number of servers and `rows` what the page had, `latency` seconds from sending the
-    request to its last byte, `skew` seconds by which this machine's clock is ahead of the API's; None where
-    the API was not asked or did not tell. `usable` is False where the configuration itself is at fault.
+    `count` is the number of servers that the API reports, `rows` the number on the first page, `latency` the seconds
+    from sending the request to the last byte of the response, and `skew` the seconds by which this machine's clock is
+    ahead of the API's. They are None without `--live`, or if the API did not report them. `is_configured` is False if
+    the account has no credentials.
     """
 
     account: AccountSettings
@@ -62,15 +63,15 @@ class Finding:
     latency: float | None = None
     skew: float | None = None
     error: PollError | None = None
-    usable: bool = True
+    is_configured: bool = True
 
     @property
-    def status(self) -> int:
-        """The exit status that it asks for."""
-        return 0 if self.error is None else 1 if self.usable else 2
+    def exit_code(self) -> int:
+        """The exit code for this account."""
+        return 0 if self.error is None else 1 if self.is_configured else 2
 
     def lines(self) -> Iterator[str]:
-        """Tell it as a report: the account and how it stands, then a fact a line."""
+        """Yield the report: the account and its condition, then one fact per line."""
         condition = "ok" if self.error is None else f"failed ({self.error.reason})"
         yield f"account {self.account.name}: {condition}"
         api = self.account.api
@@ -79,52 +80,57 @@ class Finding:
             until = f", until {format_time(self.term.expires_at)} UTC" if self.term else ""
             yield _fact("credentials", f"{self.source}{until}")
         if self.count is not None:
-            whole = "" if self.rows == self.count else f", {self.rows} of them on the first page"
-            yield _fact("servers", f"{self.count}{whole}")
+            first_page = "" if self.rows == self.count else f", {self.rows} of them on the first page"
+            yield _fact("servers", f"{self.count}{first_page}")
         if self.latency is not None:
-            yield _fact("answered in", format_latency(self.latency))
+            yield _fact("latency", format_latency(self.latency))
         if self.skew is not None:
             yield _fact("clock", _skew(self.skew))
         if self.error is not None:
             yield _fact("error", escape_unprintable(self.error.message))
             if self.error.request_id:
                 yield _fact("request id", escape_unprintable(self.error.request_id))
-            yield _fact("what to do", self.error.hint)
+            yield _fact("hint", self.error.hint)
 
 
 async def check(settings: Settings, runtime: Runtime, *, live: bool) -> Sequence[Finding]:
-    """Check all accounts at the same time, and give a finding for each."""
+    """Check all accounts at the same time and return one finding per account."""
     return await asyncio.gather(*(_check_account(account, runtime, live=live) for account in settings.targets()))
 
 
 async def _check_account(account: AccountSettings, runtime: Runtime, *, live: bool) -> Finding:
-    heard = _Ear(runtime)
+    observer = _LatencyObserver(runtime)
     try:
-        async with account_client(account, heard, runtime) as (client, credentials):
+        async with account_client(account, observer, runtime) as (client, credentials):
             finding = Finding(account, credentials.source)
-            return await _ask(finding, client, credentials, heard) if live else finding
+            return await _read_page(finding, client, credentials, observer) if live else finding
     except ConfigurationError as error:
         if not isinstance(error.__cause__, PollError):
             raise
-        return Finding(account, error=error.__cause__, usable=False)
+        return Finding(account, error=error.__cause__, is_configured=False)
 
 
-async def _ask(finding: Finding, client: SourcesClient, credentials: Credentials, heard: "_Ear") -> Finding:
-    """Read the first page; a failure is told at once, not retried."""
+async def _read_page(
+    finding: Finding,
+    client: SourcesClient,
+    credentials: Credentials,
+    observer: "_LatencyObserver",
+) -> Finding:
+    """Read the first page, without retries: a wrong access key must count as one refusal only."""
     timeout = finding.account.poll.timeout
     try:
         async with asyncio.timeout(timeout):
             page = Records().page(await client.page(0, LIMIT, {}, RetryBudget(0)))
         finding = replace(finding, count=page.count, rows=page.rows)
     except TimeoutError:
-        finding = replace(finding, error=RequestTimeout(f"no page came within {timeout:g} seconds"))
+        finding = replace(finding, error=RequestTimeout(f"the API returned no page within {timeout:g} seconds"))
     except PollError as error:
         finding = replace(finding, error=error)
-    return replace(finding, term=credentials.term, latency=heard.latency, skew=heard.skew)
+    return replace(finding, term=credentials.term, latency=observer.latency, skew=observer.skew)
 
 
-class _Ear:
-    """Hears how long the API took and what its clock says."""
+class _LatencyObserver:
+    """Keeps the latency and the clock skew of the last response."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._clock = runtime.clock
@@ -132,19 +138,19 @@ class _Ear:
         self.skew: float | None = None
 
     def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
-        """Keep what the API's answer tells; IAM and metadata are not asked about."""
+        """Keep the latency and the clock of the SMS API; IAM and the metadata service are ignored."""
         del code
         if api != "sms" or response is None:
             return
         self.latency = seconds
-        if (told := read_http_date(response.headers.get("Date", ""))) is not None:
-            self.skew = self._clock.time() - told
+        if (server_time := read_http_date(response.headers.get("Date", ""))) is not None:
+            self.skew = self._clock.time() - server_time
 
     def retry_waits(self, seconds: float, failure: PollError) -> None:
-        """Nothing is retried."""
+        """Do nothing: no request is retried."""
 
     def throttled(self, seconds: float) -> None:
-        """One request waits for no other."""
+        """Do nothing: one request is never throttled."""
 
 
 def _fact(name: str, value: str) -> str:
@@ -152,6 +158,6 @@ def _fact(name: str, value: str) -> str:
 
 
 def _skew(seconds: float) -> str:
-    if abs(seconds) < NOTICED:
-        return "as the API's"
-    return f"{format_duration(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} the API's"
+    if abs(seconds) < MIN_REPORTED_SKEW_SECONDS:
+        return "in sync with the API"
+    return f"{format_duration(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} the API"

@@ -1,4 +1,4 @@
-"""The commands that need no account: the simulator alone, and an exporter on a simulator."""
+"""The commands that need no account: `simulate` and `demo`."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,7 +21,7 @@ _QUALIFIERS: Final = ("times=", "after=", "api=")
 
 
 class SimulatorSettings(BaseSettings):
-    """What the simulator is like."""
+    """Options of the simulator."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -33,17 +33,19 @@ class SimulatorSettings(BaseSettings):
         cli_avoid_json=True,
     )
 
-    listen: Address = Field(f"{LOOPBACK}:10059", description="Address to serve on, as HOST:PORT.")
-    servers: int = Field(250, ge=0, le=100_000, description="How many source servers there are.")
-    seed: int = Field(1, description="The same seed makes the same fleet and the same life.")
-    acceleration: float = Field(60.0, gt=0, description="How much shorter than real ones migrations are.")
+    listen: Address = Field(f"{LOOPBACK}:10059", description="Address to listen on: HOST:PORT.")
+    servers: int = Field(250, ge=0, le=100_000, description="Number of source servers.")
+    seed: int = Field(1, description="Seed of the random numbers; the same seed simulates the same migrations.")
+    acceleration: float = Field(
+        60.0, gt=0, description="How many times faster than real migrations the simulated ones are."
+    )
     offsets: Literal["records", "pages"] = Field("records", description="What an offset of the list counts.")
-    fault: Words = Field((), description="A fault from the start, as NAME[=VALUE]; repeat it for several.")
+    fault: Words = Field((), description="Fault to simulate from the start: NAME[=VALUE]; can be repeated.")
 
     @field_validator("fault")
     @classmethod
-    def _whole(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        """Join what commas parted: a fault may be qualified, as in hang,times=1."""
+    def _join_qualifiers(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        """Join a fault and its qualifiers again, as in hang,times=1: lists are split at commas."""
         faults: list[str] = []
         for word in words:
             if faults and word.startswith(_QUALIFIERS):
@@ -56,7 +58,7 @@ class SimulatorSettings(BaseSettings):
 
 
 class DemoSettings(Settings):
-    """An exporter of a simulated fleet, quick enough to watch."""
+    """Options of an exporter of a simulated fleet, with a short interval."""
 
     MOST_USED = ("web.listen_address", "poll.interval", "account.name", "collector.disks", "log.level")
 
@@ -64,12 +66,12 @@ class DemoSettings(Settings):
     log: LogSettings = LogSettings(level="warn")
     account: AccountNameSettings = AccountNameSettings(name="demo")
     poll: PollSettings = PollSettings.model_validate({"interval": "15s"})
-    servers: int = Field(250, ge=0, le=100_000, description="How many source servers are simulated.")
-    seed: int = Field(1, description="The same seed makes the same fleet and the same life.")
+    servers: int = Field(250, ge=0, le=100_000, description="Number of simulated source servers.")
+    seed: int = Field(1, description="Seed of the random numbers; the same seed simulates the same migrations.")
 
 
 def simulator_of(settings: SimulatorSettings) -> Simulator:
-    """Make the simulator that the options describe; it serves while entered."""
+    """Build the simulator that the options describe; it serves while its context lasts."""
     address = parse_listen_address(settings.listen)
     try:
         return Simulator(
@@ -86,7 +88,7 @@ def simulator_of(settings: SimulatorSettings) -> Simulator:
 
 
 def credentials_of(simulator: Simulator) -> Sequence[str]:
-    """Tell, a line a way, what the simulator lets in. None of it is a secret: all of it is made up."""
+    """Return the endpoint and the credentials of the simulator, one per line. They are made up, not secret."""
     user = simulator.user
     return (
         f"endpoint    {simulator.url}",
@@ -102,10 +104,7 @@ async def demonstrating(
     runtime: Runtime,
     read_again: Callable[[], DemoSettings],
 ) -> AsyncIterator[Service]:
-    """Run an exporter on a simulator, both on this machine alone, while the context lasts.
-
-    `read_again` reads the options for a reload.
-    """
+    """Run an exporter and its simulator while the context lasts. `read_again` reads the options for a reload."""
     async with Simulator(servers=settings.servers, seed=settings.seed, clock=runtime.clock) as simulator:
 
         def simulated(options: DemoSettings) -> DemoSettings:
@@ -113,7 +112,7 @@ async def demonstrating(
             auth = AuthSettings(token=SecretStr(simulator.token))
             return options.model_copy(update={"api": api, "auth": auth, "accounts": ()})
 
-        # The simulator is not asked through a proxy, and no credentials of this machine travel to it.
-        alone = replace(runtime, environ={})
-        async with running(simulated(settings), alone, lambda: simulated(read_again())) as service:
+        # Without environment variables: no proxy, and no credentials of this machine for the simulator.
+        isolated = replace(runtime, environ={})
+        async with running(simulated(settings), isolated, lambda: simulated(read_again())) as service:
             yield service

@@ -1,4 +1,4 @@
-"""Standard output and error as a shell expects them of a program."""
+"""Standard output and standard error, used as a shell expects it of a program."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NoReturn
 
 PROG: Final = "sms-exporter"
 
@@ -17,8 +17,8 @@ class OutputError(Exception):
     """Standard output cannot be written; the message says why."""
 
 
-def write_utf8() -> None:
-    """Write UTF-8 to files and pipes, whatever the locale says; a terminal is shown `?` for what it does not have."""
+def configure_encoding() -> None:
+    """Write UTF-8 to files and pipes in every locale; a terminal shows `?` for a character that it lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             if stream.isatty():
@@ -27,57 +27,59 @@ def write_utf8() -> None:
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def in_terminal() -> bool:
-    """Tell whether a person looks at standard output."""
+def is_terminal() -> bool:
+    """Return whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def say(text: str) -> None:
-    """Write what was asked for, whole lines, to standard output. Raises OutputError, and BrokenPipeError."""
+def print_text(text: str) -> None:
+    """Write whole lines to standard output. Raise OutputError, or BrokenPipeError if the reader is gone."""
     if sys.stdout is None:
         raise OutputError("standard output cannot be written: it is closed")
     try:
-        print(text, flush=True)  # noqa: T201 - what was asked for
+        print(text, flush=True)  # noqa: T201 - the output of the command
     except BrokenPipeError:
         raise
     except OSError as error:
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 
-def say_report(lines: Iterable[str], column: int) -> None:
-    """Write lines, one each in a pipe; in a terminal what is too long goes on in the next line, at `column`."""
-    if in_terminal():
+def print_report(lines: Iterable[str], column: int) -> None:
+    """Write lines; a terminal wraps long ones, with the continuation indented to `column`."""
+    if is_terminal():
         width, indent = shutil.get_terminal_size().columns, " " * column
         lines = (textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False) for line in lines)
-    say("\n".join(lines))
+    print_text("\n".join(lines))
 
 
-def complain(lines: Iterable[str]) -> None:
-    """Write what went wrong to standard error, a line each, if it can be written: the exit status tells it too."""
+def print_errors(messages: Iterable[str]) -> None:
+    """Write one line per error to standard error. If that fails, the exit code still reports the errors."""
     if sys.stderr is None:
         return
     try:
-        for line in lines:
-            sys.stderr.write(f"{PROG}: error: {line}\n")
+        for message in messages:
+            sys.stderr.write(f"{PROG}: error: {message}\n")
     except OSError:
-        # Python would try again at its end, and make that the exit status.
+        # Otherwise Python tries to flush it again at exit, fails, and changes the exit code.
         sys.stderr = None
 
 
 @contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """End without a word where a person interrupts, or who reads the output has gone.
+def exit_by_signal() -> Iterator[None]:
+    """End the process by SIGINT on Ctrl-C and by SIGPIPE if the reader of the output is gone, without a message.
 
-    The process ends by the signal itself, so that a shell sees why, and ends its own loop too.
+    A shell that runs the command in a loop then ends the loop, too.
     """
     try:
         yield
     except KeyboardInterrupt:
-        _end_by(signal.SIGINT)
+        end_by_signal(signal.SIGINT)
     except BrokenPipeError:
-        _end_by(signal.SIGPIPE)
+        end_by_signal(signal.SIGPIPE)
 
 
-def _end_by(number: signal.Signals) -> None:
+def end_by_signal(number: int) -> NoReturn:
+    """End the process by a signal, or with the exit code of a shell if the signal has no effect (as PID 1)."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+    os._exit(128 + number)

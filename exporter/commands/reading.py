@@ -1,4 +1,4 @@
-"""Every account polled once, with nothing served."""
+"""One poll of every account, without a server."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from exporter.sms.paging import Listing
 
 
 class OnceSettings(Settings):
-    """Options of a command that polls once and tells by itself what failed."""
+    """Options of a command that polls once and prints the failures itself."""
 
     MOST_USED = ("config.file", "api.region", "auth.access_key_file", "auth.secret_key_file", "log.level")
 
@@ -27,18 +27,18 @@ class OnceSettings(Settings):
 
 @dataclass(frozen=True)
 class Reading:
-    """All accounts after one poll of each."""
+    """All accounts after one poll each."""
 
     accounts: Sequence[Account]
     exposition: Exposition
     health: Health
 
     def snapshots(self) -> Sequence[Snapshot]:
-        """Return the complete lists."""
+        """Return the snapshots of the accounts whose poll succeeded."""
         return [account.state.snapshot for account in self.accounts if account.state.snapshot]
 
     def failures(self) -> Sequence[str]:
-        """Return a line for each account whose list is not complete, with what to do about it."""
+        """Return one line per account whose poll failed, with a hint."""
         return [
             f"account {account.name}: {poll.error.reason}: {poll.error.message.removesuffix('.')}; {poll.error.hint}"
             for account in self.accounts
@@ -47,7 +47,7 @@ class Reading:
 
 
 class _PollCounter:
-    """Counts each poll."""
+    """Counts every poll in the health metrics."""
 
     def __init__(self, health: Health) -> None:
         self._health = health

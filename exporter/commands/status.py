@@ -22,7 +22,7 @@ DESCRIPTION: Final = (
     "Polls each account once and shows the state of its migrations: servers that need attention first, then running "
     "migrations. In a pipe it writes one tab-separated line per server."
 )
-STATUSES: Final = MappingProxyType(
+EXIT_CODES: Final = MappingProxyType(
     {
         0: "All accounts were polled successfully, whether or not a server needs attention.",
         1: "The poll of an account failed; the other accounts are shown.",

@@ -1,4 +1,4 @@
-"""Every option: its name, default and check, and how it is read from flags, environment, file and secrets."""
+"""Every option: name, default, checks, and how it is read from flags, environment and file."""
 
 from exporter.settings.account import (
     REGION_ENDPOINTS,

@@ -1,4 +1,4 @@
-"""The options of one account: where its API is, how it is asked, and what is made of the answer."""
+"""The options of one account: its API, credentials, polls, filters and limits."""
 
 from typing import Final, Literal, Self
 
@@ -12,111 +12,121 @@ REGION_ENDPOINTS: Final = {
     "my-kualalumpur-1": "https://sms.my-kualalumpur-1.myhuaweicloud.com",
     "ru-moscow-1": "https://sms-api.ru-moscow-1.myhuaweicloud.com",
 }
-"""Where SMS is served. The region of the API is not the region that servers migrate to."""
+"""Endpoints of the SMS API by region. The region of the API is not the region that servers migrate to."""
 
 
 class ApiSettings(Group):
     """The SMS API."""
 
     region: str | None = Field(None, description=f"Region of the API: {', '.join(REGION_ENDPOINTS)}.")
-    endpoint: Url | None = Field(None, description="Base URL of the API, instead of the region's.")
+    endpoint: Url | None = Field(None, description="Base URL of the API, instead of the endpoint of the region.")
     paging: Literal["auto", "records", "pages"] = Field(
         "auto",
-        description="What the API means by an offset: records, pages, or find out.",
+        description="What an offset of the API counts: records or pages; auto detects it.",
     )
     migrate_speed_unit: Literal["mbit", "mbyte"] = Field(
         "mbit",
-        description="What the API means by a speed: Mbit/s or MByte/s.",
+        description="Unit of the speeds that the API reports: Mbit/s or MByte/s.",
     )
-    concurrency: int = Field(6, ge=1, le=64, description="Most page requests at once.")
-    connect_timeout: Duration = Field(10.0, gt=0, description="Longest wait for a connection.")
-    read_timeout: Duration = Field(30.0, gt=0, description="Longest silence of a response.")
+    concurrency: int = Field(6, ge=1, le=64, description="Maximum number of concurrent page requests.")
+    connect_timeout: Duration = Field(10.0, gt=0, description="Connect timeout.")
+    read_timeout: Duration = Field(
+        30.0, gt=0, description="Read timeout: maximum time between two parts of a response."
+    )
     max_response_size: ByteSize = Field(
         ByteSize(32 * 2**20),
         gt=0,
-        description="Largest response read, such as 32MiB; a larger one is refused.",
+        description="Maximum size of a response, such as 32MiB; a larger response fails the poll.",
     )
 
-    rate_limit: float = Field(50.0, gt=0, allow_inf_nan=False, description="Most requests a second.")
-    proxy: ProxyUrl | None = Field(None, description="Outbound proxy; else HTTPS_PROXY and NO_PROXY are obeyed.")
-    ca_file: FilePath | None = Field(None, description="CA bundle (PEM) to trust instead of the system's.")
-    insecure_skip_verify: bool = Field(False, description="Trust any certificate: for experiments only.")
+    rate_limit: float = Field(50.0, gt=0, allow_inf_nan=False, description="Maximum requests per second.")
+    proxy: ProxyUrl | None = Field(None, description="URL of the HTTP proxy, instead of HTTPS_PROXY and NO_PROXY.")
+    ca_file: FilePath | None = Field(
+        None, description="File of CA certificates (PEM) to trust, instead of those of the system."
+    )
+    insecure_skip_verify: bool = Field(
+        False, description="Do not verify the certificate of the API; for experiments only."
+    )
 
     @field_validator("region")
     @classmethod
-    def _served(cls, region: str | None) -> str | None:
+    def _check_region(cls, region: str | None) -> str | None:
         if region is not None and region not in REGION_ENDPOINTS:
-            msg = f"SMS is served in {', '.join(REGION_ENDPOINTS)}; for another one give api.endpoint"
+            msg = f"the regions of SMS are {', '.join(REGION_ENDPOINTS)}; for another region, set api.endpoint"
             raise ValueError(msg)
         return region
 
     @property
     def url(self) -> str:
-        """The base URL in force; empty where neither endpoint nor region is given."""
+        """The base URL of the API; empty if neither endpoint nor region is set."""
         return self.endpoint or REGION_ENDPOINTS.get(self.region or "", "")
 
 
 class IamSettings(Group):
-    """The identity service that sells tokens."""
+    """The identity service (IAM) that issues tokens."""
 
-    endpoint: Url | None = Field(None, description="Base URL of IAM, instead of the region's or the global one.")
+    endpoint: Url | None = Field(
+        None, description="Base URL of IAM, instead of the endpoint of the region or the global endpoint."
+    )
 
 
 class AuthSettings(Group):
     """How the exporter authenticates: a token, a user's password or an access key; else the default chain.
 
-    Every secret may be in a file, which is read again when it is renewed or refused.
+    Every secret can be in a file, which is read again when the credentials are renewed or refused.
     """
 
-    token: SecretStr | None = Field(None, description="Token sent as X-Auth-Token (lives 24 hours).")
-    token_file: FilePath | None = Field(None, description="File with the token.")
-    user_name: str | None = Field(None, description="IAM user whose password buys tokens.")
+    token: SecretStr | None = Field(None, description="Token, sent as X-Auth-Token; valid for 24 hours.")
+    token_file: FilePath | None = Field(None, description="File that contains the token.")
+    user_name: str | None = Field(None, description="IAM user name, used with the password to obtain tokens.")
     password: SecretStr | None = Field(None, description="Password of the IAM user.")
-    password_file: FilePath | None = Field(None, description="File with the password.")
-    domain_name: str | None = Field(None, description="Account (domain) that the IAM user belongs to.")
-    domain_id: str | None = Field(None, description="ID of the account (domain), sent as X-Domain-Id.")
-    project_name: str | None = Field(None, description="Project that tokens are for; else the whole account.")
-    project_id: str | None = Field(None, description="ID of that project; sent as X-Project-Id when signing.")
-    access_key: SecretStr | None = Field(None, description="Access key ID (AK) that signs requests.")
-    access_key_file: FilePath | None = Field(None, description="File with the access key ID.")
+    password_file: FilePath | None = Field(None, description="File that contains the password.")
+    domain_name: str | None = Field(None, description="Account name (domain) of the IAM user.")
+    domain_id: str | None = Field(None, description="Account ID (domain), sent as X-Domain-Id.")
+    project_name: str | None = Field(
+        None, description="Name of the project that tokens are scoped to (default: the whole account)."
+    )
+    project_id: str | None = Field(None, description="ID of that project; sent as X-Project-Id with signed requests.")
+    access_key: SecretStr | None = Field(None, description="Access key ID (AK), used to sign requests.")
+    access_key_file: FilePath | None = Field(None, description="File that contains the access key ID.")
     secret_key: SecretStr | None = Field(None, description="Secret access key (SK).")
-    secret_key_file: FilePath | None = Field(None, description="File with the secret access key.")
+    secret_key_file: FilePath | None = Field(None, description="File that contains the secret access key.")
     security_token: SecretStr | None = Field(None, description="Security token of a temporary access key.")
-    security_token_file: FilePath | None = Field(None, description="File with the security token.")
+    security_token_file: FilePath | None = Field(None, description="File that contains the security token.")
     metadata_endpoint: Url = Field(
         "http://169.254.169.254",
-        description="Base URL of the ECS metadata service, the default chain's last resort.",
+        description="Base URL of the ECS metadata service, part of the default credential chain.",
     )
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_combination(self) -> Self:
         for name in ("token", "password", "access_key", "secret_key", "security_token"):
             if getattr(self, name) and getattr(self, f"{name}_file"):
                 option = f"auth.{name.replace('_', '-')}"
-                msg = f"{option} and {option}-file are both given: keep one"
+                msg = f"{option} and {option}-file are both set: keep one"
                 raise ValueError(msg)
         ways = {
-            "auth.token": self.gives("token"),
+            "auth.token": self.has("token"),
             "auth.user-name": bool(self.user_name),
-            "auth.access-key": self.gives("access_key"),
+            "auth.access-key": self.has("access_key"),
         }
         chosen = [option for option, given in ways.items() if given]
         if len(chosen) > 1:
-            msg = f"{' and '.join(chosen)} are both given: keep one way to authenticate"
+            msg = f"{' and '.join(chosen)} are both set: keep one way to authenticate"
             raise ValueError(msg)
         needs = (
-            (bool(self.user_name), self.gives("password"), "auth.user-name needs auth.password-file"),
+            (bool(self.user_name), self.has("password"), "auth.user-name needs auth.password-file"),
             (bool(self.user_name), bool(self.domain_name), "auth.user-name needs auth.domain-name"),
-            (self.gives("password"), bool(self.user_name), "auth.password needs auth.user-name"),
+            (self.has("password"), bool(self.user_name), "auth.password needs auth.user-name"),
             (
-                self.gives("access_key"),
-                self.gives("secret_key"),
+                self.has("access_key"),
+                self.has("secret_key"),
                 "auth.access-key needs auth.secret-key-file",
             ),
-            (self.gives("secret_key"), self.gives("access_key"), "auth.secret-key needs auth.access-key"),
+            (self.has("secret_key"), self.has("access_key"), "auth.secret-key needs auth.access-key"),
             (
-                self.gives("security_token"),
-                self.gives("access_key"),
+                self.has("security_token"),
+                self.has("access_key"),
                 "auth.security-token needs auth.access-key",
             ),
         )
@@ -125,65 +135,67 @@ class AuthSettings(Group):
                 raise ValueError(msg)
         return self
 
-    def gives(self, name: str) -> bool:
-        """Tell whether the secret `name` is given, as a value or a file."""
+    def has(self, name: str) -> bool:
+        """Return whether the secret `name` is set, as a value or as a file."""
         return bool(getattr(self, name) or getattr(self, f"{name}_file"))
 
 
 class PollSettings(Group):
-    """When the list is read, and how long it is believed."""
+    """When the list of servers is read, and when it becomes stale."""
 
-    interval: Duration = Field(60.0, ge=1, description="Time from poll to poll.")
-    timeout: Duration = Field(60.0, gt=0, description="Longest time of a whole poll.")
+    interval: Duration = Field(60.0, ge=1, description="Poll interval.")
+    timeout: Duration = Field(60.0, gt=0, description="Timeout for a complete poll.")
     stale_after: Duration | None = Field(
         None,
         gt=0,
-        description="How long the last list is served when polls fail (three intervals, at least 5m).",
+        description="Age at which data becomes stale while polls fail (default: three intervals, at least 5m).",
     )
-    stale_policy: Literal["drop", "keep"] = Field("drop", description="What becomes of the list then.")
+    stale_policy: Literal["drop", "keep"] = Field("drop", description="Whether to drop or keep stale data.")
 
     @property
     def grace(self) -> float:
-        """Seconds that a snapshot is served without a newer one."""
+        """Seconds after which a snapshot is stale."""
         return self.stale_after or max(3 * self.interval, 300.0)
 
 
 class FilterSettings(Group):
-    """Which servers are listed: the query parameters of the API, passed on as they are."""
+    """Which servers are listed: query parameters of the API, passed through unchanged."""
 
     state: str | None = Field(None, description="Only servers in this state.")
-    name: str | None = Field(None, description="Only servers of this name.")
-    id: str | None = Field(None, description="Only the server of this ID.")
-    ip: str | None = Field(None, description="Only servers of this address.")
-    ipv6: str | None = Field(None, description="Only servers of this IPv6 address.")
+    name: str | None = Field(None, description="Only servers with this name.")
+    id: str | None = Field(None, description="Only the server with this ID.")
+    ip: str | None = Field(None, description="Only servers with this IP address.")
+    ipv6: str | None = Field(None, description="Only servers with this IPv6 address.")
     migproject: str | None = Field(None, description="Only servers of this migration project.")
-    migration_cycle: str | None = Field(None, description="Only servers in this stage of a migration.")
-    connected: bool | None = Field(None, description="Passed on as it is; what the API means is in doubt.")
+    migration_cycle: str | None = Field(None, description="Only servers in this stage of the migration.")
+    connected: bool | None = Field(
+        None, description="Passed through unchanged; the API does not document its semantics."
+    )
     enterprise_project_id: str | None = Field(None, description="Only servers of this enterprise project.")
     is_consistency_result_exist: bool | None = Field(
         None,
-        description="Only servers with, or without, a consistency result.",
+        description="Only servers with (or without) a result of a consistency verification.",
     )
-    vm_id: str | None = Field(None, description="Only servers whose clone has this ID.")
+    vm_id: str | None = Field(None, description="Only servers whose cloned target server has this ID.")
 
     def query(self) -> dict[str, str]:
-        """Give the query parameters."""
+        """Return the query parameters."""
         given = self.model_dump(exclude_none=True)
         return {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}
 
 
 class LimitSettings(Group):
-    """How much of an account is exposed."""
+    """How many series an account may have."""
 
     series: int = Field(
         0,
         ge=0,
-        description="Most series of one account, 0 for no limit; beyond it whole collectors are dropped.",
+        description="Series limit of an account (0: no limit); above it, whole collectors are dropped.",
     )
 
 
 class AccountSettings(Group):
-    """One account at one endpoint: a target of the exporter, complete."""
+    """All options of one account at one endpoint."""
 
     name: str = Field(min_length=1, max_length=255)
     api: ApiSettings = ApiSettings()
@@ -195,12 +207,12 @@ class AccountSettings(Group):
 
     @property
     def iam_url(self) -> str:
-        """The base URL of IAM in force: the option's, the region's own, else the global one."""
+        """The base URL of IAM: that of the option, else of the region, else the global endpoint."""
         region = f"{self.api.region}." if self.api.region else ""
         return self.iam.endpoint or f"https://iam.{region}myhuaweicloud.com"
 
     @model_validator(mode="after")
-    def _somewhere(self) -> Self:
+    def _check_endpoint(self) -> Self:
         if not self.api.url:
             msg = f"api.region or api.endpoint is needed; the regions are {', '.join(REGION_ENDPOINTS)}"
             raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""The text of `--help`: what a command does, and its options in groups, the most needed ones first."""
+"""The text of `--help`: what a command does, its options by group, and its exit codes."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,33 +11,32 @@ from pydantic_settings import BaseSettings
 from exporter.settings.options import Option, options
 
 Rows = Iterable[tuple[str, str]]
-"""What is written on the left, and what it means."""
+"""Pairs of a name and its meaning."""
 
-WIDEST: Final = 100
-"""Columns beyond which a line is hard to read."""
-_LEFT: Final = 26
-"""Columns of the left side; what is longer stands on a line of its own."""
+MAX_COLUMNS: Final = 100
+"""Longer lines are hard to read."""
+_NAME_COLUMNS: Final = 26
+"""Columns of the names; a longer name is on a line of its own."""
 
 
 @dataclass(frozen=True)
 class Manual:
-    """What a command's help tells beside its options.
+    """What the help of a command contains besides its options.
 
-    `statuses` are what it may end with, `further` says where to read on. `brief` leaves out the groups of
-    options, which are told elsewhere; `commands` tells of each command in a line.
+    `hint` is the last paragraph. `brief` leaves out the options by group. `commands` are the summaries of commands.
     """
 
     prog: str
     description: str
-    statuses: Mapping[int, str]
-    further: str = ""
+    exit_codes: Mapping[int, str]
+    hint: str = ""
     brief: bool = False
     commands: Mapping[str, str] = field(default_factory=dict)
 
 
 def help_text(manual: Manual, tree: type[BaseSettings], width: int) -> str:
-    """Write the help of a command that takes the options of `tree`, in lines of at most `width` columns."""
-    width = min(width, WIDEST)
+    """Return the help of a command with the options of `tree`, in lines of at most `width` columns."""
+    width = min(width, MAX_COLUMNS)
     known = tuple(options(tree))
     by_key = {option.key: option for option in known}
     command = " [COMMAND]" if manual.commands else ""
@@ -50,23 +49,23 @@ def help_text(manual: Manual, tree: type[BaseSettings], width: int) -> str:
         sections.append(_section("Most used options:", map(_row, most_used), width))
     if not manual.brief:
         sections += _groups(known, tree, width)
-    sections.append(_section("Exit status:", ((str(status), told) for status, told in manual.statuses.items()), width))
-    if manual.further:
-        sections.append(textwrap.fill(manual.further, width, break_on_hyphens=False))
+    sections.append(_section("Exit codes:", ((str(code), text) for code, text in manual.exit_codes.items()), width))
+    if manual.hint:
+        sections.append(textwrap.fill(manual.hint, width, break_on_hyphens=False))
     return "\n\n".join(sections) + "\n"
 
 
 def _groups(known: Iterable[Option], tree: type[BaseSettings], width: int) -> Iterator[str]:
     for name, group in groupby(known, key=lambda option: option.group):
         if name:
-            told = (type(tree.model_fields[name].default).__doc__ or "").splitlines()[0]
-            yield _section(textwrap.fill(f"{name}: {told}", width), map(_row, group), width)
+            summary = (type(tree.model_fields[name].default).__doc__ or "").splitlines()[0]
+            yield _section(textwrap.fill(f"{name}: {summary}", width), map(_row, group), width)
 
 
 def _row(option: Option) -> tuple[str, str]:
-    """Write an option as a person would type it."""
-    if option.takes:
-        left = f"{option.flag}={option.takes}"
+    """Return an option as it is typed, and its description with its default."""
+    if option.placeholder:
+        left = f"{option.flag}={option.placeholder}"
     else:
         left = f"--[no-]{option.flag[2:]}" if option.default == "true" else option.flag
     default = f" (default: {option.default})" if option.default not in {"", "false", "true"} else ""
@@ -75,7 +74,7 @@ def _row(option: Option) -> tuple[str, str]:
 
 def _section(title: str, rows: Rows, width: int) -> str:
     rows = list(rows)
-    column = min(_LEFT, max(len(left) for left, _ in rows) + 4)
+    column = min(_NAME_COLUMNS, max(len(left) for left, _ in rows) + 4)
     lines = [title]
     for left, right in rows:
         start = f"  {left}  ".ljust(column)

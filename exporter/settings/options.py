@@ -1,4 +1,4 @@
-"""The options as a list: what each is called as a flag, a variable and a key, and what it takes."""
+"""The options as a list, each with its flag, variable, key and kind of value."""
 
 import types
 import typing
@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 
 from exporter.settings.quantities import (
     check_listen_address,
-    check_listen_places,
+    check_socket_addresses,
     parse_duration,
     parse_proxy,
     parse_url,
@@ -22,18 +22,18 @@ from exporter.settings.quantities import (
 
 @dataclass(frozen=True)
 class Option:
-    """One option: field `name` of group `group`, which is empty where the option stands alone."""
+    """One option: field `name` of group `group`; `group` is empty for an option without a group."""
 
     prefix: str
     group: str
     name: str
     field: FieldInfo
     default: str
-    """As it would be written; empty where there is none."""
+    """The default as it is written; empty if there is none."""
 
     @property
     def flag(self) -> str:
-        """The command-line flag; an alias with a dot in it is its last part, where others of its kind say so."""
+        """The command-line flag; an alias with a dot is its last part (`--web.config.file`, as in other exporters)."""
         alias = self.field.validation_alias
         names = alias.choices if isinstance(alias, AliasChoices) else ()
         dotted = next((name for name in names if isinstance(name, str) and "." in name), None)
@@ -51,17 +51,17 @@ class Option:
 
     @property
     def description(self) -> str:
-        """What it is for."""
+        """What the option does."""
         return self.field.description or ""
 
     @property
     def is_secret(self) -> bool:
-        """Whether its value must never be shown."""
+        """Whether the value must never be shown."""
         return SecretStr in _types(self.field.annotation)
 
     @property
-    def takes(self) -> str:
-        """What its value is, in a word; empty for a switch."""
+    def placeholder(self) -> str:
+        """The placeholder of the value, such as DURATION, or its choices; empty for a switch."""
         kinds = _types(self.field.annotation)
         if choices := [choice for kind in kinds for choice in typing.get_args(kind) if isinstance(choice, str)]:
             return "|".join(choices)
@@ -77,7 +77,7 @@ _BY_READER: Final[Mapping[object, str]] = {
     parse_url: "URL",
     parse_proxy: "URL",
     check_listen_address: "ADDRESS",
-    check_listen_places: "ADDRESS",
+    check_socket_addresses: "ADDRESS",
 }
 _BY_TYPE: Final[Mapping[object, str]] = {
     bool: "",
@@ -91,7 +91,7 @@ _BY_TYPE: Final[Mapping[object, str]] = {
 
 
 def _types(annotation: object) -> tuple[typing.Any, ...]:
-    """Give the alternatives of an annotation, without None and without `Annotated`."""
+    """Return the alternatives of an annotation, without None and without `Annotated`."""
     if typing.get_origin(annotation) in {types.UnionType, typing.Union}:
         return tuple(kind for part in typing.get_args(annotation) for kind in _types(part))
     if typing.get_origin(annotation) is typing.Annotated:
@@ -100,13 +100,13 @@ def _types(annotation: object) -> tuple[typing.Any, ...]:
 
 
 def _metadata(annotation: object) -> tuple[typing.Any, ...]:
-    """Give what `Annotated` says inside the alternatives of an annotation."""
+    """Return the metadata of all `Annotated` inside an annotation."""
     own = getattr(annotation, "__metadata__", ())
     return (*own, *(item for part in typing.get_args(annotation) for item in _metadata(part)))
 
 
 def options(settings: type[BaseSettings]) -> Iterator[Option]:
-    """Give all options of a tree, group after group, but for what only a file can hold."""
+    """Yield all options of a tree, group by group, without those that only a file can contain."""
     prefix = settings.model_config.get("env_prefix", "")
     file_only = getattr(settings, "FILE_ONLY", ())
     for name, field in settings.model_fields.items():

@@ -12,18 +12,18 @@ from pydantic_settings import NoDecode
 
 
 class Group(BaseModel):
-    """Base of the groups: strict about names, fixed once read, silent about secrets in errors."""
+    """Base of the groups of options: no unknown names, immutable, no values in errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _grouped(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file has
-        if value is None:  # in the file a name with nothing behind it, as when all its options are comments
+    def _check_mapping(cls, value: Any) -> Any:  # noqa: ANN401 - any value of the file
+        if value is None:  # The file has the name of the group without options, which may all be comments.
             return {}
         if not isinstance(value, Mapping | cls):
             msg = f"this is a group of options: {', '.join(cls.model_fields)}"
-            raise ValueError(msg)  # noqa: TRY004 - pydantic takes no TypeError for a fault
+            raise ValueError(msg)  # noqa: TRY004 - pydantic reports ValueError only
         return value
 
 
@@ -32,20 +32,20 @@ def _split(value: object) -> object:
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""Several words: a list in the file, separated by commas elsewhere."""
+"""Several words: a list in the file, separated by commas in a flag or a variable."""
 
 
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
-_LAST_PORT: Final = 65535
+_MAX_PORT: Final = 65535
 _UNIX: Final = "unix:"
-_LONGEST_UNIX_PATH: Final = 107
+_MAX_UNIX_PATH_BYTES: Final = 107
 _DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _UNITS))
 
 
 def parse_duration(value: object) -> float:
-    """Read a duration such as `30s`, `5m` or `1h30m` (units y w d h m s ms, in this order) as seconds.
+    """Return a duration such as `30s`, `5m` or `1h30m` (units y w d h m s ms, in this order) in seconds.
 
-    Raises ValueError for anything else.
+    Raise ValueError for anything else.
     """
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not value or match is None:
@@ -55,7 +55,7 @@ def parse_duration(value: object) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds as Prometheus does: the inverse of `parse_duration` to the millisecond."""
+    """Return seconds as Prometheus writes them: the inverse of `parse_duration` to the millisecond."""
     rest = round(seconds * 1000)
     parts = []
     for unit, size in _UNITS.items():
@@ -73,7 +73,7 @@ Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(for
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where the web server listens; `host` None is every interface of the machine."""
+    """A TCP address to listen on; `host` None is every interface of the machine."""
 
     host: str | None
     port: int
@@ -85,7 +85,7 @@ class ListenAddress:
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """A unix socket to listen on."""
+    """A Unix socket to listen on."""
 
     path: Path
 
@@ -94,43 +94,43 @@ class UnixAddress:
 
 
 def parse_listen_address(value: str) -> ListenAddress:
-    """Read `host:port`, `:port` or `[v6]:port`. Raises ValueError for anything else."""
+    """Parse `host:port`, `:port` or `[v6]:port`. Raise ValueError for anything else."""
     host, colon, port = value.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or (":" in host and not bracketed) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > _LAST_PORT:
+    if not colon or (":" in host and not bracketed) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > _MAX_PORT:
         msg = "write an address as HOST:PORT, :PORT for every interface, or [IPV6]:PORT"
         raise ValueError(msg)
     return ListenAddress((host[1:-1] if bracketed else host) or None, int(port))
 
 
-def parse_listen_place(value: str) -> ListenAddress | UnixAddress:
-    """Read an address, or `unix:/path`. Raises ValueError for anything else."""
+def parse_socket_address(value: str) -> ListenAddress | UnixAddress:
+    """Parse an address or `unix:/path`. Raise ValueError for anything else."""
     if not value.startswith(_UNIX):
         return parse_listen_address(value)
     path = value.removeprefix(_UNIX)
-    if not path.startswith("/") or len(path.encode()) > _LONGEST_UNIX_PATH:
-        msg = f"write a unix socket as unix:/PATH, the path absolute and of {_LONGEST_UNIX_PATH} bytes at most"
+    if not path.startswith("/") or len(path.encode()) > _MAX_UNIX_PATH_BYTES:
+        msg = f"write a Unix socket as unix:/PATH, with an absolute path of at most {_MAX_UNIX_PATH_BYTES} bytes"
         raise ValueError(msg)
     return UnixAddress(Path(path))
 
 
 def check_listen_address(value: str) -> str:
-    """Give an address as it is written. Raises ValueError where it is none."""
+    """Return an address as it is written. Raise ValueError if it is not one."""
     parse_listen_address(value)
     return value
 
 
-def check_listen_places(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Give addresses and unix sockets as they are written. Raises ValueError where one is none."""
+def check_socket_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return addresses and Unix sockets as they are written. Raise ValueError if one is neither."""
     for value in values:
-        parse_listen_place(value)
+        parse_socket_address(value)
     return values
 
 
 def parse_url(value: object) -> str:
-    """Read an http or https base URL; a final slash is dropped. Raises ValueError for anything else.
+    """Return an http or https base URL without a final slash. Raise ValueError for anything else.
 
-    A user or password in it is refused: addresses are shown.
+    A user and password are refused, because addresses are shown.
     """
     url = _base_url(value)
     if url.username is not None or url.password is not None:
@@ -140,14 +140,14 @@ def parse_url(value: object) -> str:
 
 
 def parse_proxy(value: object) -> str:
-    """Read the URL of a proxy, which may have a user and a password. Raises ValueError for anything else."""
+    """Return the URL of a proxy, which can have a user and a password. Raise ValueError for anything else."""
     return _base_url(value).geturl().rstrip("/")
 
 
 def _base_url(value: object) -> SplitResult:
     url = urlsplit(value) if isinstance(value, str) else None
-    if url is not None and not _has_a_port(url):
-        msg = f"write a port from 1 to {_LAST_PORT}, or none"
+    if url is not None and not _has_valid_port(url):
+        msg = f"write a port from 1 to {_MAX_PORT}, or no port"
         raise ValueError(msg)
     if url is None or url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
         msg = "write a URL as https://HOST[:PORT][/PATH]"
@@ -155,8 +155,8 @@ def _base_url(value: object) -> SplitResult:
     return url
 
 
-def _has_a_port(url: SplitResult) -> bool:
-    """Tell whether the port is one, or is left out."""
+def _has_valid_port(url: SplitResult) -> bool:
+    """Return whether the port is valid or missing."""
     try:
         return url.port != 0
     except ValueError:
@@ -164,10 +164,10 @@ def _has_a_port(url: SplitResult) -> bool:
 
 
 Address = Annotated[str, AfterValidator(check_listen_address)]
-"""Where to listen, as it is written."""
+"""An address to listen on, as it is written."""
 
-Places = Annotated[Words, AfterValidator(check_listen_places)]
-"""Several addresses or unix sockets to listen on, as they are written."""
+SocketAddresses = Annotated[Words, AfterValidator(check_socket_addresses)]
+"""Several addresses or Unix sockets to listen on, as they are written."""
 
 Url = Annotated[str, BeforeValidator(parse_url)]
 """An http or https base URL without a final slash."""

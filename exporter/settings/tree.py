@@ -1,4 +1,4 @@
-"""The whole tree of options; those of an account are in `account`, how they are read in `loading`.
+"""The tree of all options; those of an account are in `account`, how they are read in `loading`.
 
 A field `b` of group `a` is the flag `--a.b`, the variable `SMS_EXPORTER_A_B` and the key `a: {b: …}` of
 the configuration file; `_` of the field is `-` in the flag.
@@ -21,7 +21,7 @@ from exporter.settings.account import (
 )
 from exporter.settings.loading import ConfigFileSource
 from exporter.settings.options import Option, options
-from exporter.settings.quantities import Group, Places, Words
+from exporter.settings.quantities import Group, SocketAddresses, Words
 
 INFO_LABELS: Final = (
     "clone_id",
@@ -41,53 +41,59 @@ INFO_LABELS: Final = (
     "task_type",
     "template_id",
 )
-"""Labels of the _info metrics that can be left out."""
+"""Labels of the _info metrics that can be removed."""
 
 
 class ConfigSettings(Group):
-    """The configuration itself."""
+    """The configuration file."""
 
-    file: Path | None = Field(None, description="YAML file with any of these options; flags and variables win.")
-    check: bool = Field(False, description="Check the configuration as the command check does, and exit.")
+    file: Path | None = Field(
+        None, description="YAML file with any of these options; flags and variables take precedence."
+    )
+    check: bool = Field(False, description="Check the configuration, as the command check does, and exit.")
 
 
 class WebSettings(Group):
-    """What the exporter serves."""
+    """The HTTP server."""
 
-    listen_address: Places = Field(
+    listen_address: SocketAddresses = Field(
         (":10058",),
         min_length=1,
-        description="Address to serve on, as HOST:PORT, or unix:/PATH for a unix socket; repeat it for several.",
+        description="Address to listen on: HOST:PORT, or unix:/PATH for a Unix socket; can be repeated.",
     )
-    systemd_socket: bool = Field(False, description="Serve on the sockets that systemd passes, and on no address.")
+    systemd_socket: bool = Field(
+        False, description="Listen on the sockets passed by systemd (socket activation) instead of an address."
+    )
     config_file: Path | None = Field(
         None,
         validation_alias=AliasChoices("config_file", "config.file"),
         description="YAML file with TLS, users, headers and a rate limit, in the format of exporter-toolkit.",
     )
     telemetry_path: str = Field("/metrics", pattern=r"^/[^\s?#%{}]+$", description="Path of the metrics.")
-    enable_lifecycle: bool = Field(False, description="Let POST /-/reload read the configuration anew, as SIGHUP does.")
-    max_requests: int = Field(40, ge=0, description="Most scrapes answered at once; 0 for no limit.")
+    enable_lifecycle: bool = Field(
+        False, description="Enable reloading the configuration via POST /-/reload, in addition to SIGHUP."
+    )
+    max_requests: int = Field(40, ge=0, description="Maximum number of concurrent scrapes (0: no limit).")
     probes_without_auth: bool = Field(
         False,
-        description="Answer /-/healthy and /-/ready to everybody, uncounted by the rate limit, as the probes of an "
-        "orchestrator need it: they say no more than whether the exporter runs and has polled.",
+        description="Serve /-/healthy and /-/ready without authentication and rate limit, for the probes of an "
+        "orchestrator; they only show whether the exporter runs and has polled.",
     )
 
     @field_validator("telemetry_path")
     @classmethod
-    def _free(cls, path: str) -> str:
+    def _check_unused(cls, path: str) -> str:
         if path.startswith("/-/") or path in {"/probe", "/self", "/sd", "/config", "/polls"}:
-            msg = "/probe, /self, /sd, /config, /polls and what begins with /-/ are taken"
+            msg = "/probe, /self, /sd, /config, /polls and paths that begin with /-/ are already in use"
             raise ValueError(msg)
         return path
 
 
 class LogSettings(Group):
-    """What the exporter logs, to standard error."""
+    """Logging, to standard error."""
 
-    level: Literal["debug", "info", "warn", "error"] = Field("info", description="Lowest severity logged.")
-    format: Literal["logfmt", "json"] = Field("logfmt", description="Format of a line.")
+    level: Literal["debug", "info", "warn", "error"] = Field("info", description="Minimum log level.")
+    format: Literal["logfmt", "json"] = Field("logfmt", description="Log format.")
 
 
 class AccountNameSettings(Group):
@@ -97,21 +103,23 @@ class AccountNameSettings(Group):
 
 
 class CollectorSettings(Group):
-    """What is told of each server."""
+    """Which metrics are exposed."""
 
-    servers: bool = Field(True, description="State, sizes, connection and dates of each server.")
-    tasks: bool = Field(True, description="The migration task of each server.")
-    checks: bool = Field(True, description="The environment checks of each server.")
-    disks: bool = Field(False, description="Disks, volumes and volume groups: many series a server.")
-    state_set: bool = Field(False, description="Expose all states of a server as 0 or 1, not only its own.")
-    info_labels_include: Words = Field((), description="Labels that the _info metrics keep; all where none.")
-    info_labels_exclude: Words = Field((), description="Labels that the _info metrics leave out.")
+    servers: bool = Field(True, description="State, size, connection and dates of each source server.")
+    tasks: bool = Field(True, description="The migration task of each source server.")
+    checks: bool = Field(True, description="The environment checks of each source server.")
+    disks: bool = Field(False, description="Disks, volumes and volume groups of each source server (many series).")
+    state_set: bool = Field(
+        False, description="Expose every possible state of a server as 0 or 1, instead of its current state only."
+    )
+    info_labels_include: Words = Field((), description="Labels to keep on _info metrics (default: all).")
+    info_labels_exclude: Words = Field((), description="Labels to remove from _info metrics.")
 
     @field_validator("info_labels_include", "info_labels_exclude")
     @classmethod
-    def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := set(labels) - set(INFO_LABELS):
-            msg = f"no _info label: {', '.join(sorted(unknown))}; choose from {', '.join(INFO_LABELS)}"
+            msg = f"no _info metric has the label {', '.join(sorted(unknown))}; the labels are {', '.join(INFO_LABELS)}"
             raise ValueError(msg)
         return labels
 
@@ -120,7 +128,7 @@ class Settings(BaseSettings):
     """The whole tree of options."""
 
     FILE_ONLY: ClassVar = ("accounts",)
-    """What is too deep for a flag or a variable."""
+    """Groups that only the configuration file can contain."""
     MOST_USED: ClassVar[tuple[str, ...]] = (
         "config.file",
         "api.region",
@@ -130,7 +138,7 @@ class Settings(BaseSettings):
         "web.listen_address",
         "log.level",
     )
-    """What most people need, by its key; first in the help."""
+    """Keys of the options that are listed first in the help."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -168,29 +176,29 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the file after flags and environment, which may name it."""
+        """Read the file last, because a flag or a variable names it."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, ConfigFileSource(settings_cls)
 
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, data: Any) -> Any:  # noqa: ANN401 - what the sources give, not yet validated
-        """Give each account of the list the options above it that it does not set itself."""
+        """Fill in the general options that an account of the list does not set itself."""
         if not isinstance(data, dict) or not isinstance(data.get("accounts"), list | tuple):
             return data
         return {**data, "accounts": [_inherited(entry, data) for entry in data["accounts"]]}
 
     @field_validator("accounts")
     @classmethod
-    def _distinct(cls, accounts: tuple[AccountSettings, ...]) -> tuple[AccountSettings, ...]:
+    def _check_names(cls, accounts: tuple[AccountSettings, ...]) -> tuple[AccountSettings, ...]:
         names = [account.name for account in accounts]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            msg = f"every account needs a name of its own; given twice: {', '.join(twice)}"
+            msg = f"the names of accounts must be unique; used twice: {', '.join(twice)}"
             raise ValueError(msg)
         return accounts
 
     def targets(self) -> tuple[AccountSettings, ...]:
-        """Give every account to poll: those of the list, else the one that the options describe."""
+        """Return the accounts to poll: those of the list, else the one that the options describe."""
         return self.accounts or (
             AccountSettings(
                 name=self.account.name,
@@ -207,7 +215,7 @@ class Settings(BaseSettings):
 def _inherited(entry: Any, above: dict[str, Any]) -> Any:  # noqa: ANN401 - what the sources give, not yet validated
     if not isinstance(entry, dict):
         return entry
-    # Credentials are one whole: half of one account's and half of another's are none.
+    # Credentials are inherited as a whole: options of two accounts mixed would not authenticate.
     merged = {"auth": above["auth"], **entry} if "auth" in above else dict(entry)
     for group in ("api", "iam", "poll", "filter", "limits"):
         own, general = entry.get(group, {}), above.get(group, {})
@@ -218,11 +226,11 @@ def _inherited(entry: Any, above: dict[str, Any]) -> Any:  # noqa: ANN401 - what
 
 
 LIVE: Final = frozenset({*AccountSettings.model_fields, "account", "accounts", "collector", "log", "config"})
-"""Groups that take effect when they change; all others wait for a restart."""
+"""Groups whose changes take effect at a reload; all others need a restart."""
 
 
 def without_fixed(before: Settings, after: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """Give `after` with what cannot change while the exporter runs as in `before`, and the flags of that."""
+    """Return `after` with the options that need a restart as in `before`, and the flags of those that differ."""
     fixed = [option for option in options(type(before)) if (option.group or option.name) not in LIVE]
     waiting = tuple(option.flag for option in fixed if _value(before, option) != _value(after, option))
     groups = {option.group or option.name for option in fixed}
@@ -230,12 +238,12 @@ def without_fixed(before: Settings, after: Settings) -> tuple[Settings, tuple[st
 
 
 def same_connection(before: AccountSettings, after: AccountSettings) -> bool:
-    """Tell whether the account is reached in the same way: the same API, credentials and filters."""
+    """Return whether both use the same connection: the same API, credentials and filters."""
     return after.model_copy(update={"poll": before.poll, "limits": before.limits}) == before
 
 
 def same_list(before: AccountSettings, after: AccountSettings) -> bool:
-    """Tell whether the same servers are meant, so that what is known of them stays true."""
+    """Return whether both list the same servers, so that the known data stays valid."""
     return (before.api.url, before.filter) == (after.api.url, after.filter)
 
 

@@ -13,7 +13,7 @@ from exporter.web.connection import limit_exchange_time, set_security_headers
 from exporter.web.discovery import Discovery
 from exporter.web.pages import Pages
 from exporter.web.scrape import ConcurrencyLimit, Scraper
-from exporter.web.toolkit import Policy, configured_headers, screening
+from exporter.web.toolkit import Policy, access_control, configured_headers
 
 MAX_REQUEST_BYTES: Final = 64 * 1024
 """No handler reads a request body."""
@@ -62,7 +62,7 @@ def create_app(
     app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[limit_exchange_time])
     app.on_response_prepare.append(set_security_headers)
     if policy is not None:
-        app.middlewares.append(screening(policy, PROBES if options.probes_without_auth else ()))
+        app.middlewares.append(access_control(policy, PROBES if options.probes_without_auth else ()))
         app.on_response_prepare.append(configured_headers(policy))
     app.router.add_get(telemetry_path, scrape_limit.wrap(scraper.metrics))
     app.router.add_get("/probe", scrape_limit.wrap(scraper.probe))

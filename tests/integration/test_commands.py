@@ -1,4 +1,4 @@
-"""The commands that do one thing and end, as processes: against a real API, in a pipe and in a terminal."""
+"""The commands that poll once, as processes: against a simulated API, in a pipe and in a terminal."""
 
 import asyncio
 import re
@@ -26,14 +26,14 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield serving
 
 
-def asking(simulator: Simulator) -> tuple[str, ...]:
-    """Give the options that lead to the simulator."""
+def options_for(simulator: Simulator) -> tuple[str, ...]:
+    """Return the options of an account at the simulator."""
     return (f"--api.endpoint={simulator.url}", f"--iam.endpoint={simulator.url}", f"--auth.token={simulator.token}")
 
 
 @pytest.fixture
 async def north_and_east(simulator: Simulator, tmp_path: Path) -> AsyncIterator[str]:
-    """Give the option that names a file of two accounts, the second of which the API refuses."""
+    """Return the option for a file with two accounts; the API refuses the second one."""
     async with Simulator(servers=20, faults=["forbidden"]) as refusing:
         accounts = [
             {"name": name, "api": {"endpoint": of.url}, "auth": {"token": of.token}}
@@ -45,16 +45,16 @@ async def north_and_east(simulator: Simulator, tmp_path: Path) -> AsyncIterator[
 
 
 def facts(report: str) -> list[dict[str, str]]:
-    """Read the report of a check: the facts of each account, and under the empty name how it stands."""
+    """Parse the report of a check: the facts of each account, and its condition under the empty name."""
     return [
-        {"": told[0].removeprefix("account ")} | {line[2:15].strip(): line[15:] for line in told[1:]}
-        for told in (part.splitlines() for part in re.split(r"\n(?=account )", report))
+        {"": lines[0].removeprefix("account ")} | {line[2:15].strip(): line[15:] for line in lines[1:]}
+        for lines in (part.splitlines() for part in re.split(r"\n(?=account )", report))
     ]
 
 
-async def test_a_check_tells_what_would_be_used_and_asks_nobody(simulator: Simulator) -> None:
+async def test_a_check_reports_endpoint_and_credentials_without_a_request(simulator: Simulator) -> None:
     for command in (("check",), ("--config.check",)):
-        status, output, errors = await run(*exporter_command(*command, *asking(simulator)))
+        status, output, errors = await run(*exporter_command(*command, *options_for(simulator)))
         assert (status, errors) == (0, "")
         assert facts(output) == [
             {"": "default: ok", "endpoint": simulator.url, "credentials": "token given by options"},
@@ -62,28 +62,28 @@ async def test_a_check_tells_what_would_be_used_and_asks_nobody(simulator: Simul
     assert simulator.requests == []
 
 
-async def test_a_live_check_tells_of_every_account_what_it_found(simulator: Simulator, north_and_east: str) -> None:
+async def test_a_live_check_reports_every_account(simulator: Simulator, north_and_east: str) -> None:
     status, output, errors = await run(*exporter_command("check", "--live", north_and_east))
     assert (status, errors) == (1, "")
     north, east = facts(output)
     assert (north[""], east[""]) == ("north: ok", "east: failed (permission)")
     assert north["servers"] == "230, 200 of them on the first page"
-    assert north["clock"] == "as the API's"
-    assert re.fullmatch(r"[0-9.]+ m?s", north["answered in"])
+    assert north["clock"] == "in sync with the API"
+    assert re.fullmatch(r"[0-9.]+ m?s", north["latency"])
     assert "403 Forbidden (SMS.9004)" in east["error"]
-    assert "sms:server:list" in east["what to do"]
+    assert "sms:server:list" in east["hint"]
     assert east["request id"]
     assert simulator.token not in output
     assert [request.query for request in simulator.requests] == [{"limit": "200", "offset": "0"}]
 
 
-async def test_a_live_check_buys_a_token_with_a_password(simulator: Simulator) -> None:
+async def test_a_live_check_obtains_a_token_with_a_password(simulator: Simulator) -> None:
     simulator.faults.add("clock-skew=3600")
     status, output, _ = await run(
         *exporter_command(
             "check",
             "--live",
-            *asking(simulator)[:2],
+            *options_for(simulator)[:2],
             f"--auth.user-name={simulator.user.name}",
             f"--auth.domain-name={simulator.user.domain}",
         ),
@@ -92,7 +92,7 @@ async def test_a_live_check_buys_a_token_with_a_password(simulator: Simulator) -
     assert status == 0
     (found,) = facts(output)
     assert re.fullmatch(r"password of an IAM user given by options, until .* UTC", found["credentials"])
-    assert re.fullmatch(r"(59 min 5\d s|1 h) behind the API's", found["clock"])
+    assert re.fullmatch(r"(59 min 5\d s|1 h) behind the API", found["clock"])
     assert simulator.user.password not in output
 
 
@@ -104,16 +104,18 @@ async def test_a_live_check_buys_a_token_with_a_password(simulator: Simulator) -
         ("hang", "--poll.timeout=100ms", "timeout"),
     ],
 )
-async def test_a_live_check_tells_a_failure_at_once(simulator: Simulator, fault: str, option: str, reason: str) -> None:
+async def test_a_live_check_reports_a_failure_without_retries(
+    simulator: Simulator, fault: str, option: str, reason: str
+) -> None:
     simulator.faults.add(fault)
-    status, output, _ = await run(*exporter_command("check", "--live", option, *asking(simulator)))
+    status, output, _ = await run(*exporter_command("check", "--live", option, *options_for(simulator)))
     (found,) = facts(output)
     assert (status, found[""]) == (1, f"default: failed ({reason})")
-    assert found["what to do"]
+    assert found["hint"]
     assert len(simulator.requests) == 1
 
 
-async def test_a_check_finds_all_accounts_that_have_no_credentials(tmp_path: Path) -> None:
+async def test_a_check_reports_every_account_without_credentials(tmp_path: Path) -> None:
     accounts = [{"name": name, "api": {"endpoint": NOBODY}} for name in ("one", "two")]
     auth = {"metadata_endpoint": NOBODY}
     file = tmp_path / "config.yml"
@@ -124,8 +126,8 @@ async def test_a_check_finds_all_accounts_that_have_no_credentials(tmp_path: Pat
     assert output.count("--auth.access-key-file") == 2
 
 
-async def test_once_prints_what_a_scrape_would_have(simulator: Simulator) -> None:
-    status, output, errors = await run(*exporter_command("once", *asking(simulator)))
+async def test_once_prints_the_metrics_of_a_scrape(simulator: Simulator) -> None:
+    status, output, errors = await run(*exporter_command("once", *options_for(simulator)))
     assert (status, errors) == (0, "")
     seen = Scrape(output)
     assert seen.total("source_servers") == 230
@@ -134,7 +136,7 @@ async def test_once_prints_what_a_scrape_would_have(simulator: Simulator) -> Non
     assert await run(program("promtool"), "check", "metrics", given=output.encode()) == (0, "", "")
 
 
-async def test_once_fails_where_a_list_is_missing_and_prints_the_others(north_and_east: str) -> None:
+async def test_once_prints_all_accounts_and_fails_if_one_poll_failed(north_and_east: str) -> None:
     status, output, errors = await run(*exporter_command("once", north_and_east))
     seen = Scrape(output)
     assert status == 1
@@ -144,9 +146,9 @@ async def test_once_fails_where_a_list_is_missing_and_prints_the_others(north_an
     assert re.fullmatch(r"sms-exporter: error: account east: permission: .*sms:server:list.*\n", errors)
 
 
-async def test_node_exporter_takes_what_once_prints(simulator: Simulator, tmp_path: Path) -> None:
+async def test_node_exporter_accepts_the_output_of_once(simulator: Simulator, tmp_path: Path) -> None:
     node_exporter = program("prometheus-node-exporter")
-    _, output, _ = await run(*exporter_command("once", "--collector.disks", *asking(simulator)))
+    _, output, _ = await run(*exporter_command("once", "--collector.disks", *options_for(simulator)))
     (tmp_path / "sms.prom").write_text(output)
     address = f"127.0.0.1:{free_port()}"
     command = (
@@ -156,7 +158,7 @@ async def test_node_exporter_takes_what_once_prints(simulator: Simulator, tmp_pa
         f"--collector.textfile.directory={tmp_path}",
         f"--web.listen-address={address}",
     )
-    # It knows no ending but the signal's own.
+    # It does not handle the signal.
     async with started(*command, ends_with=-signal.SIGTERM):
 
         async def scraped() -> tuple[int, str]:
@@ -169,8 +171,8 @@ async def test_node_exporter_takes_what_once_prints(simulator: Simulator, tmp_pa
     assert text.count("\nhuaweicloud_sms_source_server_info{") == 230
 
 
-async def test_status_in_a_pipe_has_a_line_for_every_server(simulator: Simulator, north_and_east: str) -> None:
-    status, output, errors = await run(*exporter_command("status", *asking(simulator)))
+async def test_status_in_a_pipe_has_one_line_per_server(simulator: Simulator, north_and_east: str) -> None:
+    status, output, errors = await run(*exporter_command("status", *options_for(simulator)))
     assert (status, errors) == (0, "")
     assert output.count("\n") == 1 + 230
     assert "\x1b" not in output
@@ -200,7 +202,7 @@ async def test_status_in_a_terminal_fits_its_width(simulator: Simulator, north_a
 
 
 async def test_status_without_colours_keeps_its_bars(simulator: Simulator) -> None:
-    command = exporter_command("status", *asking(simulator))
+    command = exporter_command("status", *options_for(simulator))
     _, received = await run_in_terminal(*command, columns=160, NO_COLOR="1")
     assert "━" in received
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", received)
@@ -208,15 +210,15 @@ async def test_status_without_colours_keeps_its_bars(simulator: Simulator) -> No
 
 async def test_status_of_an_empty_fleet_says_so() -> None:
     async with Simulator(servers=0) as simulator:
-        status, received = await run_in_terminal(*exporter_command("status", *asking(simulator)))
+        status, received = await run_in_terminal(*exporter_command("status", *options_for(simulator)))
     assert status == 0
     assert "There are no source servers." in received
 
 
-async def test_ctrl_c_ends_a_command_by_the_signal_and_without_a_word(simulator: Simulator) -> None:
+async def test_ctrl_c_ends_a_command_by_the_signal_without_a_message(simulator: Simulator) -> None:
     simulator.faults.add("hang")
     process = await asyncio.create_subprocess_exec(
-        *exporter_command("once", *asking(simulator)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *exporter_command("once", *options_for(simulator)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
     async def asked() -> bool:
@@ -229,24 +231,24 @@ async def test_ctrl_c_ends_a_command_by_the_signal_and_without_a_word(simulator:
     assert process.returncode == -signal.SIGINT
 
 
-async def test_a_reader_that_goes_away_ends_a_command_without_a_word(simulator: Simulator) -> None:
+async def test_a_closed_pipe_ends_a_command_by_the_signal_without_a_message(simulator: Simulator) -> None:
     process = await asyncio.create_subprocess_exec(
-        *exporter_command("once", *asking(simulator)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *exporter_command("once", *options_for(simulator)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stderr is not None
     async with asyncio.timeout(PATIENCE):
         assert (await process.stdout.readline()).startswith(b"# HELP ")
-        # As head does it.
+        # As head does.
         process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
         assert await process.stderr.read() == b""
         assert await process.wait() == -signal.SIGPIPE
 
 
-async def test_output_that_cannot_be_written_is_one_line_and_status_1(simulator: Simulator) -> None:
+async def test_a_full_disk_is_one_line_and_exit_code_1(simulator: Simulator) -> None:
     with Path("/dev/full").open("wb") as full:
         process = await asyncio.create_subprocess_exec(
-            *exporter_command("once", *asking(simulator)), stdout=full, stderr=subprocess.PIPE
+            *exporter_command("once", *options_for(simulator)), stdout=full, stderr=subprocess.PIPE
         )
         async with asyncio.timeout(PATIENCE):
             _, errors = await process.communicate()
@@ -254,37 +256,40 @@ async def test_output_that_cannot_be_written_is_one_line_and_status_1(simulator:
     assert errors == b"sms-exporter: error: standard output cannot be written: No space left on device\n"
 
 
-async def test_a_pipe_has_utf8_whatever_the_locale_is(simulator: Simulator) -> None:
+async def test_a_pipe_gets_utf8_in_every_locale(simulator: Simulator) -> None:
     simulator.fleet.add({"id": "x", "name": "é 名前", "state": "error"})
     once, status = await asyncio.gather(
-        *(run(*exporter_command(name, *asking(simulator)), PYTHONIOENCODING="latin-1") for name in ("once", "status")),
+        *(
+            run(*exporter_command(name, *options_for(simulator)), PYTHONIOENCODING="latin-1")
+            for name in ("once", "status")
+        ),
     )
     assert (once[0], once[2]) == (status[0], status[2]) == (0, "")
     assert "é 名前" in Scrape(once[1]).label_values("source_server_info", "name")
     assert "\té 名前\t" in status[1]
 
 
-async def test_a_terminal_that_lacks_characters_is_shown_the_rest(simulator: Simulator) -> None:
+async def test_a_terminal_shows_a_question_mark_for_a_character_that_it_lacks(simulator: Simulator) -> None:
     simulator.fleet.add({"id": "x", "name": "web 名前", "state": "error"})
-    command = exporter_command("status", *asking(simulator))
+    command = exporter_command("status", *options_for(simulator))
     status, received = await run_in_terminal(*command, columns=160, PYTHONIOENCODING="ascii")
     assert status == 0
     assert "web ??" in received
 
 
-async def test_the_status_is_the_same_where_the_complaint_cannot_be_written() -> None:
+async def test_the_exit_code_is_the_same_if_standard_error_cannot_be_written() -> None:
     status, _, _ = await run("sh", "-c", '"$@" 2>/dev/full', "sh", *exporter_command("check", "--bad"))
     assert status == 2
 
 
 @pytest.mark.parametrize("command", ["check", "once"])
-async def test_a_configuration_that_cannot_be_used_is_status_2_and_prints_nothing(command: str) -> None:
+async def test_an_invalid_configuration_is_exit_code_2_without_output(command: str) -> None:
     status, output, errors = await run(*exporter_command(command, "--auth.token=x"))
     assert (status, output) == (2, "")
     assert "api.region or api.endpoint is needed" in errors
 
 
-async def test_help_is_an_overview_or_all_of_it_or_tells_of_a_command() -> None:
+async def test_help_is_brief_or_complete_or_about_a_command() -> None:
     overview, everything, check = [
         (await run(*exporter_command(*words)))[1] for words in (["help"], ["--help"], ["help", "check"])
     ]
@@ -292,6 +297,6 @@ async def test_help_is_an_overview_or_all_of_it_or_tells_of_a_command() -> None:
         assert re.search(r"^  check +check the configuration", text, re.MULTILINE)
         assert max(map(len, text.splitlines())) <= 80
     assert "--collector.disks" in everything
-    assert "what an entry of accounts in the file sets wins over all of them" in " ".join(everything.split())
+    assert "an account entry in the file takes precedence over all of them" in " ".join(everything.split())
     assert "--collector.disks" not in overview
     assert "--live" in check

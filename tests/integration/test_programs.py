@@ -14,7 +14,7 @@ from programs import PATIENCE, demo, exporter_command, opened, program, promethe
 from support import Scrape, fetch, scrape
 
 
-async def test_promtool_finds_nothing_on_a_whole_scrape_of_the_demo() -> None:
+async def test_promtool_accepts_a_scrape_of_the_demo() -> None:
     promtool = program("promtool")
     async with demo("--collector.disks", "--servers=60") as url:
         _, text, _ = await fetch(f"{url}/metrics")
@@ -22,7 +22,7 @@ async def test_promtool_finds_nothing_on_a_whole_scrape_of_the_demo() -> None:
     assert (status, output, errors) == (0, "", "")
 
 
-async def test_prometheus_scrapes_the_demo_and_counts_its_fleet(tmp_path: Path) -> None:
+async def test_prometheus_scrapes_the_demo(tmp_path: Path) -> None:
     program("prometheus")
     async with demo("--servers=230") as url:
         target = url.removeprefix("http://")
@@ -34,7 +34,7 @@ async def test_prometheus_scrapes_the_demo_and_counts_its_fleet(tmp_path: Path) 
             assert await server.value("up{job='sms'}") == 1
 
 
-async def test_prometheus_discovers_the_accounts_and_the_exporter_and_finds_all_metrics_once(tmp_path: Path) -> None:
+async def test_prometheus_discovers_the_accounts_and_gets_every_series_once(tmp_path: Path) -> None:
     program("prometheus")
     async with demo("--servers=20", "--account.name=north east") as url:
         address = url.removeprefix("http://")
@@ -55,7 +55,7 @@ async def test_prometheus_discovers_the_accounts_and_the_exporter_and_finds_all_
             assert await server.value(f"max(count without (instance) ({series}))") == 1
 
 
-async def test_the_demo_prints_its_address_last_and_alone() -> None:
+async def test_the_demo_prints_only_its_address() -> None:
     command = exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=3")
     async with started(*command) as process:
         url = await opened(process)
@@ -65,7 +65,7 @@ async def test_the_demo_prints_its_address_last_and_alone() -> None:
     assert (output, errors) == (b"", b"")
 
 
-async def test_sigterm_lets_scrapes_in_flight_finish() -> None:
+async def test_sigterm_lets_running_scrapes_finish() -> None:
     command = exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=3000", "--collector.disks")
     async with started(*command) as process:
         url = await opened(process)
@@ -80,14 +80,14 @@ async def test_sigterm_lets_scrapes_in_flight_finish() -> None:
     assert {text.splitlines()[-1].split()[0] for text in texts} == {texts[0].splitlines()[-1].split()[0]}
 
 
-async def test_ctrl_c_ends_it_cleanly() -> None:
+async def test_ctrl_c_is_a_clean_shutdown() -> None:
     async with started(*exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=1")) as process:
         await opened(process)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
 
 
-async def test_the_exporter_reads_a_simulator_that_runs_by_itself() -> None:
+async def test_the_exporter_polls_a_simulator_in_another_process() -> None:
     async with started(*exporter_command("simulate", "--listen=127.0.0.1:0", "--servers=12", "--seed=3")) as simulator:
         assert simulator.stdout is not None
         told = {}
@@ -104,7 +104,7 @@ async def test_the_exporter_reads_a_simulator_that_runs_by_itself() -> None:
         assert told["token"] not in output
 
 
-async def test_the_same_seed_makes_the_same_fleet() -> None:
+async def test_the_same_seed_simulates_the_same_fleet() -> None:
     names = []
     for _ in range(2):
         async with demo("--servers=40", "--seed=5") as url:
@@ -112,30 +112,30 @@ async def test_the_same_seed_makes_the_same_fleet() -> None:
     assert names[0] == names[1]
 
 
-async def test_a_bad_option_is_one_line_and_status_2() -> None:
+async def test_an_invalid_option_is_one_line_and_exit_code_2() -> None:
     status, output, errors = await run(*exporter_command("--poll.interval=60"))
     assert (status, output) == (2, "")
     assert errors.startswith("sms-exporter: error: --poll.interval: given '60'")
     assert errors.count("\n") == 1
 
 
-async def test_an_unknown_command_names_those_there_are() -> None:
+async def test_an_unknown_command_is_an_error_that_lists_the_commands() -> None:
     status, _, errors = await run(*exporter_command("rnu"))
     assert status == 2
     assert errors == (
         "sms-exporter: error: rnu: no such command; did you mean run?; "
-        "there are run, check, once, status, demo, simulate\n"
+        "the commands are run, check, once, status, demo, simulate\n"
     )
 
 
-async def test_a_missing_region_is_one_line_that_lists_them() -> None:
+async def test_a_missing_region_is_one_line_that_lists_the_regions() -> None:
     status, _, errors = await run(*exporter_command("--auth.token=x"))
     assert status == 2
     assert errors.count("\n") == 1
     assert "api.region or api.endpoint is needed" in errors
 
 
-async def test_a_ca_bundle_without_certificates_is_one_line_and_status_2(tmp_path: Path) -> None:
+async def test_a_ca_file_without_certificates_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     bundle.write_text("no certificate\n")
     for command in ("run", "check", "once"):
@@ -146,7 +146,7 @@ async def test_a_ca_bundle_without_certificates_is_one_line_and_status_2(tmp_pat
         assert errors.count("\n") == 1
 
 
-async def test_an_address_that_is_taken_is_one_line_and_status_1() -> None:
+async def test_an_address_in_use_is_one_line_and_exit_code_1() -> None:
     async with demo("--servers=1") as url:
         address = url.removeprefix("http://")
         status, _, errors = await run(*exporter_command("demo", f"--web.listen-address={address}", "--servers=1"))
@@ -155,7 +155,7 @@ async def test_an_address_that_is_taken_is_one_line_and_status_1() -> None:
     assert errors.count("\n") == 1
 
 
-async def test_the_version_is_told() -> None:
+async def test_the_version_is_printed() -> None:
     status, output, _ = await run(*exporter_command("--version"))
     assert status == 0
     assert re.match(r"sms-exporter, version \d+\.\d+\.\d+ \(revision: \w+\)\n  python version: ", output)

@@ -1,4 +1,4 @@
-"""The secured exporter as a process, scraped by a real Prometheus."""
+"""The exporter with TLS and users as a process, scraped by a real Prometheus."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ async def test_prometheus_scrapes_over_tls_with_its_certificate_and_password(sit
         target = url.removeprefix("https://")
         scraping = (
             f"  - {{job_name: direct, scheme: https, {access}, static_configs: [{{targets: ['{target}']}}]}}\n"
-            # The discovery says that it is https.
+            # The service discovery reports the scheme https.
             f"  - {{job_name: discovered, {access}, http_sd_configs: [{{url: '{url}/sd', {access}}}]}}\n"
             f"  - {{job_name: stranger, scheme: https, tls_config: {{ca_file: '{site.folder}/authority.crt'}}, "
             f"static_configs: [{{targets: ['{target}']}}]}}\n"
@@ -59,7 +59,7 @@ async def test_prometheus_scrapes_over_tls_with_its_certificate_and_password(sit
             assert await server.value("up{job='stranger'}") == 0
 
 
-async def test_the_access_log_and_all_others_hold_no_password_and_no_key(site: Site) -> None:
+async def test_no_log_contains_a_password_or_a_key(site: Site) -> None:
     command = exporter_command(
         "demo", ADDRESS, "--servers=1", f"--web.config.file={site.file}", "--log.level=debug", "--log.format=json"
     )
@@ -88,16 +88,16 @@ async def test_the_access_log_and_all_others_hold_no_password_and_no_key(site: S
         assert secret not in text
 
 
-async def test_the_check_tells_of_the_web_configuration_in_one_line(site: Site) -> None:
+async def test_the_check_summarizes_the_web_configuration_in_one_line(site: Site) -> None:
     options = ("--api.region=cn-north-4", "--auth.token=x", "--config.check", f"--web.config.file={site.file}")
     status, output, _ = await run(*exporter_command(*options))
     assert status == 0
     assert output.splitlines()[-1] == (
-        "web: TLS12 to TLS13; client certificates required; 1 user; one request every 0.01s, 50 at once"
+        "web: TLS12 to TLS13; client certificates required; 1 user; one request every 0.01s, burst 50"
     )
 
 
-async def test_each_fault_of_the_web_configuration_is_a_line_and_the_status_is_2(site: Site) -> None:
+async def test_each_error_of_the_web_configuration_is_one_line_and_the_exit_code_is_2(site: Site) -> None:
     site.write(tls_server_config={"cert_fil": "a", "key": "s3cret"}, rate_limit={"burst": "many"})
     for options in ((), ("--config.check",)):
         status, output, errors = await run(

@@ -14,15 +14,15 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from exporter.errors import ConfigurationError
-from exporter.web.toolkit import Policy, screening
+from exporter.web.toolkit import Policy, access_control
 from exporter.web.toolkit.model import WebConfig
-from exporter.web.toolkit.policy import Sources
-from exporter.web.toolkit.users import MOST_WAITING, Users
+from exporter.web.toolkit.policy import FileContents
+from exporter.web.toolkit.users import MAX_CHECKS, Users
 from programs import program, run, serving, until
 from secure import HASH, PASSWORD, REFUSED, RIGHT, USERS, Site, ask
 from support import FakeClock
 
-KEPT = "web configuration kept as it was"
+KEPT = "web configuration reload failed, keeping previous"
 PATHS = ("/metrics", "/probe?account=default", "/self", "/sd", "/", "/config", "/polls", "/-/healthy", "/-/ready")
 
 
@@ -333,20 +333,20 @@ async def test_too_many_waiting_passwords_are_answered_429_while_known_users_are
         return web.Response()
 
     async def screened(request: web.Request) -> web.StreamResponse:
-        return await screening(lambda: policy)(request, answer)
+        return await access_control(lambda: policy)(request, answer)
 
-    policy = Policy(Sources(WebConfig(), None), tls=None, users=Users(USERS, check), bucket=None)
+    policy = Policy(FileContents(WebConfig(), None), tls=None, users=Users(USERS, check), bucket=None)
     async with serving(screened) as url:
         assert (await ask(url, auth=RIGHT))[0] == 200
         gate.clear()
         try:
-            strangers = [asyncio.create_task(ask(url, auth=("eve", f"{n}"))) for n in range(MOST_WAITING + 1)]
+            strangers = [asyncio.create_task(ask(url, auth=("eve", f"{n}"))) for n in range(MAX_CHECKS + 1)]
             ((first,), _) = await asyncio.wait(strangers, return_when=asyncio.FIRST_COMPLETED)
             assert (first.result()[0], first.result()[2]["Retry-After"]) == (429, "1")
             assert (await ask(url, auth=RIGHT))[0] == 200
         finally:
             gate.set()
-        assert sorted(status for status, _, _ in await asyncio.gather(*strangers)) == [401] * MOST_WAITING + [429]
+        assert sorted(status for status, _, _ in await asyncio.gather(*strangers)) == [401] * MAX_CHECKS + [429]
 
 
 async def test_an_unchanged_rate_limit_keeps_its_tokens_on_reload(site: Site, clock: FakeClock) -> None:

@@ -6,7 +6,7 @@ from support import account, settings
 API = "http://127.0.0.1:9"
 
 
-def test_what_cannot_change_stays_and_is_named() -> None:
+def test_options_that_need_a_restart_keep_their_value_and_are_named() -> None:
     before = settings(web={"telemetry_path": "/sms"})
     after = settings(web={"listen_address": ":1", "config_file": "/web.yml"}, collector={"disks": True})
     merged, waiting = without_fixed(before, after)
@@ -14,7 +14,7 @@ def test_what_cannot_change_stays_and_is_named() -> None:
     assert (merged.web, merged.collector) == (before.web, after.collector)
 
 
-def test_where_nothing_differs_nothing_waits() -> None:
+def test_equal_settings_have_no_option_that_needs_a_restart() -> None:
     assert without_fixed(settings(), settings()) == (settings(), ())
 
 
@@ -27,12 +27,12 @@ def test_where_nothing_differs_nothing_waits() -> None:
         {"filter": {"state": "error"}},
     ],
 )
-def test_what_needs_another_connection(change: dict[str, dict[str, object]]) -> None:
+def test_these_changes_need_a_new_connection(change: dict[str, dict[str, object]]) -> None:
     assert not same_connection(account(), account(**change))
 
 
 @pytest.mark.parametrize("change", [{"poll": {"interval": "5s"}}, {"limits": {"series": 1}}])
-def test_what_needs_none(change: dict[str, dict[str, object]]) -> None:
+def test_these_changes_keep_the_connection(change: dict[str, dict[str, object]]) -> None:
     assert same_connection(account(), account(**change))
 
 
@@ -45,5 +45,5 @@ def test_what_needs_none(change: dict[str, dict[str, object]]) -> None:
         ({"auth": {"token": "another"}}, True),
     ],
 )
-def test_another_list_is_meant_by_another_address_or_filter(change: dict[str, dict[str, object]], same: bool) -> None:
+def test_only_another_endpoint_or_filter_is_another_list(change: dict[str, dict[str, object]], same: bool) -> None:
     assert same_list(account(), account(**change)) is same

@@ -1,4 +1,4 @@
-"""What the commands tell of what they found."""
+"""The output of the commands."""
 
 import sys
 
@@ -22,32 +22,41 @@ def reading(clock: FakeClock, known: Snapshot | None) -> Reading:
     return Reading([polled], Exposition((), [polled]), Health([polled], clock, lambda _: {}))
 
 
-def told(found: Finding) -> dict[str, str]:
-    """Give the facts of a report by name."""
+def facts(found: Finding) -> dict[str, str]:
+    """Return the facts of a report by name."""
     return {line[2:15].strip(): line[15:] for line in found.lines() if line.startswith("  ")}
 
 
 @pytest.mark.parametrize(
     ("skew", "words"),
-    [(0.9, "as the API's"), (-1.9, "as the API's"), (61, "1 min 1 s ahead of the API's"), (-5, "5 s behind the API's")],
+    [
+        (0.9, "in sync with the API"),
+        (-1.9, "in sync with the API"),
+        (61, "1 min 1 s ahead of the API"),
+        (-5, "5 s behind the API"),
+    ],
 )
-def test_a_clock_is_compared_in_words(skew: float, words: str) -> None:
-    assert told(Finding(account(), skew=skew))["clock"] == words
+def test_the_clock_skew_is_described_in_words(skew: float, words: str) -> None:
+    assert facts(Finding(account(), skew=skew))["clock"] == words
 
 
-def test_a_check_tells_what_to_do_about_a_failure_and_asks_for_a_status() -> None:
+def test_a_check_reports_a_failure_with_its_hint_and_exit_code() -> None:
     error = AuthError("the token is refused", hint="renew it", request_id="r1")
     found = Finding(account(), "token", error=error)
     assert next(found.lines()) == "account default: failed (auth)"
-    assert told(found)["error"] == "the token is refused"
-    assert told(found)["what to do"] == "renew it"
-    assert told(found)["request id"] == "r1"
-    assert [Finding(account()).status, found.status, Finding(account(), error=error, usable=False).status] == [0, 1, 2]
+    assert facts(found)["error"] == "the token is refused"
+    assert facts(found)["hint"] == "renew it"
+    assert facts(found)["request id"] == "r1"
+    assert [
+        Finding(account()).exit_code,
+        found.exit_code,
+        Finding(account(), error=error, is_configured=False).exit_code,
+    ] == [0, 1, 2]
 
 
-def test_what_the_api_says_moves_no_cursor() -> None:
+def test_control_characters_in_an_error_of_the_api_are_escaped() -> None:
     found = Finding(account(), error=AuthError("no\x1b[2Jthing\nelse"))
-    assert told(found)["error"] == r"no\x1b[2Jthing\nelse"
+    assert facts(found)["error"] == r"no\x1b[2Jthing\nelse"
 
 
 def test_plain_lines_list_servers_that_need_attention_first_then_running_migrations(clock: FakeClock) -> None:
@@ -69,18 +78,18 @@ def test_plain_lines_list_servers_that_need_attention_first_then_running_migrati
     ]
 
 
-def test_a_name_does_not_break_out_of_its_column(clock: FakeClock) -> None:
+def test_control_characters_in_a_server_name_are_escaped(clock: FakeClock) -> None:
     known = snapshot(server("a", name="x\ty\n\x1b[31mz", state="finished"), server("b", name="Größe 🚚"))
     _, *lines = plain_lines(reading(clock, known))
     assert [line.split("\t")[1] for line in lines] == ["Größe 🚚", r"x\ty\n\x1b[31mz"]
     assert all(line.count("\t") == len(COLUMNS) - 1 for line in lines)
 
 
-def test_without_a_list_there_is_only_the_head(clock: FakeClock) -> None:
+def test_without_data_there_is_only_the_header(clock: FakeClock) -> None:
     assert len(list(plain_lines(reading(clock, None)))) == 1
 
 
-def test_output_that_is_closed_is_one_line_and_status_1(
+def test_closed_standard_output_is_one_error_line_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdout", None)
@@ -88,6 +97,6 @@ def test_output_that_is_closed_is_one_line_and_status_1(
     assert capsys.readouterr().err == "sms-exporter: error: standard output cannot be written: it is closed\n"
 
 
-def test_the_status_is_the_same_where_the_complaint_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exit_code_is_the_same_if_standard_error_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     assert main(["check", "--bad"]) == 2

@@ -95,7 +95,7 @@ def test_a_switch_has_a_flag_for_on_and_one_for_off() -> None:
         (["--web.listen-address=x"], ["--web.listen-address", "'x'", "HOST:PORT"]),
         (["--web.telemetry-path=m"], ["--web.telemetry-path", "'m'", "^/"]),
         (["--web.telemetry-path=/a%20b"], ["--web.telemetry-path", "'/a%20b'"]),
-        (["--web.telemetry-path=/-/ready"], ["--web.telemetry-path", "'/-/ready'", "taken"]),
+        (["--web.telemetry-path=/-/ready"], ["--web.telemetry-path", "'/-/ready'", "already in use"]),
         (["--api.concurrency=0"], ["--api.concurrency", "'0'", "greater than or equal to 1"]),
         (["--api.max-response-size=big"], ["--api.max-response-size", "'big'"]),
         (["--auth.token-file=/nowhere"], ["--auth.token-file", "'/nowhere'"]),
@@ -282,7 +282,7 @@ def test_a_flag_holds_for_all_accounts_that_do_not_say_otherwise(config: Path) -
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("api: {region: cn-north-4}\naccounts: [{name: a}, {name: a}]", ["a name of its own", "twice: a"]),
+        ("api: {region: cn-north-4}\naccounts: [{name: a}, {name: a}]", ["must be unique", "twice: a"]),
         ("accounts: [{name: a}]", ["accounts[0]", "api.region or api.endpoint"]),
         ("accounts: [{api: {region: cn-north-4}}]", ["accounts[0].name", "required"]),
         ("accounts: [{name: a, api: {region: mars}}]", ["accounts[0].api.region", "'mars'", "cn-north-4"]),
@@ -319,7 +319,7 @@ def test_the_web_configuration_has_the_flag_that_all_exporters_have(
 
 @pytest.mark.parametrize("address", ["unix:", "unix:relative", "unix:/" + "x" * 107])
 def test_a_unix_socket_needs_a_path_that_a_system_can_bind(address: str) -> None:
-    assert "write a unix socket as unix:/PATH" in fault(f"--web.listen-address={address}")
+    assert "write a Unix socket as unix:/PATH" in fault(f"--web.listen-address={address}")
 
 
 @pytest.mark.parametrize(

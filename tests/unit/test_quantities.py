@@ -17,18 +17,18 @@ from exporter.settings.quantities import (
         ("1y", 31_536_000), ("0s", 0), ("1m0s", 60), ("90s", 90),
     ],
 )  # fmt: skip
-def test_a_duration_is_read_as_prometheus_reads_it(text: str, seconds: float) -> None:
+def test_a_duration_is_parsed_as_in_prometheus(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "60", "5", "1.5s", "s", "1s1m", "5 m", "-5s", "5M", 60, None, True])
-def test_what_is_no_duration_is_refused(text: object) -> None:
+def test_an_invalid_duration_is_an_error(text: object) -> None:
     with pytest.raises(ValueError, match="such as 30s, 5m or 1h30m"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["0s", "30s", "1m", "1h30m", "1d", "500ms", "1d2h3m4s5ms"])
-def test_a_duration_is_written_as_it_was_read(text: str) -> None:
+def test_a_formatted_duration_equals_the_parsed_text(text: str) -> None:
     assert format_duration(parse_duration(text)) == text
 
 
@@ -41,28 +41,28 @@ def test_a_duration_is_written_as_it_was_read(text: str) -> None:
         ("localhost:65535", ListenAddress("localhost", 65535)),
     ],
 )
-def test_a_listen_address_is_read_and_written_alike(text: str, address: ListenAddress) -> None:
+def test_a_parsed_listen_address_is_formatted_as_it_was_written(text: str, address: ListenAddress) -> None:
     assert parse_listen_address(text) == address
     assert str(address) == text
 
 
 @pytest.mark.parametrize("text", ["", "10058", "host", "::1:80", "host:http", "host:65536", "host:-1", "host:"])
-def test_what_is_no_listen_address_is_refused(text: str) -> None:
+def test_an_invalid_listen_address_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         parse_listen_address(text)
 
 
-def test_a_url_loses_its_final_slash_only() -> None:
+def test_the_final_slash_of_a_url_is_removed() -> None:
     assert parse_url("https://sms.example.com:8443/base/") == "https://sms.example.com:8443/base"
 
 
 @pytest.mark.parametrize("text", ["", "sms.example.com", "ftp://x", "https://", "https://x/?a=1", "https://x/#a", 5])
-def test_what_is_no_base_url_is_refused(text: object) -> None:
+def test_an_invalid_base_url_is_an_error(text: object) -> None:
     with pytest.raises(ValueError, match="https://HOST"):
         parse_url(text)
 
 
 @pytest.mark.parametrize("url", ["http://host:99999", "http://host:abc", "http://host:0", "http://me:a/b@host:80"])
-def test_a_port_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_port_in_a_url_is_an_error(url: str) -> None:
     with pytest.raises(ValueError, match="a port from 1 to 65535"):
         parse_proxy(url)

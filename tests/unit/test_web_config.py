@@ -1,4 +1,4 @@
-"""The web configuration file: every key, and what is said of a wrong one."""
+"""The web configuration file: every key, and the errors."""
 
 import ssl
 from pathlib import Path
@@ -11,7 +11,7 @@ from exporter.errors import ConfigurationError
 from exporter.web.toolkit.model import ALWAYS_ON, CIPHER_SUITES, CURVES, HEADERS, WebConfig
 from exporter.web.toolkit.policy import summary
 from exporter.web.toolkit.reading import SECTIONS, parse
-from exporter.web.toolkit.tls import alternative_names, make_context, read_material
+from exporter.web.toolkit.tls import alternative_names, build_context, read_certificates
 
 HASH = "$2y$04$7fkxN9bqzzRuYFB3Z5jCGeKmGSpbWrFCrVrTDVMcJVdPYBiyMBKlC"
 FILE = Path("web.yml")
@@ -33,7 +33,7 @@ def tls(**keys: object) -> WebConfig:
 def context(**keys: object) -> ssl.SSLContext:
     config = tls(**keys).tls_server_config
     assert config is not None
-    return make_context(config, read_material(config, Path()))
+    return build_context(config, read_certificates(config, Path()))
 
 
 def faults(text: str) -> list[str]:
@@ -57,13 +57,13 @@ def tls_fault(**keys: object) -> str:
         "tls_server_config: {}",
     ],
 )
-def test_a_file_that_asks_for_nothing_is_plain_http_for_everybody(text: str) -> None:
+def test_an_empty_file_is_plain_http_without_users(text: str) -> None:
     config = read(text)
     assert config == WebConfig()
     assert summary(config) == "no TLS; no users"
 
 
-def test_the_defaults_are_those_of_the_format() -> None:
+def test_the_defaults_are_those_of_exporter_toolkit() -> None:
     config = tls()
     assert config.tls_server_config is not None
     assert config.tls_server_config.model_dump(exclude={"cert", "key"}) == {
@@ -81,10 +81,10 @@ def test_the_defaults_are_those_of_the_format() -> None:
     }
     assert config.http_server_config.http2
     assert not config.http_server_config.headers
-    assert summary(config) == "TLS12 to TLS13; client certificates not asked for; no users"
+    assert summary(config) == "TLS12 to TLS13; client certificates not requested; no users"
 
 
-def test_every_key_of_the_format_is_read() -> None:
+def test_every_key_of_the_format_is_accepted() -> None:
     config = read(f"""
 tls_server_config:
   cert_file: server.crt
@@ -115,9 +115,7 @@ rate_limit:
     assert config.basic_auth_users["prometheus"].get_secret_value() == HASH
     assert set(config.http_server_config.headers) == set(HEADERS)
     assert config.http_server_config.headers["X-XSS-Protection"] == "0"
-    assert summary(config) == (
-        "TLS13 to TLS13; client certificates required; 1 user; one request every 0.1s, 20 at once"
-    )
+    assert summary(config) == ("TLS13 to TLS13; client certificates required; 1 user; one request every 0.1s, burst 20")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +134,7 @@ rate_limit:
         ("rate_limit: {interval: 1s}", "rate_limit: burst must be 1 or more"),
         (
             "http_server_config: {headers: {Server: x}}",
-            "http_server_config.headers: Server cannot be set; there are Content-Security-Policy, ",
+            "http_server_config.headers: Server cannot be set; the headers that can be set are ",
         ),
         (
             "http_server_config: {headers: {X-Frame-Options: maybe}}",
@@ -146,35 +144,35 @@ rate_limit:
             'http_server_config: {headers: {X-XSS-Protection: "0\\r\\nSet-Cookie: a"}}',
             "http_server_config.headers: X-XSS-Protection must be one line of printable ASCII",
         ),
-        ("basic_auth_users: {ann: secret}", "basic_auth_users: the password of ann is no bcrypt hash"),
-        # It looks like one, but its salt ends in bits that no salt has.
-        (f"basic_auth_users: {{ann: {HASH[:28]}A{HASH[29:]}}}", "the password of ann is no bcrypt hash"),
-        (f"basic_auth_users: {{ann: {HASH.replace('$04$', '$32$')}}}", "the password of ann is no bcrypt hash"),
+        ("basic_auth_users: {ann: secret}", "basic_auth_users: the password of ann is not a bcrypt hash"),
+        # The salt ends in bits that no salt has.
+        (f"basic_auth_users: {{ann: {HASH[:28]}A{HASH[29:]}}}", "the password of ann is not a bcrypt hash"),
+        (f"basic_auth_users: {{ann: {HASH.replace('$04$', '$32$')}}}", "the password of ann is not a bcrypt hash"),
         ("basic_auth_users: {ann: [secret]}", "basic_auth_users.ann: should be a valid string"),
-        (f"basic_auth_users: {{'a:b': {HASH}}}", "basic_auth_users: a:b: the name of a user holds no colon"),
+        (f"basic_auth_users: {{'a:b': {HASH}}}", "basic_auth_users: a:b: the name of a user cannot contain a colon"),
         (
             "tls_server_config: {cert_file: x, key: secret, client_auth: x}",
             "tls_server_config.client_auth: no such key",
         ),
-        ("tls_server_config: {cert_file: x}", "tls_server_config: key_file or key is needed"),
-        ("tls_server_config: {key: secret}", "tls_server_config: cert_file or cert is needed"),
-        ("tls_server_config: {min_version: TLS12}", "tls_server_config: cert_file or cert is needed"),
+        ("tls_server_config: {cert_file: x}", "tls_server_config: key_file or key is required"),
+        ("tls_server_config: {key: secret}", "tls_server_config: cert_file or cert is required"),
+        ("tls_server_config: {min_version: TLS12}", "tls_server_config: cert_file or cert is required"),
         ("tls_server_config: {cert: x, cert_file: x, key: secret}", "tls_server_config: cert and cert_file are both"),
         ("tls_server_config: {key: [secret]}", "tls_server_config.key: should be a valid string"),
         ("tls_server_config: {min_version: SSL3}", "tls_server_config.min_version: given 'SSL3': should be 'TLS10', "),
         (
             "tls_server_config: {client_auth_type: Any}",
-            "tls_server_config.client_auth_type: given 'Any': Any is none of",
+            "tls_server_config.client_auth_type: given 'Any': Any is not one of",
         ),
         (
             "tls_server_config: {curve_preferences: [P9]}",
-            "tls_server_config.curve_preferences: P9 is none of CurveP256",
+            "tls_server_config.curve_preferences: P9 is not one of CurveP256",
         ),
-        ("tls_server_config: {cipher_suites: [RC4]}", "tls_server_config.cipher_suites: RC4 is none of TLS_"),
+        ("tls_server_config: {cipher_suites: [RC4]}", "tls_server_config.cipher_suites: RC4 is not one of TLS_"),
         ("tls_server_config: {client_allowed_sans: []}", "tls_server_config.client_allowed_sans: Tuple should have at"),
     ],
 )
-def test_a_fault_names_its_key_and_what_is_allowed(text: str, line: str) -> None:
+def test_an_error_names_the_key_and_what_is_allowed(text: str, line: str) -> None:
     (fault,) = faults(text)
     assert line in fault
     assert "secret" not in fault
@@ -182,40 +180,46 @@ def test_a_fault_names_its_key_and_what_is_allowed(text: str, line: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["RequestClientCert", "RequireAnyClientCert", "RequireClientCert"])
-def test_a_client_certificate_that_nobody_would_verify_is_an_error_that_names_the_alternatives(kind: str) -> None:
+def test_a_client_auth_type_without_verification_is_an_error_that_names_the_alternatives(kind: str) -> None:
     fault = tls_fault(client_auth_type=kind)
-    assert f"client_auth_type: given '{kind}': Python's ssl takes no client certificate without verifying it" in fault
+    assert (
+        f"client_auth_type: given '{kind}': Python's ssl cannot accept a client certificate without verifying it"
+        in fault
+    )
     assert "RequireAndVerifyClientCert" in fault
 
 
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
-        ({"client_ca": CERT}, "client_ca_file needs client_auth_type"),
-        ({"client_allowed_sans": ["a"]}, "client_allowed_sans needs client_auth_type"),
+        ({"client_ca": CERT}, "client_ca_file requires client_auth_type"),
+        ({"client_allowed_sans": ["a"]}, "client_allowed_sans requires client_auth_type"),
         ({"min_version": "TLS13", "max_version": "TLS12"}, "max_version TLS12 is below min_version TLS13"),
-        ({"min_version": "TLS10"}, "min_version: TLS10 needs OpenSSL's security level 0"),
-        ({"min_version": "TLS11", "max_version": "TLS11"}, "min_version: TLS11 needs OpenSSL's security level 0"),
+        ({"min_version": "TLS10"}, "min_version: TLS10 requires security level 0 of OpenSSL"),
+        ({"min_version": "TLS11", "max_version": "TLS11"}, "min_version: TLS11 requires security level 0 of OpenSSL"),
         ({"cipher_suites": sorted(ALWAYS_ON)}, "write min_version: TLS13 instead"),
-        ({"cert": "x"}, "they hold no certificate and its private key"),
-        ({"key": AUTHORITY.issue_cert("x").private_key_pem.bytes().decode()}, "the key is not that of the certificate"),
-        ({"client_ca": "x", "client_auth_type": "VerifyClientCertIfGiven"}, "client_ca_file: it holds no certificate"),
+        ({"cert": "x"}, "do not contain a certificate and its private key"),
+        (
+            {"key": AUTHORITY.issue_cert("x").private_key_pem.bytes().decode()},
+            "the key does not belong to the certificate",
+        ),
+        ({"client_ca": "x", "client_auth_type": "VerifyClientCertIfGiven"}, "client_ca_file: contains no certificate"),
         ({"cert": "", "cert_file": "/nowhere/a"}, "cert_file: '/nowhere/a' cannot be read: No such file or directory"),
         ({"key": "", "key_file": "/"}, "key_file: '/' cannot be read: Is a directory"),
     ],
 )
-def test_what_does_not_fit_together_is_an_error(keys: dict[str, object], fault: str) -> None:
+def test_contradicting_keys_and_unusable_files_are_errors(keys: dict[str, object], fault: str) -> None:
     assert fault in tls_fault(**keys)
 
 
-@pytest.mark.skipif(hasattr(ssl.SSLContext, "set_groups"), reason="this Python's ssl takes several curves")
-def test_several_curves_are_an_error_where_ssl_takes_one() -> None:
-    assert "curve_preferences: this Python's ssl takes one curve" in tls_fault(
+@pytest.mark.skipif(hasattr(ssl.SSLContext, "set_groups"), reason="this version of ssl accepts several curves")
+def test_several_curves_are_an_error_if_ssl_accepts_one() -> None:
+    assert "curve_preferences: ssl of this Python version accepts only one curve" in tls_fault(
         curve_preferences=["X25519", "CurveP256"]
     )
 
 
-def test_an_encrypted_key_is_an_error_and_nobody_is_asked_for_its_passphrase() -> None:
+def test_an_encrypted_key_is_an_error_without_a_prompt() -> None:
     from cryptography.hazmat.primitives import serialization
 
     key = serialization.load_pem_private_key(KEY.encode(), None)
@@ -228,22 +232,22 @@ def test_an_encrypted_key_is_an_error_and_nobody_is_asked_for_its_passphrase() -
 
 
 @pytest.mark.parametrize("suite", CIPHER_SUITES)
-def test_a_cipher_suite_is_known_to_openssl_by_its_name_there(suite: str) -> None:
+def test_openssl_knows_every_cipher_suite(suite: str) -> None:
     names = {cipher["name"] for cipher in context(cipher_suites=[suite]).get_ciphers()}
     assert names - ALWAYS_ON == {CIPHER_SUITES[suite]}
 
 
 @pytest.mark.parametrize("curve", CURVES)
-def test_a_curve_is_known_to_openssl_by_its_name_there(curve: str) -> None:
+def test_openssl_knows_every_curve(curve: str) -> None:
     assert context(curve_preferences=[curve]).minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-def test_the_preference_of_the_server_can_be_given_up() -> None:
+def test_the_preference_of_the_server_can_be_turned_off() -> None:
     assert context().options & ssl.OP_CIPHER_SERVER_PREFERENCE
     assert not context(prefer_server_cipher_suites=False).options & ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
-def test_versions_bound_what_is_spoken() -> None:
+def test_the_versions_limit_the_protocol() -> None:
     bounded = context(min_version="TLS12", max_version="TLS12")
     assert (bounded.minimum_version, bounded.maximum_version) == (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
 
@@ -252,11 +256,11 @@ def test_versions_bound_what_is_spoken() -> None:
     ("written", "seconds"),
     [("0", 0), ("'0'", 0), ("1s", 1), ("1.5s", 1.5), ("250ms", 0.25), ("1m30s", 90), ("2h", 7200), ("500us", 0.0005)],
 )
-def test_an_interval_is_written_as_go_writes_it(written: str, seconds: float) -> None:
+def test_an_interval_is_in_the_notation_of_go(written: str, seconds: float) -> None:
     assert read(f"rate_limit: {{interval: {written}, burst: 1}}").rate_limit.interval == pytest.approx(seconds)
 
 
-def test_all_kinds_of_alternative_names_are_compared_in_their_usual_form() -> None:
+def test_all_kinds_of_alternative_names_are_normalized() -> None:
     certificate = {
         "subjectAltName": (
             ("DNS", "prometheus.example.org"),
@@ -274,15 +278,15 @@ def test_all_kinds_of_alternative_names_are_compared_in_their_usual_form() -> No
     ]
 
 
-def test_no_secret_is_in_what_is_printed_of_a_configuration() -> None:
+def test_the_representation_of_a_configuration_contains_no_secret() -> None:
     config = tls()
     assert config.tls_server_config is not None
-    material = read_material(config.tls_server_config, Path())
-    for text in (repr(config), repr(material), config.model_dump_json()):
+    certificates = read_certificates(config.tls_server_config, Path())
+    for text in (repr(config), repr(certificates), config.model_dump_json()):
         assert "PRIVATE" not in text
 
 
-def test_the_documentation_tells_of_every_key_and_its_example_is_sound() -> None:
+def test_the_documentation_describes_every_key_and_its_example_is_valid() -> None:
     page = (ROOT / "docs" / "web.md").read_text(encoding="utf-8")
     keys = [*WebConfig.model_fields, *(key for section in SECTIONS.values() for key in section.model_fields)]
     assert [key for key in keys if f"`{key}`" not in page] == []
@@ -294,6 +298,6 @@ def test_the_documentation_tells_of_every_key_and_its_example_is_sound() -> None
 @pytest.mark.parametrize(
     "text", ["a: 2024-13-45", "a: 0b_", "rate_limit: {interval: [1s]}", "rate_limit: {interval: {}}"]
 )
-def test_what_yaml_or_go_would_not_read_is_an_error_like_any_other(text: str) -> None:
+def test_values_that_yaml_or_go_cannot_read_are_errors(text: str) -> None:
     with pytest.raises(ConfigurationError):
         parse(text.encode(), FILE)

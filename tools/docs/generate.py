@@ -244,7 +244,7 @@ def _configuration() -> str:
 def _options(of: Iterable[Option]) -> list[str]:
     rows = (
         (
-            f"`{option.flag}{f'={option.takes}' if option.takes else ''}`".replace("|", "\\|"),
+            f"`{option.flag}{f'={option.placeholder}' if option.placeholder else ''}`".replace("|", "\\|"),
             f"`{option.variable}`",
             f"`{option.default}`" if option.default else "",
             option.description,

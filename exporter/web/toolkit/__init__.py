@@ -1,10 +1,10 @@
-"""The web configuration file that Prometheus's exporters share: TLS, users, headers, a rate limit.
+"""The web configuration file that Prometheus exporters share: TLS, users, headers and a rate limit.
 
 The format is exporter-toolkit's: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
 
-from exporter.web.toolkit.middleware import configured_headers, screening
+from exporter.web.toolkit.middleware import access_control, configured_headers
 from exporter.web.toolkit.policy import Policy, read_policy, summary
-from exporter.web.toolkit.watching import Watched
+from exporter.web.toolkit.watching import WebConfigFile
 
-__all__ = ["Policy", "Watched", "configured_headers", "read_policy", "screening", "summary"]
+__all__ = ["Policy", "WebConfigFile", "access_control", "configured_headers", "read_policy", "summary"]

@@ -1,4 +1,4 @@
-"""What the file means for each request: a rate limit, users, headers."""
+"""The web configuration applied to each request: rate limit, users and headers."""
 
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
@@ -9,21 +9,21 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter.web.toolkit.policy import Policy
 from exporter.web.toolkit.users import CHALLENGE, TooManyWaiting
 
-SOON: Final = 1
-"""Seconds after which the passwords that wait have probably been checked."""
+RETRY_AFTER_SECONDS: Final = 1
+"""By then the waiting passwords have probably been checked."""
 
 
-def screening(policy: Callable[[], Policy], exempt: Collection[str] = ()) -> Middleware:
-    """Make what stands before every handler, that of paths which are not there included.
+def access_control(policy: Callable[[], Policy], exempt: Collection[str] = ()) -> Middleware:
+    """Return the middleware that runs before every handler, including the one for unknown paths.
 
-    The rate limit comes first, because checking a password is the dearest thing that a stranger can ask
-    for. The paths in `exempt` are answered to everybody and take no token: an orchestrator must not
-    conclude from a stranger's requests that the exporter is dead.
+    The rate limit is applied first, because checking a password is the most expensive request that a stranger can
+    make. Requests to the paths in `exempt` need no password and take no token: otherwise a stranger could make an
+    orchestrator restart the exporter.
     """
 
     @web.middleware
-    async def screened(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # The route that was found, not the text of the path, which has more than one way to be written.
+    async def check_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # The route and not the path of the request, which can be written in several ways.
         resource = request.match_info.route.resource
         if resource is not None and resource.canonical in exempt:
             return await handler(request)
@@ -33,23 +33,23 @@ def screening(policy: Callable[[], Policy], exempt: Collection[str] = ()) -> Mid
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
         if current.users is not None:
             try:
-                admitted = await current.users.admits(authorization, is_gone=lambda: request.transport is None)
+                is_user = await current.users.authenticate(authorization, is_gone=lambda: request.transport is None)
             except TooManyWaiting:
                 raise web.HTTPTooManyRequests(
-                    text="Too many passwords wait to be checked.\n",
-                    headers={hdrs.RETRY_AFTER: str(SOON)},
+                    text="Too many passwords are waiting to be checked.\n",
+                    headers={hdrs.RETRY_AFTER: str(RETRY_AFTER_SECONDS)},
                 ) from None
-            if not admitted:
+            if not is_user:
                 raise web.HTTPUnauthorized(text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: CHALLENGE})
         return await handler(request)
 
-    return screened
+    return check_access
 
 
 def configured_headers(
     policy: Callable[[], Policy],
 ) -> Callable[[web.BaseRequest, web.StreamResponse], Awaitable[None]]:
-    """Make what sets the configured headers on each response, over those of the exporter; a blank one is unset."""
+    """Return the signal handler that sets the configured headers on each response; an empty one is removed."""
 
     async def set_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
         for name, value in policy().config.http_server_config.headers.items():

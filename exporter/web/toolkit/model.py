@@ -1,4 +1,4 @@
-"""The file's content as it must be: every key, its default and its check, without a look at any other file."""
+"""The keys of the web configuration file, with their defaults and checks."""
 
 import re
 import ssl
@@ -29,10 +29,10 @@ VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = MappingProxyType(
         "TLS13": ssl.TLSVersion.TLSv1_3,
     },
 )
-"""In their order."""
+"""From the oldest to the newest."""
 
 ALWAYS_ON: Final = frozenset({"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"})
-"""The suites of TLS 1.3, among which neither Go nor Python's ssl lets anybody choose."""
+"""The suites of TLS 1.3: neither Go nor Python's ssl can turn them off."""
 
 CIPHER_SUITES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -48,7 +48,7 @@ CIPHER_SUITES: Final[Mapping[str, str]] = MappingProxyType(
         "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
     },
 )
-"""The suites up to TLS 1.2 that Go calls secure."""
+"""The suites up to TLS 1.2 that Go considers secure, and their names in OpenSSL."""
 
 CURVES: Final[Mapping[str, str]] = MappingProxyType(
     {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"},
@@ -62,7 +62,7 @@ HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
     "X-Frame-Options": ("deny", "sameorigin"),
     "X-XSS-Protection": (),
 }
-"""The headers that can be set, with the values they can have; any where none is listed."""
+"""The headers that can be set, and their allowed values; an empty tuple allows any value."""
 
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -74,9 +74,9 @@ def _blank_is_unset(value: object) -> object:
 
 
 def _is_usable(hashed: str) -> bool:
-    """Tell whether bcrypt can check a password against a hash: it refuses some salts that look like one.
+    """Return whether bcrypt can use a hash: it refuses some salts that match the pattern.
 
-    It is asked at the least cost, which is a part of the hash.
+    The check replaces the cost, which is a part of the hash, by the lowest one.
     """
     if not _BCRYPT.fullmatch(hashed):
         return False
@@ -88,7 +88,7 @@ def _is_usable(hashed: str) -> bool:
 
 
 def _go_duration(value: object) -> float:
-    """Read a duration as Go writes them (`1s`, `1.5s`, `1m30s`), or 0, as seconds."""
+    """Return a duration in the notation of Go (`1s`, `1.5s`, `1m30s`), or 0, in seconds."""
     if isinstance(value, str | int) and not isinstance(value, bool) and value in {0, "0"}:
         return 0.0
     spans = _SPAN.findall(value) if isinstance(value, str) else []
@@ -110,23 +110,23 @@ _UNVERIFIED: Final = ("RequestClientCert", "RequireAnyClientCert", "RequireClien
 
 def _refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
     if unknown := [name for name in given if name not in known]:
-        msg = f"{', '.join(unknown)} is none of {', '.join(known)}"
+        msg = f"{', '.join(unknown)} is not one of {', '.join(known)}"
         raise ValueError(msg)
 
 
 class Section(Group):
-    """A part of the file, as Go reads YAML: a key with nothing behind it is not there, a number is a text, too."""
+    """A section of the file. As in Go, a key without a value is unset, and a number is accepted as text."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _set(cls, given: object) -> object:
+    def _drop_unset(cls, given: object) -> object:
         return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
 
 
 class TlsServerConfig(Section):
-    """The server's certificate, and which clients it lets in. Of TLS there is none where all of it is unset."""
+    """The certificate of the server, and which clients are accepted; an empty section means no TLS."""
 
     cert: Text = None
     key: Secret = None
@@ -143,18 +143,18 @@ class TlsServerConfig(Section):
     curve_preferences: tuple[str, ...] = ()
 
     @property
-    def verifies(self) -> bool:
-        """Whether a certificate that a client gives is verified."""
+    def verifies_clients(self) -> bool:
+        """Whether certificates of clients are verified."""
         return self.client_auth_type in {"VerifyClientCertIfGiven", "RequireAndVerifyClientCert"}
 
     @field_validator("client_auth_type")
     @classmethod
-    def _possible(cls, kind: str) -> str:
-        # Python's ssl has no way between asking for no certificate and verifying the one that is given.
+    def _check_client_auth(cls, kind: str) -> str:
+        # Python's ssl either requests no certificate or verifies it.
         if kind in _UNVERIFIED:
             msg = (
-                "Python's ssl takes no client certificate without verifying it, and one that is not verified proves "
-                "nothing; use RequireAndVerifyClientCert, VerifyClientCertIfGiven or NoClientCert"
+                "Python's ssl cannot accept a client certificate without verifying it; "
+                "use RequireAndVerifyClientCert, VerifyClientCertIfGiven or NoClientCert"
             )
             raise ValueError(msg)
         _refuse_unknown([kind] if kind else [], _CLIENT_AUTH)
@@ -162,54 +162,54 @@ class TlsServerConfig(Section):
 
     @field_validator("cipher_suites")
     @classmethod
-    def _suites(cls, suites: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_suites(cls, suites: tuple[str, ...]) -> tuple[str, ...]:
         _refuse_unknown(suites, [*CIPHER_SUITES, *sorted(ALWAYS_ON)])
         return suites
 
     @field_validator("curve_preferences")
     @classmethod
-    def _curves(cls, curves: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_curves(cls, curves: tuple[str, ...]) -> tuple[str, ...]:
         _refuse_unknown(curves, CURVES)
         return curves
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_combination(self) -> Self:
         for name in ("cert", "key", "client_ca"):
             if getattr(self, name) and getattr(self, f"{name}_file"):
-                msg = f"{name} and {name}_file are both given: keep one"
+                msg = f"{name} and {name}_file are both set: keep one"
                 raise ValueError(msg)
         for name in ("cert", "key"):
             if not getattr(self, name) and not getattr(self, f"{name}_file"):
-                msg = f"{name}_file or {name} is needed"
+                msg = f"{name}_file or {name} is required"
                 raise ValueError(msg)
-        if (self.client_ca or self.client_ca_file) and not self.verifies:
-            msg = "client_ca_file needs client_auth_type RequireAndVerifyClientCert, or VerifyClientCertIfGiven"
+        if (self.client_ca or self.client_ca_file) and not self.verifies_clients:
+            msg = "client_ca_file requires client_auth_type RequireAndVerifyClientCert or VerifyClientCertIfGiven"
             raise ValueError(msg)
-        if self.client_allowed_sans and not self.verifies:
-            msg = "client_allowed_sans needs client_auth_type RequireAndVerifyClientCert"
+        if self.client_allowed_sans and not self.verifies_clients:
+            msg = "client_allowed_sans requires client_auth_type RequireAndVerifyClientCert"
             raise ValueError(msg)
         if VERSIONS[self.max_version] < VERSIONS[self.min_version]:
             msg = f"max_version {self.max_version} is below min_version {self.min_version}"
             raise ValueError(msg)
         if self.cipher_suites and ALWAYS_ON.issuperset(self.cipher_suites):
-            msg = "cipher_suites names suites of TLS 1.3 alone, which are always on: write min_version: TLS13 instead"
+            msg = "cipher_suites lists only suites of TLS 1.3, which are always on: write min_version: TLS13 instead"
             raise ValueError(msg)
         return self
 
 
 class HttpServerConfig(Section):
-    """What is said over HTTP."""
+    """Options of HTTP."""
 
     http2: StrictBool = True
-    """A preference that has no effect: HTTP/1.1 is what is spoken."""
+    """Accepted without effect: the server speaks HTTP/1.1."""
     headers: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("headers")
     @classmethod
-    def _permitted(cls, headers: dict[str, str]) -> dict[str, str]:
+    def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
             if name not in HEADERS:
-                msg = f"{name} cannot be set; there are {', '.join(HEADERS)}"
+                msg = f"{name} cannot be set; the headers that can be set are {', '.join(HEADERS)}"
                 raise ValueError(msg)
             if value and HEADERS[name] and value not in HEADERS[name]:
                 msg = f"{name} is {value!r} and must be {' or '.join(HEADERS[name])}"
@@ -221,16 +221,16 @@ class HttpServerConfig(Section):
 
 
 class RateLimit(Section):
-    """A token bucket for all requests together; none where `interval` is 0."""
+    """A token bucket for all requests together; no limit if `interval` is 0."""
 
     interval: Annotated[float, BeforeValidator(_go_duration)] = 0.0
-    """Seconds in which one token is added."""
+    """Seconds after which one token is added."""
     burst: StrictInt = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _passable(self) -> Self:
+    def _check_burst(self) -> Self:
         if self.interval and not self.burst:
-            msg = "burst must be 1 or more: with 0 no request would ever be answered"
+            msg = "burst must be 1 or more: with 0 every request would be refused"
             raise ValueError(msg)
         return self
 
@@ -245,17 +245,17 @@ class WebConfig(Section):
 
     @field_validator("tls_server_config", mode="before")
     @classmethod
-    def _empty_is_no_tls(cls, given: object) -> object:
+    def _drop_empty_tls(cls, given: object) -> object:
         return given or None
 
     @field_validator("basic_auth_users")
     @classmethod
-    def _hashed(cls, users: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    def _check_users(cls, users: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for name, hashed in users.items():
             if not _is_usable(hashed.get_secret_value()):
-                msg = f"the password of {name} is no bcrypt hash; make one with: htpasswd -nBC 10 {name}"
+                msg = f"the password of {name} is not a bcrypt hash; create one with: htpasswd -nBC 10 {name}"
                 raise ValueError(msg)
             if ":" in name:
-                msg = f"{name}: the name of a user holds no colon, which ends it in a request"
+                msg = f"{name}: the name of a user cannot contain a colon"
                 raise ValueError(msg)
         return users

@@ -1,4 +1,4 @@
-"""What the file makes of the server: one reading of it, checked whole, ready to be used."""
+"""The web configuration, checked and ready to use: TLS context, users and rate limit."""
 
 import ssl
 from collections.abc import Iterator
@@ -9,25 +9,25 @@ from exporter.clock import Clock
 from exporter.errors import ConfigurationError
 from exporter.web.toolkit.model import WebConfig
 from exporter.web.toolkit.reading import OPTION, parse, read_file, shown
-from exporter.web.toolkit.tls import Material, make_context, read_material
+from exporter.web.toolkit.tls import Certificates, build_context, read_certificates
 from exporter.web.toolkit.users import Users
 
 
 class TokenBucket:
-    """Holds up to `burst` tokens, full at first, and gets one every `interval` seconds."""
+    """A bucket of up to `burst` tokens, full at first, that gets one token every `interval` seconds."""
 
     def __init__(self, interval: float, burst: int, clock: Clock) -> None:
         self._interval = interval
         self._burst = burst
         self._clock = clock
         self._tokens = float(burst)
-        self._counted_at = clock.monotonic()
+        self._updated_at = clock.monotonic()
 
     def take(self) -> bool:
-        """Take a token, if there is one."""
+        """Take a token. Return False if there is none."""
         now = self._clock.monotonic()
-        self._tokens = min(self._burst, self._tokens + (now - self._counted_at) / self._interval)
-        self._counted_at = now
+        self._tokens = min(self._burst, self._tokens + (now - self._updated_at) / self._interval)
+        self._updated_at = now
         if self._tokens < 1:
             return False
         self._tokens -= 1
@@ -35,86 +35,85 @@ class TokenBucket:
 
 
 @dataclass(frozen=True)
-class Sources:
-    """What the files on disk say; `material` is None where there is no TLS."""
+class FileContents:
+    """The parsed web configuration file and the certificate files; `certificates` is None without TLS."""
 
     config: WebConfig
-    material: Material | None
+    certificates: Certificates | None
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The file in force. `tls`, `users` and `bucket` are None where there is no such thing."""
+    """The current web configuration. `tls`, `users` and `bucket` are None if they are not configured."""
 
-    sources: Sources
+    contents: FileContents
     tls: ssl.SSLContext | None
     users: Users | None
     bucket: TokenBucket | None
 
     @property
     def config(self) -> WebConfig:
-        """The content of the file."""
-        return self.sources.config
+        """The parsed web configuration file."""
+        return self.contents.config
 
 
-def read_sources(path: Path) -> Sources:
-    """Read the file at `path` and those that it names. Raises ConfigurationError. Waits for the disk."""
+def read_contents(path: Path) -> FileContents:
+    """Read the file and the files that it names, blocking. Raise ConfigurationError."""
     try:
         content = read_file(path)
     except OSError as error:
         raise ConfigurationError([f"{OPTION}: {shown(path)} cannot be read: {error.strerror}"]) from None
     config = parse(content, path)
     tls = config.tls_server_config
-    return Sources(config, read_material(tls, path.parent) if tls else None)
+    return FileContents(config, read_certificates(tls, path.parent) if tls else None)
 
 
-def make_policy(sources: Sources, clock: Clock, before: Policy | None = None) -> Policy:
-    """Make of the files what a server uses.
+def build_policy(contents: FileContents, clock: Clock, previous: Policy | None = None) -> Policy:
+    """Build what the server uses. Raise ConfigurationError.
 
-    What is as it was `before` is kept: tickets of TLS, passwords found right, tokens left. Raises
-    ConfigurationError.
+    Unchanged parts of `previous` are reused, with their TLS tickets, verified passwords and tokens.
     """
-    if before and sources.config == WebConfig() != before.config:
-        # So it looks on a full disk, and nobody may come in for that.
-        raise ConfigurationError([f"{OPTION}: it is empty, which is believed at a start only"])
+    if previous and contents.config == WebConfig() != previous.config:
+        # A full disk also looks like this, and must not remove all users.
+        raise ConfigurationError([f"{OPTION}: the file is empty; that takes effect at a restart only"])
     return Policy(
-        sources,
-        tls=_tls(sources, before),
-        users=_users(sources.config, before),
-        bucket=_bucket(sources.config, before, clock),
+        contents,
+        tls=_build_tls(contents, previous),
+        users=_build_users(contents.config, previous),
+        bucket=_build_bucket(contents.config, previous, clock),
     )
 
 
 def read_policy(path: Path, clock: Clock) -> Policy:
-    """Read the files and make a policy of them. Raises ConfigurationError. Waits for the disk."""
-    return make_policy(read_sources(path), clock)
+    """Read the files and build the policy, blocking. Raise ConfigurationError."""
+    return build_policy(read_contents(path), clock)
 
 
-def _tls(sources: Sources, before: Policy | None) -> ssl.SSLContext | None:
-    config, material = sources.config.tls_server_config, sources.material
-    if before and (config is None) != (before.tls is None):
-        raise ConfigurationError([f"{OPTION}: tls_server_config comes or goes at a start only"])
-    if before and (config, material) == (before.config.tls_server_config, before.sources.material):
-        return before.tls
-    return make_context(config, material) if config and material else None
+def _build_tls(contents: FileContents, previous: Policy | None) -> ssl.SSLContext | None:
+    config, certificates = contents.config.tls_server_config, contents.certificates
+    if previous and (config is None) != (previous.tls is None):
+        raise ConfigurationError([f"{OPTION}: adding or removing tls_server_config takes effect at a restart only"])
+    if previous and (config, certificates) == (previous.config.tls_server_config, previous.contents.certificates):
+        return previous.tls
+    return build_context(config, certificates) if config and certificates else None
 
 
-def _users(config: WebConfig, before: Policy | None) -> Users | None:
-    if before and config.basic_auth_users == before.config.basic_auth_users:
-        return before.users
+def _build_users(config: WebConfig, previous: Policy | None) -> Users | None:
+    if previous and config.basic_auth_users == previous.config.basic_auth_users:
+        return previous.users
     hashes = {name: hashed.get_secret_value() for name, hashed in config.basic_auth_users.items()}
     return Users(hashes) if hashes else None
 
 
-def _bucket(config: WebConfig, before: Policy | None, clock: Clock) -> TokenBucket | None:
+def _build_bucket(config: WebConfig, previous: Policy | None, clock: Clock) -> TokenBucket | None:
     limit = config.rate_limit
-    if before and limit == before.config.rate_limit:
-        return before.bucket
+    if previous and limit == previous.config.rate_limit:
+        return previous.bucket
     return TokenBucket(limit.interval, limit.burst, clock) if limit.interval else None
 
 
 def summary(config: WebConfig) -> str:
-    """Say in a line what the file asks for."""
+    """Return a summary in one line."""
     return "; ".join(_parts(config))
 
 
@@ -125,8 +124,8 @@ def _parts(config: WebConfig) -> Iterator[str]:
     else:
         yield f"{tls.min_version} to {tls.max_version}"
         clients = {"RequireAndVerifyClientCert": "required", "VerifyClientCertIfGiven": "verified if given"}
-        yield f"client certificates {clients.get(tls.client_auth_type, 'not asked for')}"
+        yield f"client certificates {clients.get(tls.client_auth_type, 'not requested')}"
     number = len(config.basic_auth_users)
     yield f"{number} user{'' if number == 1 else 's'}" if number else "no users"
     if config.rate_limit.interval:
-        yield f"one request every {config.rate_limit.interval:g}s, {config.rate_limit.burst} at once"
+        yield f"one request every {config.rate_limit.interval:g}s, burst {config.rate_limit.burst}"

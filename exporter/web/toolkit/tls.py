@@ -1,4 +1,4 @@
-"""TLS as the file asks for it, in what Python's ssl can do; what it cannot do is an error."""
+"""The TLS context of the web configuration; what Python's ssl cannot do is an error."""
 
 import ipaddress
 import os
@@ -20,16 +20,16 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Material:
-    """Certificates and key in PEM, wherever they came from."""
+class Certificates:
+    """Certificate, key and client CAs in PEM, from files or from the configuration itself."""
 
     cert: bytes
     key: bytes = field(repr=False)
     client_ca: bytes | None
 
 
-def read_material(config: TlsServerConfig, folder: Path) -> Material:
-    """Read the files that the configuration names, relative ones from `folder`. Raises ConfigurationError."""
+def read_certificates(config: TlsServerConfig, folder: Path) -> Certificates:
+    """Read the files that the configuration names, relative to `folder`. Raise ConfigurationError."""
 
     def pem(name: str, file: Path | None, inline: str | None) -> bytes | None:
         if file is None:
@@ -38,57 +38,57 @@ def read_material(config: TlsServerConfig, folder: Path) -> Material:
             return read_file(folder / file)
         except OSError as error:
             given = shown(folder / file)
-            raise _fault(f"{name}_file", f"{given} cannot be read: {error.strerror}".lstrip()) from None
+            raise _error(f"{name}_file", f"{given} cannot be read: {error.strerror}".lstrip()) from None
 
     key = config.key.get_secret_value() if config.key else None
-    return Material(
+    return Certificates(
         cert=pem("cert", config.cert_file, config.cert) or b"",
         key=pem("key", config.key_file, key) or b"",
         client_ca=pem("client_ca", config.client_ca_file, config.client_ca),
     )
 
 
-def make_context(config: TlsServerConfig, material: Material) -> ssl.SSLContext:
-    """Make the context of a server. Raises ConfigurationError."""
+def build_context(config: TlsServerConfig, certificates: Certificates) -> ssl.SSLContext:
+    """Build the TLS context of the server. Raise ConfigurationError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # Go's servers do not renegotiate either: a client could have them do the dear part again and again.
+    # As in Go: a client could otherwise request the expensive part of the handshake repeatedly.
     context.options |= ssl.OP_NO_RENEGOTIATION
     _set_versions(context, config)
     _set_ciphers(context, config)
     _set_curves(context, config)
-    _load_certificate(context, material)
-    if config.verifies:
-        _load_client_ca(context, material)
+    _load_certificate(context, certificates)
+    if config.verifies_clients:
+        _load_client_ca(context, certificates)
         required = config.client_auth_type == "RequireAndVerifyClientCert"
         context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
-    context.sslobject_class = _vetting(config.client_allowed_sans)
+    context.sslobject_class = _build_connection_class(config.client_allowed_sans)
     return context
 
 
 class CurrentContext(ssl.SSLContext):
-    """Stands where a server's context is given once, and makes each connection with the one then in force.
+    """A context for `create_server` that starts each connection with the context that is current then.
 
-    The context in force was made whole before, so no handshake waits for a file or fails for a
-    half-written one, and a new connection gets all of it: versions, ciphers and client CAs too, which the
-    callback for a server's name could not change. A ticket of the one before resumes nothing.
+    The current context is complete, so no handshake waits for a file or sees a half-written one. New connections use
+    all of it, including versions, ciphers and client CAs, which a callback for the server name could not change.
+    TLS tickets of a previous context are not accepted.
     """
 
     current: ssl.SSLContext
 
     @classmethod
     def of(cls, context: ssl.SSLContext) -> "CurrentContext":
-        """Make one that begins with `context`."""
-        made = cls(ssl.PROTOCOL_TLS_SERVER)
-        made.current = context
-        return made
+        """Return one whose current context is `context`."""
+        created = cls(ssl.PROTOCOL_TLS_SERVER)
+        created.current = context
+        return created
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:  # noqa: ANN401 - as inherited
-        """Begin a connection with the context in force."""
+        """Start a connection with the current context."""
         return self.current.wrap_bio(*args, **kwargs)
 
 
 def alternative_names(certificate: Mapping[str, Any]) -> Iterator[str]:
-    """Give the DNS names, addresses, e-mails and URIs of a certificate, as `getpeercert` gives it."""
+    """Yield the DNS names, addresses, e-mails and URIs of a certificate of `getpeercert`."""
     for kind, value in certificate.get("subjectAltName", ()):
         if kind in {"DNS", "email", "URI"}:
             yield value
@@ -96,33 +96,33 @@ def alternative_names(certificate: Mapping[str, Any]) -> Iterator[str]:
             yield str(ipaddress.ip_address(value))
 
 
-def _vetting(allowed: Collection[str] | None) -> type[ssl.SSLObject]:
-    """Give the class of connections whose handshake fails where the client has none of the `allowed` names.
+def _build_connection_class(allowed: Collection[str] | None) -> type[ssl.SSLObject]:
+    """Return a class of connections whose handshake fails unless the client has one of the `allowed` names.
 
-    A client without a certificate has none.
+    A client without a certificate has no names.
     """
 
-    class Vetted(ssl.SSLObject):
+    class Connection(ssl.SSLObject):
         def do_handshake(self) -> None:
             try:
                 super().do_handshake()
                 if allowed is not None and not set(alternative_names(self.getpeercert() or {})) & set(allowed):
-                    raise ssl.SSLCertVerificationError("the client has none of client_allowed_sans")
+                    raise ssl.SSLCertVerificationError("the certificate of the client has none of client_allowed_sans")
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise
             except ssl.SSLError as error:
                 log.debug("TLS handshake failed", reason=error.reason or str(error))
                 raise
 
-    return Vetted
+    return Connection
 
 
 def _set_versions(context: ssl.SSLContext, config: TlsServerConfig) -> None:
     for name, version in (("min_version", config.min_version), ("max_version", config.max_version)):
-        # Since OpenSSL 3 the level 0 alone has the hashes that these versions sign with.
+        # Since OpenSSL 3 only level 0 allows the hashes that these versions sign with.
         if version in {"TLS10", "TLS11"} and context.security_level > 0:
-            level = f"this machine's OpenSSL is set to {context.security_level}"
-            raise _fault(name, f"{version} needs OpenSSL's security level 0, and {level}; TLS12 is the least")
+            level = f"the level on this machine is {context.security_level}"
+            raise _error(name, f"{version} requires security level 0 of OpenSSL, but {level}; use TLS12 or TLS13")
     context.minimum_version = VERSIONS[config.min_version]
     context.maximum_version = VERSIONS[config.max_version]
 
@@ -136,10 +136,10 @@ def _set_ciphers(context: ssl.SSLContext, config: TlsServerConfig) -> None:
     try:
         context.set_ciphers(":".join(chosen))
     except ssl.SSLError:
-        raise _fault("cipher_suites", "this machine's OpenSSL has none of them") from None
-    had = {cipher["name"] for cipher in context.get_ciphers()}
-    if missing := [suite for suite in config.cipher_suites if CIPHER_SUITES.get(suite, "") not in had | {""}]:
-        raise _fault("cipher_suites", f"this machine's OpenSSL has no {', '.join(missing)}")
+        raise _error("cipher_suites", "OpenSSL on this machine supports none of them") from None
+    supported = {cipher["name"] for cipher in context.get_ciphers()}
+    if missing := [suite for suite in config.cipher_suites if CIPHER_SUITES.get(suite, "") not in supported | {""}]:
+        raise _error("cipher_suites", f"OpenSSL on this machine does not support {', '.join(missing)}")
 
 
 def _set_curves(context: ssl.SSLContext, config: TlsServerConfig) -> None:
@@ -149,53 +149,55 @@ def _set_curves(context: ssl.SSLContext, config: TlsServerConfig) -> None:
     if set_groups is not None and curves:
         set_groups(":".join(curves))
     elif len(curves) > 1:
-        raise _fault("curve_preferences", "this Python's ssl takes one curve: name one, or none for all")
+        raise _error(
+            "curve_preferences", "ssl of this Python version accepts only one curve: set one, or none to allow all"
+        )
     elif curves:
         context.set_ecdh_curve(curves[0])
 
 
-def _load_certificate(context: ssl.SSLContext, material: Material) -> None:
+def _load_certificate(context: ssl.SSLContext, certificates: Certificates) -> None:
     def encrypted() -> NoReturn:
-        # Without this, OpenSSL would ask at the terminal.
-        raise ConfigurationError([_text("key_file", "the key is encrypted: give one without a passphrase")])
+        # Without this callback OpenSSL would ask for a passphrase at the terminal.
+        raise ConfigurationError([_text("key_file", "the key is encrypted: use one without a passphrase")])
 
-    with _as_file(material.cert) as cert, _as_file(material.key) as key:
+    with _as_file(certificates.cert) as cert, _as_file(certificates.key) as key:
         try:
             context.load_cert_chain(cert, key, password=encrypted)
         except ssl.SSLError as error:
-            raise _fault("cert_file, key_file", _PAIRING.get(error.reason or "", _UNREADABLE)) from None
+            raise _error("cert_file, key_file", _PAIRING.get(error.reason or "", _UNREADABLE)) from None
 
 
-_UNREADABLE: Final = "they hold no certificate and its private key in PEM"
-_PAIRING: Final[Mapping[str, str]] = {"KEY_VALUES_MISMATCH": "the key is not that of the certificate"}
+_UNREADABLE: Final = "do not contain a certificate and its private key in PEM"
+_PAIRING: Final[Mapping[str, str]] = {"KEY_VALUES_MISMATCH": "the key does not belong to the certificate"}
 
 
-def _load_client_ca(context: ssl.SSLContext, material: Material) -> None:
-    if material.client_ca is None:
+def _load_client_ca(context: ssl.SSLContext, certificates: Certificates) -> None:
+    if certificates.client_ca is None:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
         return
     try:
-        context.load_verify_locations(cadata=material.client_ca.decode("ascii", "replace"))
+        context.load_verify_locations(cadata=certificates.client_ca.decode("ascii", "replace"))
     except ssl.SSLError:
-        raise _fault("client_ca_file", "it holds no certificate in PEM") from None
+        raise _error("client_ca_file", "contains no certificate in PEM") from None
 
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """Give a path that OpenSSL can read `content` from: in memory where the system has that, and never by a name."""
-    with _unnamed() as file:
+    """Yield a path from which OpenSSL can read `content`: in memory if the system supports it, else an unnamed file."""
+    with _open_unnamed() as file:
         file.write(content)
         file.seek(0)
         yield f"/dev/fd/{file.fileno()}"
 
 
-def _unnamed() -> Any:  # noqa: ANN401 - a raw file, or tempfile's wrapper of one
+def _open_unnamed() -> Any:  # noqa: ANN401 - a raw file, or tempfile's wrapper of one
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("pem"), "w+b", buffering=0)
     return tempfile.TemporaryFile(buffering=0)
 
 
-def _fault(key: str, text: str) -> ConfigurationError:
+def _error(key: str, text: str) -> ConfigurationError:
     return ConfigurationError([_text(key, text)])
 
 

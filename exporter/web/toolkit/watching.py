@@ -1,4 +1,4 @@
-"""The file kept current: what changes on disk takes effect, and what is broken there does not."""
+"""Changes of the web configuration file on disk take effect; an invalid file does not."""
 
 import asyncio
 import contextlib
@@ -10,90 +10,89 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
-from exporter.web.toolkit.policy import Policy, Sources, make_policy, read_policy, read_sources, summary
+from exporter.web.toolkit.policy import FileContents, Policy, build_policy, read_contents, read_policy, summary
 from exporter.web.toolkit.tls import CurrentContext
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-LOOK_EVERY: Final = 2.0
-"""Seconds between two looks at the files; what two looks in a row see is taken for finished."""
+CHECK_INTERVAL_SECONDS: Final = 2.0
+"""A change takes effect when two checks in a row see the same content."""
 
 
-class Watched:
-    """The policy in force, and the TLS context that always is its own.
+class WebConfigFile:
+    """The current policy and TLS context of a web configuration file.
 
-    Every few seconds a thread reads the files, all of them small, and compares what they say; dates and
-    inodes would not tell of a link that points elsewhere. Requests and handshakes so wait for no disk, see
-    one whole reading or the one before it, and cost nothing more. A file is written in more than one step,
-    and while it is empty it names no users: so nothing counts that only one look has seen.
+    Every few seconds a thread reads the files, all of them small, and compares their content: time stamps and inodes
+    would not reveal a changed symbolic link. Requests and handshakes never wait for the disk. A file is often written
+    in several steps, and an empty file has no users: so a change must be seen twice.
     """
 
     def __init__(self, policy: Policy, path: Path, clock: Clock) -> None:
         self._policy = policy
         self._path = path
         self._clock = clock
-        self._seen: Sources | str = policy.sources
-        """What the last look saw: the content of the files, or what is wrong with them."""
-        self._complaint: str | None = None
+        self._last_contents: FileContents | str = policy.contents
+        """The contents at the last check, or the error."""
+        self._logged_error: str | None = None
         self.tls = CurrentContext.of(policy.tls) if policy.tls else None
 
     def __call__(self) -> Policy:
-        """Give the policy in force."""
+        """Return the current policy."""
         return self._policy
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def opened(cls, path: Path, clock: Clock) -> AsyncIterator["Watched"]:
-        """Read the file and keep it current while the context lasts. Raises ConfigurationError."""
-        watched = cls(await asyncio.to_thread(read_policy, path, clock), path, clock)
-        log.info("web configuration read", file=str(path), summary=summary(watched().config))
-        watching = asyncio.create_task(watched._watch())
+    async def watch(cls, path: Path, clock: Clock) -> AsyncIterator["WebConfigFile"]:
+        """Read the file and watch it while the context lasts. Raise ConfigurationError."""
+        file = cls(await asyncio.to_thread(read_policy, path, clock), path, clock)
+        log.info("web configuration read", file=str(path), summary=summary(file().config))
+        watching = asyncio.create_task(file._check_repeatedly())
         try:
-            yield watched
+            yield file
         finally:
             watching.cancel()
             await asyncio.wait([watching])
 
-    async def _watch(self) -> None:
+    async def _check_repeatedly(self) -> None:
         while True:
-            await self._clock.sleep(LOOK_EVERY)
+            await self._clock.sleep(CHECK_INTERVAL_SECONDS)
             try:
-                await self.look()
-            except Exception:  # a defect of ours must not end the watch: certificates would expire in service
-                log.exception("the web configuration could not be looked at", file=str(self._path))
+                await self.check()
+            except Exception:  # A defect must not end the loop: certificates would expire unnoticed.
+                log.exception("web configuration check failed", file=str(self._path))
 
-    async def look(self) -> None:
-        """Look at the files, and put in force what is new, sound, and seen twice."""
-        seen = await asyncio.to_thread(_read, self._path)
-        if seen != self._seen:
-            self._seen = seen
-        elif isinstance(seen, str):
-            self._complain(seen)
-        elif seen != self._policy.sources or self._complaint:
+    async def check(self) -> None:
+        """Read the files, and apply contents that are new, valid, and the same as at the last check."""
+        contents = await asyncio.to_thread(_read, self._path)
+        if contents != self._last_contents:
+            self._last_contents = contents
+        elif isinstance(contents, str):
+            self._log_error(contents)
+        elif contents != self._policy.contents or self._logged_error:
             try:
-                policy = await asyncio.to_thread(make_policy, seen, self._clock, self._policy)
+                policy = await asyncio.to_thread(build_policy, contents, self._clock, self._policy)
             except ConfigurationError as error:
-                self._complain(str(error))
+                self._log_error(str(error))
             else:
-                self._put_in_force(policy)
+                self._apply(policy)
 
-    def _complain(self, reason: str) -> None:
-        """Say once what is wrong."""
-        if reason != self._complaint:
-            self._complaint = reason
-            log.warning("web configuration kept as it was", file=str(self._path), reason=reason)
+    def _log_error(self, reason: str) -> None:
+        """Log an error once while it lasts."""
+        if reason != self._logged_error:
+            self._logged_error = reason
+            log.warning("web configuration reload failed, keeping previous", file=str(self._path), reason=reason)
 
-    def _put_in_force(self, policy: Policy) -> None:
+    def _apply(self, policy: Policy) -> None:
         self._policy = policy
-        self._complaint = None
+        self._logged_error = None
         if self.tls and policy.tls:
             self.tls.current = policy.tls
         log.info("web configuration read", file=str(self._path), summary=summary(policy.config))
 
 
-def _read(path: Path) -> Sources | str:
-    """Give what the files say, or what is wrong with them."""
+def _read(path: Path) -> FileContents | str:
+    """Return the contents of the files, or the error."""
     try:
-        return read_sources(path)
+        return read_contents(path)
     except ConfigurationError as error:
         return str(error)

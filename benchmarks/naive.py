@@ -11,16 +11,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel, ConfigDict
 
 from exporter.families import Collector as OurCollector
-from exporter.families import (
-    Family,
-    ServerFamily,
-    SnapshotFamily,
-    SnapshotValueFamily,
-    ValueFamily,
-    full_name,
-    help_text,
-)
-from exporter.families.family import first_of_each, labels_of, value_in
+from exporter.families import Family, ServerFamily, SnapshotFamily, ValueFamily, full_name, help_text
+from exporter.families.family import first_of_each, label_names
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import SourceServer
 
@@ -163,7 +155,7 @@ def snapshot_of(pages: Sequence[bytes]) -> Snapshot:
 def metric_of(family: Family, snapshot: Snapshot) -> Metric:
     """Make prometheus-client's family of a declaration: the plain reading, and the reference of the renderer."""
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    metric = kind(full_name(family), help_text(family), labels=("account", *labels_of(family)))
+    metric = kind(full_name(family), help_text(family), labels=("account", *label_names(family)))
     match family:
         case SnapshotFamily():
             for values, number in family.samples(snapshot):
@@ -172,11 +164,13 @@ def metric_of(family: Family, snapshot: Snapshot) -> Metric:
             for server in snapshot.servers:
                 for values, number in first_of_each(family.samples(server)):
                     metric.add_metric((snapshot.account, server.id, *values), number)
-        case ValueFamily() | SnapshotValueFamily():
-            value = value_in(family, snapshot)
+        case ValueFamily():
             for server in snapshot.servers:
-                if (number_or_none := value(server)) is not None:
-                    metric.add_metric((snapshot.account, server.id), number_or_none)
+                rows = first_of_each(family.rows.read(server))
+                numbers = family.numbers([record for _, record in rows], snapshot)
+                for (values, _), number_or_none in zip(rows, numbers, strict=True):
+                    if number_or_none is not None:
+                        metric.add_metric((snapshot.account, server.id, *values), number_or_none)
     return metric
 
 

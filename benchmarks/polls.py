@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks import naive
 from benchmarks.pages import heard, moved, pages_of, records_of
 from exporter.exposition.bodies import Exposition, View
-from exporter.families import Collector, collectors
+from exporter.families import Collector, select_collectors
 from exporter.polling.snapshot import next_snapshot
 from exporter.polling.state import Account
 from exporter.settings import CollectorSettings, Settings
@@ -27,7 +27,7 @@ SLOW_PEER: Final = 10_000
 
 def chosen(which: str) -> tuple[Collector, ...]:
     """Give the collectors that are on by default, or `all`."""
-    return collectors(CollectorSettings(disks=which == "all"))
+    return select_collectors(CollectorSettings(disks=which == "all"))
 
 
 class OurPoll:

@@ -14,7 +14,7 @@ from exporter.errors import ConfigurationError
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.generation import Generation
 from exporter.exposition.health import Health
-from exporter.families import collectors
+from exporter.families import select_collectors
 from exporter.logs import configure_logs
 from exporter.polling.account import AccountRunner, open_account
 from exporter.polling.connections import Runtime
@@ -165,7 +165,7 @@ class Service:
         before = self.generation
         if (settings.collector, accounts) == (before.settings.collector, before.accounts):
             return replace(before, settings=settings)
-        exposition = Exposition(collectors(settings.collector), accounts)
+        exposition = Exposition(select_collectors(settings.collector), accounts)
         generation = Generation(settings, accounts, exposition, was_ready=before.ready and bool(before.accounts))
         await generation.render_like(before, self._runtime.clock.time())
         return generation

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from exporter import revision
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health
-from exporter.families import collectors
+from exporter.families import select_collectors
 from exporter.polling.account import open_account
 from exporter.polling.connections import Runtime
 from exporter.polling.snapshot import Snapshot
@@ -71,7 +71,7 @@ async def read_once(settings: Settings, runtime: Runtime) -> Reading:
             stack.push_async_callback(runner.close)
             runners.append(runner)
         accounts = [runner.account for runner in runners]
-        exposition = Exposition(collectors(settings.collector), accounts)
+        exposition = Exposition(select_collectors(settings.collector), accounts)
         health.follow(accounts, exposition.series_dropped)
         await asyncio.gather(*(runner.poller.poll() for runner in runners))
     return Reading(accounts, exposition, health)

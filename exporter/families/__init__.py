@@ -1,30 +1,26 @@
-"""The metric families of the API's data, declared as data; one file a collector."""
+"""The metric families of the API's data, declared as data; one module per collector."""
 
 from exporter.families.family import (
     Collector,
     Family,
-    FamilyOfServers,
     ServerFamily,
     SnapshotFamily,
-    SnapshotValueFamily,
     ValueFamily,
     full_name,
     help_text,
 )
 from exporter.families.fleet import FLEET
-from exporter.families.selection import SWITCHED, collectors
+from exporter.families.selection import OPTIONAL_COLLECTORS, select_collectors
 
 __all__ = [
     "FLEET",
-    "SWITCHED",
+    "OPTIONAL_COLLECTORS",
     "Collector",
     "Family",
-    "FamilyOfServers",
     "ServerFamily",
     "SnapshotFamily",
-    "SnapshotValueFamily",
     "ValueFamily",
-    "collectors",
     "full_name",
     "help_text",
+    "select_collectors",
 ]

@@ -1,96 +1,131 @@
-"""What a metric family is: one declared value with its name, help, labels and the source of its samples."""
+"""What a metric family is: its name, HELP text, labels, and the fields of the API that it is read from.
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, TypeAlias
+A family declares every field of a source server that it reads, by its path in the API's answer: `totalsize`,
+`current_task.state`, `checks[].name` (`[]` stands for each element of a list). The documentation of metrics and fields
+is built from these paths, and a family is rendered again only if one of its fields has changed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from exporter.polling.snapshot import OTHER, Snapshot
 from exporter.sms.model import SourceServer
 
 PREFIX: Final = "huaweicloud_sms_"
-AGE: Final = f"{PREFIX}last_success_timestamp_seconds"
+POLLED_AT: Final = f"{PREFIX}last_success_timestamp_seconds"
 
 Sample: TypeAlias = tuple[tuple[str, ...], float]
 """Label values in the order of the family's labels, and the value in base units."""
 
-Value: TypeAlias = Callable[[SourceServer], float | None]
-"""A number of a server, or None where it has none."""
+Labels: TypeAlias = Mapping[str, str]
+"""Label names, in alphabetical order, and the field that each value is read from."""
 
 SERVER_ID: Final = "server_id"
-"""The label of everything that is told of one server."""
+"""The label of all series of one server."""
 
 ONE: Final = 1.0
-"""The value of a sample whose labels say it all."""
+"""The value of a sample whose labels carry the information."""
 
 Kind: TypeAlias = Literal["gauge", "counter"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SnapshotFamily:
-    """A family with a few samples that need the snapshot as a whole.
+    """A family whose samples need the whole snapshot, such as a sum over all servers.
 
-    `name` has no prefix, and no `_total` where it is a counter. `labels` are those beside `account`.
-    `source` names the fields of the API that it is made from.
+    `name` has no prefix, and no `_total` if it is a counter. `labels` are those besides `account`. `values` are the
+    fields that the numbers are read from; none if servers are counted.
     """
 
     name: str
     help: str
-    source: str
     samples: Callable[[Snapshot], Iterable[Sample]]
-    labels: tuple[str, ...] = ()
+    labels: Labels = field(default_factory=dict)
+    values: tuple[str, ...] = ()
     kind: Kind = "gauge"
-    reads: Callable[[SourceServer], object] | None = None
-    """What of each record `samples` looks at, where it looks at nothing else."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ServerFamily:
-    """A family with series for each server; `labels` are those beside `account` and `server_id`.
+    """A family with any number of samples per server, whose label values depend on the record.
 
-    `samples` looks at nothing but the record, so that an unchanged record has unchanged samples. Of samples
-    with the same label values, which bad data can lead to, the first is exposed.
+    This is the general kind. `labels` are those besides `account` and `server_id`. `values` are the fields that the
+    numbers are read from; none if the value is 1 or a count. `samples` reads nothing but the record. Of samples with
+    the same label values, which bad data can cause, the first is exposed. `labels_optional` is whether the options
+    `collector.info-labels-…` apply.
     """
 
     name: str
     help: str
-    source: str
     samples: Callable[[SourceServer], Sequence[Sample]]
-    labels: tuple[str, ...] = ()
+    labels: Labels = field(default_factory=dict)
+    values: tuple[str, ...] = ()
+    labels_optional: bool = False
     kind: ClassVar[Kind] = "gauge"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Parts of a server that have numbers, such as its disks: `read` returns label values and record of each.
+
+    `path` is the field that has them; empty for the server itself. The label values follow `labels`.
+    """
+
+    path: str
+    read: Callable[[SourceServer], Sequence[tuple[tuple[str, ...], Any]]]
+    labels: Labels = field(default_factory=dict)
+
+
+SERVER: Final = Rows("", lambda server: (((), server),))
+"""The server itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ValueFamily:
-    """A family with at most one sample a server, whose labels are `account` and `server_id`.
+    """A family with at most one sample per row, whose value is one number of the row's record.
 
-    `value` looks at nothing but the record, as the samples of a ServerFamily do.
+    Most samples are of this kind, so it is the fast one: numbers are read in C, and the labels of a row are written
+    once for all its families. `value` is the field of the record. `convert` returns the number in base units, or None
+    if there is no sample. `factor` is what it is multiplied by, if that depends on the options of the account.
     """
 
     name: str
     help: str
-    source: str
-    value: Value
-    labels: ClassVar[tuple[str, ...]] = ()
+    value: str
+    convert: Callable[[Any], float | None] | None = None
+    rows: Rows = SERVER
+    factor: Callable[[Snapshot], float] | None = None
     kind: ClassVar[Kind] = "gauge"
 
+    @property
+    def labels(self) -> Labels:
+        """The labels besides `account` and `server_id`."""
+        return self.rows.labels
 
-@dataclass(frozen=True, slots=True)
-class SnapshotValueFamily:
-    """Like a ValueFamily, where the number depends on the snapshot around the record as well.
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The field that the number is read from."""
+        return (f"{self.rows.path}.{self.value}" if self.rows.path else self.value,)
 
-    `value_in` gives what reads it, for the servers of a snapshot.
-    """
+    def raw_values(self, records: Iterable[Any]) -> Iterable[Any]:
+        """Return the value of each record as the API gave it."""
+        return map(attrgetter(self.value), records)
 
-    name: str
-    help: str
-    source: str
-    value_in: Callable[[Snapshot], Value]
-    labels: ClassVar[tuple[str, ...]] = ()
-    kind: ClassVar[Kind] = "gauge"
+    def numbers(self, records: Iterable[Any], snapshot: Snapshot) -> Iterable[float | None]:
+        """Return the number of each record in base units; None if it has no sample."""
+        numbers: Iterable[float | None] = self.raw_values(records)
+        if self.convert is not None:
+            convert = self.convert
+            numbers = (None if number is None else convert(number) for number in numbers)
+        if self.factor is not None:
+            factor = self.factor(snapshot)
+            numbers = (None if number is None else number * factor for number in numbers)
+        return numbers
 
 
-FamilyOfServers: TypeAlias = ServerFamily | ValueFamily | SnapshotValueFamily
-Family: TypeAlias = SnapshotFamily | FamilyOfServers
+Family: TypeAlias = SnapshotFamily | ServerFamily | ValueFamily
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,47 +136,74 @@ class Collector:
     families: tuple[Family, ...]
 
 
+def fields_of(family: Family) -> frozenset[str]:
+    """Return the fields that the samples of the family depend on."""
+    return frozenset((*family.labels.values(), *family.values))
+
+
 def full_name(family: Family) -> str:
-    """Give the family's name with the prefix; a counter's samples have `_total` behind it."""
+    """Return the name of the family with the prefix; the samples of a counter add `_total`."""
     return f"{PREFIX}{family.name}"
 
 
+def sample_name(family: Family) -> str:
+    """Return the name of the family's samples."""
+    return f"{full_name(family)}_total" if family.kind == "counter" else full_name(family)
+
+
 def help_text(family: Family) -> str:
-    """Give the help with what every polled family owes its reader: where its age stands."""
-    return f"{family.help} Polled; as old as {AGE} says."
+    """Return the HELP text, which for all polled data names the metric with the time of the poll."""
+    return f"{family.help} Polled at {POLLED_AT}."
 
 
-def labels_of(family: Family) -> tuple[str, ...]:
-    """Give the names of the labels beside `account`."""
-    return family.labels if isinstance(family, SnapshotFamily) else (SERVER_ID, *family.labels)
+def label_names(family: Family) -> tuple[str, ...]:
+    """Return the names of the labels besides `account`."""
+    return tuple(family.labels) if isinstance(family, SnapshotFamily) else (SERVER_ID, *family.labels)
 
 
-def one_of(enumeration: Sequence[str]) -> Callable[[str | None], Sequence[Sample]]:
-    """Give what makes a value of a documented enumeration the one sample of a family; OTHER if it is no such value."""
-    samples = {word: (((word,), ONE),) for word in (*enumeration, OTHER)}
+def build_state_reader(states: Sequence[str]) -> Callable[[str | None], Sequence[Sample]]:
+    """Return a function from a value of an enumeration to the one sample of a family; OTHER if it is undocumented."""
+    samples = {state: (((state,), ONE),) for state in (*states, OTHER)}
     other = samples[OTHER]
 
-    def read(word: str | None) -> Sequence[Sample]:
-        return () if word is None else samples.get(word, other)
+    def read(state: str | None) -> Sequence[Sample]:
+        return () if state is None else samples.get(state, other)
 
     return read
 
 
-def value_in(family: ValueFamily | SnapshotValueFamily, snapshot: Snapshot) -> Value:
-    """Give what reads the number of a server of the snapshot."""
-    return family.value if isinstance(family, ValueFamily) else family.value_in(snapshot)
+def build_label_reader(labels: Labels) -> Callable[[SourceServer], tuple[str, ...]]:
+    """Return a function from a server to the values of labels that are fields of it; empty where it has no value."""
+    paths = tuple(labels.values())
+    read_all: Callable[[SourceServer], tuple[object, ...]] = attrgetter(*paths, "id")
+
+    def read(server: SourceServer) -> tuple[str, ...]:
+        try:
+            *values, _ = read_all(server)
+        except AttributeError:
+            # A record on the way to a field is absent.
+            values = [_read_path(server, path) for path in paths]
+        return tuple(["" if value is None else str(value) for value in values])
+
+    return read
 
 
-def first_of_each(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Give the samples without those whose label values a sample before them has: bad data can lead to such."""
-    if len(samples) < 2:  # noqa: PLR2004 - one alone is no other's double
-        return samples
-    first: dict[tuple[str, ...], float] = {}
-    for values, number in samples:
-        first.setdefault(values, number)
-    return samples if len(first) == len(samples) else tuple(first.items())
+def _read_path(record: object, path: str) -> object:
+    for name in path.split("."):
+        record = getattr(record, name, None)
+    return record
 
 
-def seconds(milliseconds: int | None) -> float | None:
-    """Give a date of the API, milliseconds since the epoch, in seconds; 0 is a date that was not set."""
+def first_of_each(rows: Sequence[tuple[tuple[str, ...], Any]]) -> Sequence[tuple[tuple[str, ...], Any]]:
+    """Return the samples or rows without those whose label values an earlier one has, which bad data can cause."""
+    if len(rows) < 2:  # noqa: PLR2004 - a single one has no duplicate
+        return rows
+    first: dict[tuple[str, ...], Any] = {}
+    for labels, value in rows:
+        first.setdefault(labels, value)
+    return rows if len(first) == len(rows) else tuple(first.items())
+
+
+def seconds(milliseconds: int) -> float | None:
+    """Return a date of the API, in milliseconds since the epoch, in seconds; 0 means that it was not set."""
     return milliseconds / 1000 if milliseconds else None

@@ -1,4 +1,4 @@
-"""Which families an account exposes: the collectors that are on, as the options want them, within the series limit."""
+"""Which families an account exposes: collectors that are on, as the options want them, within the series limit."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,43 +13,39 @@ from exporter.families.tasks import TASKS
 from exporter.settings import CollectorSettings
 from exporter.sms.model import SourceServer
 
-SWITCHED = (SERVERS, TASKS, CHECKS, DISKS)
-"""The collectors that can be switched, each by the option collector.NAME."""
+OPTIONAL_COLLECTORS: Final = (SERVERS, TASKS, CHECKS, DISKS)
+"""The collectors that can be turned on and off, each by the option collector.NAME."""
 
 DROP_ORDER: Final = ("disks", "checks", "tasks", "servers")
-"""The collectors in the order in which they are dropped; the fleet never is."""
+"""The collectors in the order in which the series limit drops them; it never drops the fleet."""
 
 
-def collectors(settings: CollectorSettings) -> tuple[Collector, ...]:
-    """Give the collectors that are switched on, as the options want them; the fleet always is."""
-    on = (FLEET, *(collector for collector in SWITCHED if getattr(settings, collector.name)))
-    return tuple(tailored(collector, settings) for collector in on)
+def select_collectors(settings: CollectorSettings) -> tuple[Collector, ...]:
+    """Return the collectors that are turned on, as the options want them; the fleet always is."""
+    enabled = (FLEET, *(collector for collector in OPTIONAL_COLLECTORS if getattr(settings, collector.name)))
+    return tuple(
+        replace(collector, families=tuple(_apply_options(family, settings) for family in collector.families))
+        for collector in enabled
+    )
 
 
-def tailored(collector: Collector, settings: CollectorSettings) -> Collector:
-    """Give the collector with its families as the options want them."""
-    return replace(collector, families=tuple(_tailored(family, settings) for family in collector.families))
-
-
-def _tailored(family: Family, settings: CollectorSettings) -> Family:
+def _apply_options(family: Family, settings: CollectorSettings) -> Family:
     if family is STATE and settings.state_set:
         return STATE_SET
-    if isinstance(family, ServerFamily) and family.name.endswith("_info"):
+    if isinstance(family, ServerFamily) and family.labels_optional:
         included = settings.info_labels_include or family.labels
-        kept = tuple(
-            place
-            for place, label in enumerate(family.labels)
-            if label in included and label not in settings.info_labels_exclude
-        )
-        return _with_labels(family, kept) if len(kept) < len(family.labels) else family
+        kept = [label for label in family.labels if label in included and label not in settings.info_labels_exclude]
+        return _keep_labels(family, kept) if len(kept) < len(family.labels) else family
     return family
 
 
-def _with_labels(family: ServerFamily, kept: tuple[int, ...]) -> ServerFamily:
-    def samples(server: SourceServer) -> list[Sample]:
-        return [(tuple(values[place] for place in kept), number) for values, number in family.samples(server)]
+def _keep_labels(family: ServerFamily, labels: list[str]) -> ServerFamily:
+    indexes = [list(family.labels).index(label) for label in labels]
 
-    return replace(family, labels=tuple(family.labels[place] for place in kept), samples=samples)
+    def samples(server: SourceServer) -> list[Sample]:
+        return [(tuple([values[index] for index in indexes]), number) for values, number in family.samples(server)]
+
+    return replace(family, labels={label: family.labels[label] for label in labels}, samples=samples)
 
 
 def collectors_over_limit(series: Mapping[str, int], limit: int) -> tuple[str, ...]:

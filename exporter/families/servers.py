@@ -1,60 +1,60 @@
-"""The collector `servers`: each source server by its id. Only `_info` has the words."""
+"""The collector `servers`: each source server by its id. Only `_info` has descriptive labels."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from exporter.families.family import (
     ONE,
+    SERVER_ID,
     Collector,
     Sample,
     ServerFamily,
-    SnapshotValueFamily,
-    Value,
+    SnapshotFamily,
     ValueFamily,
-    one_of,
+    build_label_reader,
+    build_state_reader,
     seconds,
 )
 from exporter.polling.snapshot import OTHER, Snapshot, documented
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES, SourceServer
 
-_STATES: Final = one_of(SOURCE_STATES)
-_CYCLES: Final = one_of(MIGRATION_CYCLES)
+_INFO_LABELS: Final = {
+    "enterprise_project_id": "enterprise_project_id",
+    "ip": "ip",
+    "name": "name",
+    "os_type": "os_type",
+    "os_version": "os_version",
+}
+_read_info = build_label_reader(_INFO_LABELS)
+_read_state = build_state_reader(SOURCE_STATES)
+_read_cycle = build_state_reader(MIGRATION_CYCLES)
 
 
-def _info(server: SourceServer) -> tuple[Sample]:
-    project = server.enterprise_project_id
-    labels = (
-        "" if project is None else str(project),
-        server.ip or "",
-        server.name or "",
-        server.os_type or "",
-        server.os_version or "",
-    )
-    return ((labels, ONE),)
-
-
-def _all_states(server: SourceServer) -> tuple[Sample, ...]:
+def _list_states(server: SourceServer) -> tuple[Sample, ...]:
     if server.state is None:
         return ()
     current = documented(server.state, SOURCE_STATES)
     return tuple(((state,), float(state == current)) for state in (*SOURCE_STATES, OTHER))
 
 
-def _grown_at(snapshot: Snapshot) -> Value:
-    return lambda server: snapshot.last_growth.get(server.id)
+def _list_last_growth(snapshot: Snapshot) -> Iterator[Sample]:
+    last_growth = snapshot.last_growth
+    for server in snapshot.servers:
+        if (grown_at := last_growth.get(server.id)) is not None:
+            yield (server.id,), grown_at
 
 
 STATE: Final = ServerFamily(
     "source_server_state",
-    "1 for the state that the server is in; an undocumented state is other.",
-    "state",
-    lambda server: _STATES(server.state),
-    ("state",),
+    "Current state of the source server, always 1; undocumented states are other.",
+    lambda server: _read_state(server.state),
+    {"state": "state"},
 )
 STATE_SET: Final = replace(
     STATE,
-    help="1 for the state that the server is in, 0 for all others; an undocumented state is other.",
-    samples=_all_states,
+    help="Whether the source server is in the state, 1 or 0; undocumented states are other.",
+    samples=_list_states,
 )
 
 SERVERS: Final = Collector(
@@ -62,96 +62,76 @@ SERVERS: Final = Collector(
     (
         ServerFamily(
             "source_server_info",
-            "What a source server is called, for joining on account and server_id.",
-            "name, ip, os_type, os_version, enterprise_project_id",
-            _info,
-            ("enterprise_project_id", "ip", "name", "os_type", "os_version"),
+            "Information about the source server, always 1; join it on account and server_id.",
+            lambda server: ((_read_info(server), ONE),),
+            _INFO_LABELS,
+            labels_optional=True,
         ),
         STATE,
         ServerFamily(
             "source_server_migration_cycle",
-            "1 for the stage of the migration that the server is in; an undocumented stage is other.",
-            "migration_cycle",
-            lambda server: _CYCLES(server.migration_cycle),
-            ("migration_cycle",),
+            "Current migration stage of the source server, always 1; undocumented stages are other.",
+            lambda server: _read_cycle(server.migration_cycle),
+            {"migration_cycle": "migration_cycle"},
         ),
         ValueFamily(
             "source_server_connected",
-            "Whether the server's agent is connected to SMS.",
+            "Whether the agent on the source server is connected to SMS, 1 or 0.",
             "connected",
-            lambda server: server.connected,
         ),
+        ValueFamily("source_server_size_bytes", "Data to migrate from the source server.", "totalsize"),
         ValueFamily(
-            "source_server_size_bytes",
-            "Data of the server to be migrated.",
-            "totalsize",
-            lambda server: server.totalsize,
+            "source_server_replicated_bytes", "Data replicated from the source server so far.", "replicatesize"
         ),
-        ValueFamily(
-            "source_server_replicated_bytes",
-            "Data of the server migrated so far.",
-            "replicatesize",
-            lambda server: server.replicatesize,
-        ),
-        ValueFamily(
-            "source_server_cpus",
-            "CPUs of the server.",
-            "cpu_quantity",
-            lambda server: server.cpu_quantity,
-        ),
-        ValueFamily(
-            "source_server_memory_bytes",
-            "Physical memory of the server.",
-            "memory",
-            lambda server: server.memory,
-        ),
+        ValueFamily("source_server_cpus", "Number of CPUs of the source server.", "cpu_quantity"),
+        ValueFamily("source_server_memory_bytes", "Physical memory of the source server.", "memory"),
         ValueFamily(
             "source_server_registered_timestamp_seconds",
-            "When the server was registered with SMS.",
+            "Unix time at which the source server was registered with SMS.",
             "add_date",
-            lambda server: seconds(server.add_date),
+            seconds,
         ),
         ValueFamily(
             "source_server_state_changed_timestamp_seconds",
-            "When the server's state last changed.",
+            "Unix time at which the state of the source server last changed.",
             "state_action_time",
-            lambda server: seconds(server.state_action_time),
+            seconds,
         ),
         ValueFamily(
             "source_server_migration_cycle_changed_timestamp_seconds",
-            "When the server's stage of the migration last changed.",
+            "Unix time at which the migration stage of the source server last changed.",
             "stage_action_time",
-            lambda server: seconds(server.stage_action_time),
+            seconds,
         ),
         ValueFamily(
             "source_server_last_visit_timestamp_seconds",
-            "When the agent's connection last changed, so the reference; real answers look like a heartbeat.",
+            "Unix time of the last connection change of the agent according to the API reference; "
+            "in practice it moves with every heartbeat.",
             "last_visit_time",
-            lambda server: seconds(server.last_visit_time),
+            seconds,
         ),
-        SnapshotValueFamily(
+        SnapshotFamily(
             "source_server_replicated_bytes_last_increase_timestamp_seconds",
-            "When a poll last saw the server's migrated data grow, or first saw the server.",
-            "replicatesize",
-            _grown_at,
+            "Unix time of the poll that last saw replicated data of the source server increase, "
+            "or that first saw the server.",
+            _list_last_growth,
+            {SERVER_ID: "id"},
+            ("replicatesize",),
         ),
         ValueFamily(
             "source_server_consistency_result",
-            "Whether there is a result of a consistency check of the server.",
+            "Whether a consistency verification of the source server has a result, 1 or 0.",
             "is_consistency_result_exist",
-            lambda server: server.is_consistency_result_exist,
         ),
         ValueFamily(
             "source_server_oem_system",
-            "Whether the server's operating system is an OEM Windows.",
+            "Whether the operating system of the source server is an OEM version of Windows, 1 or 0.",
             "oem_system",
-            lambda server: server.oem_system,
         ),
         ValueFamily(
             "source_server_has_tc",
-            "Whether tc (traffic control) is installed on the server.",
+            "Whether tc (traffic control) is installed on the source server, 1 or 0.",
             "has_tc",
-            lambda server: server.has_tc,
         ),
     ),
 )

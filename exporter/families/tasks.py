@@ -1,102 +1,81 @@
 """The collector `tasks`: the migration task of each source server that has one."""
 
-from collections.abc import Callable
 from typing import Final
 
 from exporter.families.family import (
     ONE,
     Collector,
+    Rows,
     Sample,
     ServerFamily,
-    SnapshotValueFamily,
-    Value,
     ValueFamily,
-    one_of,
+    build_label_reader,
+    build_state_reader,
     seconds,
 )
-from exporter.polling.snapshot import SPEED_UNITS, Snapshot, documented
-from exporter.sms.model import CLONE_STATES, LOG_COLLECT_STATUSES, NO_TASK, TASK_STATES, SourceServer, Task
+from exporter.polling.snapshot import SPEED_UNITS, documented
+from exporter.sms.model import CLONE_STATES, LOG_COLLECT_STATUSES, NO_TASK, TASK_STATES, SourceServer
 
-_STATES: Final = one_of(TASK_STATES)
-_LOG_STATUSES: Final = one_of(LOG_COLLECT_STATUSES)
+TASK: Final = Rows("current_task", lambda server: () if server.current_task is None else (((), server.current_task),))
+"""The task of a server that has one."""
 
-
-def _of_task(
-    name: str,
-    text: str,
-    field: str,
-    value: Callable[[Task], float | None],
-) -> ValueFamily:
-    """Declare a family with one sample for each task that has the value."""
-
-    def of_server(server: SourceServer) -> float | None:
-        task = server.current_task
-        return None if task is None else value(task)
-
-    return ValueFamily(name, text, f"current_task.{field}", of_server)
-
-
-def _info(server: SourceServer) -> tuple[Sample, ...]:
-    task = server.current_task
-    if task is None:
-        return ()
-    target = task.target_server
-    labels = (
-        task.project_name or "",
-        task.project_id or "",
-        task.region_id or "",
-        (target.vm_id if target else None) or "",
-        (target.name if target else None) or "",
-        task.id or "",
-        task.name or "",
-        task.type or "",
-        task.vm_template_id or "",
-    )
-    return ((labels, ONE),)
+_INFO_LABELS: Final = {
+    "target_project": "current_task.project_name",
+    "target_project_id": "current_task.project_id",
+    "target_region": "current_task.region_id",
+    "target_server_id": "current_task.target_server.vm_id",
+    "target_server_name": "current_task.target_server.name",
+    "task_id": "current_task.id",
+    "task_name": "current_task.name",
+    "task_type": "current_task.type",
+    "template_id": "current_task.vm_template_id",
+}
+_CLONE_LABELS: Final = {
+    "clone_id": "current_task.clone_server.vm_id",
+    "clone_name": "current_task.clone_server.name",
+}
+_read_info = build_label_reader(_INFO_LABELS)
+_read_clone = build_label_reader(_CLONE_LABELS)
+_read_state = build_state_reader(TASK_STATES)
+_read_log_status = build_state_reader(LOG_COLLECT_STATUSES)
 
 
-def _clone_state(server: SourceServer) -> tuple[Sample, ...]:
+def _list_info(server: SourceServer) -> tuple[Sample, ...]:
+    return () if server.current_task is None else ((_read_info(server), ONE),)
+
+
+def _list_clone_state(server: SourceServer) -> tuple[Sample, ...]:
     clone = (server.current_task or NO_TASK).clone_server
     if clone is None or clone.clone_state is None:
         return ()
     return (((clone.clone_error or "", documented(clone.clone_state, CLONE_STATES)), ONE),)
 
 
-def _clone_info(server: SourceServer) -> tuple[Sample, ...]:
-    clone = (server.current_task or NO_TASK).clone_server
-    if clone is None or not (clone.vm_id or clone.name):
+def _list_clone_info(server: SourceServer) -> tuple[Sample, ...]:
+    if (server.current_task or NO_TASK).clone_server is None:
         return ()
-    return (((clone.vm_id or "", clone.name or ""), ONE),)
+    labels = _read_clone(server)
+    return ((labels, ONE),) if any(labels) else ()
 
 
 def read_subtask(text: str | None) -> tuple[str, float | None]:
-    """Read `subtask_info` such as `MIGRATE_LINUX_FILE-42`: the subtask, and its progress from 0 to 1.
+    """Return name and progress (0 to 1) of the subtask in a `subtask_info` such as `MIGRATE_LINUX_FILE-42`.
 
-    The subtask is empty where there is none, the progress None where none from 0 to 100 is given. What begins
-    with a digit behind the last dash is never of the subtask: else each poll could bring a new one.
+    The name is empty if there is no subtask, the progress None if there is no number from 0 to 100. Text after the last
+    dash that begins with a digit is never part of the name, because each poll could then add a series.
     """
-    whole = (text or "").strip()
-    subtask, dash, percent = whole.rpartition("-")
+    text = (text or "").strip()
+    subtask, dash, percent = text.rpartition("-")
     if not dash or not percent[:1].isdecimal():
-        return whole, None
+        return text, None
     if percent.isascii() and percent.isdecimal() and len(percent) <= len("100") and int(percent) <= 100:  # noqa: PLR2004 - percent
         return subtask, int(percent) / 100
     return subtask, None
 
 
-def _subtask_info(server: SourceServer) -> tuple[Sample, ...]:
+def _list_subtask(server: SourceServer) -> tuple[Sample, ...]:
     subtask, _ = read_subtask((server.current_task or NO_TASK).subtask_info)
     return (((subtask,), ONE),) if subtask else ()
-
-
-def _speed(snapshot: Snapshot) -> Value:
-    unit = snapshot.speed_unit_bytes
-
-    def value(server: SourceServer) -> float | None:
-        task = server.current_task
-        return None if task is None or task.migrate_speed is None else task.migrate_speed * unit
-
-    return value
 
 
 TASKS: Final = Collector(
@@ -104,122 +83,113 @@ TASKS: Final = Collector(
     (
         ServerFamily(
             "task_info",
-            "What the server's migration task is called and where it leads, for joining.",
-            "current_task: id, name, type, region_id, project_name, project_id, vm_template_id, "
-            "target_server.vm_id, target_server.name",
-            _info,
-            (
-                "target_project",
-                "target_project_id",
-                "target_region",
-                "target_server_id",
-                "target_server_name",
-                "task_id",
-                "task_name",
-                "task_type",
-                "template_id",
-            ),
+            "Information about the migration task and its target server, always 1; join it on account and server_id.",
+            _list_info,
+            _INFO_LABELS,
+            labels_optional=True,
         ),
         ServerFamily(
             "task_state",
-            "1 for the state that the task is in; an undocumented state is other.",
-            "current_task.state",
-            lambda server: _STATES((server.current_task or NO_TASK).state),
-            ("state",),
+            "Current state of the migration task, always 1; undocumented states are other.",
+            lambda server: _read_state((server.current_task or NO_TASK).state),
+            {"state": "current_task.state"},
         ),
-        SnapshotValueFamily(
+        ValueFamily(
             "task_migrate_speed_bytes_per_second",
-            "Migration speed as the API tells it; its unit on the wire is in doubt: see api.migrate-speed-unit.",
-            "current_task.migrate_speed",
-            _speed,
+            "Migration speed of the task as the API reports it. "
+            "The API does not document its unit: see the option api.migrate-speed-unit.",
+            "migrate_speed",
+            rows=TASK,
+            factor=lambda snapshot: snapshot.speed_unit_bytes,
         ),
-        _of_task(
+        ValueFamily(
             "task_speed_limit_bytes_per_second",
-            "Limit of the migration speed; absent where there is none.",
+            "Limit of the migration speed of the task; absent if there is no limit.",
             "speed_limit",
-            lambda task: task.speed_limit * SPEED_UNITS["mbit"] if task.speed_limit else None,
+            lambda megabits: megabits * SPEED_UNITS["mbit"] if megabits else None,
+            TASK,
         ),
-        _of_task(
+        ValueFamily(
             "task_compress_rate",
-            "Compression rate as the API gives it; whether it is a ratio or percent is not documented.",
+            "Compression rate of the task as the API reports it; ratio or percentage is not documented.",
             "compress_rate",
-            lambda task: task.compress_rate,
+            rows=TASK,
         ),
-        _of_task(
-            "task_started_timestamp_seconds",
-            "When the task was started.",
-            "start_date",
-            lambda task: seconds(task.start_date),
+        ValueFamily(
+            "task_started_timestamp_seconds", "Unix time at which the task was started.", "start_date", seconds, TASK
         ),
-        _of_task(
+        ValueFamily(
             "task_estimated_completion_timestamp_seconds",
-            "When the task will be complete, as the API estimates.",
+            "Unix time at which the task will be complete, estimated by the API.",
             "estimate_complete_time",
-            lambda task: seconds(task.estimate_complete_time),
+            seconds,
+            TASK,
         ),
-        _of_task(
+        ValueFamily(
             "task_remaining_seconds",
-            "Time left until the task is complete, as the API estimates.",
+            "Time until the task is complete, estimated by the API.",
             "remain_seconds",
-            lambda task: task.remain_seconds,
+            rows=TASK,
         ),
-        _of_task(
+        ValueFamily(
             "task_start_target_server",
-            "Whether the target server is started after the migration.",
+            "Whether the target server is started after the migration, 1 or 0.",
             "start_target_server",
-            lambda task: task.start_target_server,
+            rows=TASK,
         ),
-        _of_task(
+        ValueFamily(
             "task_existing_server",
-            "Whether the target server existed before.",
+            "Whether the task migrates to a server that already existed, 1 or 0.",
             "exist_server",
-            lambda task: task.exist_server,
+            rows=TASK,
         ),
-        _of_task(
+        ValueFamily(
             "task_public_ip",
-            "Whether the migration uses a public address.",
+            "Whether the migration uses a public IP address, 1 or 0.",
             "use_public_ip",
-            lambda task: task.use_public_ip,
+            rows=TASK,
         ),
         ServerFamily(
             "task_clone_state",
-            "1 for the state that the clone of the target server is in; an undocumented state is other.",
-            "current_task.clone_server: clone_state, clone_error",
-            _clone_state,
-            ("clone_error", "clone_state"),
+            "Current state of the clone of the target server, always 1; undocumented states are other.",
+            _list_clone_state,
+            {
+                "clone_error": "current_task.clone_server.clone_error",
+                "clone_state": "current_task.clone_server.clone_state",
+            },
         ),
         ServerFamily(
             "task_clone_info",
-            "What the clone of the target server is called.",
-            "current_task.clone_server: vm_id, name",
-            _clone_info,
-            ("clone_id", "clone_name"),
+            "Information about the clone of the target server, always 1.",
+            _list_clone_info,
+            _CLONE_LABELS,
+            labels_optional=True,
         ),
         ServerFamily(
             "task_log_collect_status",
-            "1 for the status of the collection of logs; an undocumented status is other.",
-            "current_task.log_collect_status",
-            lambda server: _LOG_STATUSES((server.current_task or NO_TASK).log_collect_status),
-            ("status",),
+            "Current status of the log collection of the task, always 1; undocumented statuses are other.",
+            lambda server: _read_log_status((server.current_task or NO_TASK).log_collect_status),
+            {"status": "current_task.log_collect_status"},
         ),
-        _of_task(
+        ValueFamily(
             "task_log_upload_timestamp_seconds",
-            "When the logs were uploaded.",
+            "Unix time at which the logs of the task were uploaded.",
             "log_upload_time",
-            lambda task: seconds(task.log_upload_time),
+            seconds,
+            TASK,
         ),
         ServerFamily(
             "task_subtask_info",
-            "The subtask that the task is at.",
-            "current_task.subtask_info",
-            _subtask_info,
-            ("subtask",),
+            "Current subtask of the task, always 1.",
+            _list_subtask,
+            {"subtask": "current_task.subtask_info"},
         ),
-        _of_task(
+        ValueFamily(
             "task_subtask_progress_ratio",
-            "Progress of that subtask, from 0 to 1; absent where the API gives none.",
+            "Progress of the current subtask, from 0 to 1; absent if the API reports none.",
             "subtask_info",
-            lambda task: read_subtask(task.subtask_info)[1],
+            lambda text: read_subtask(text)[1],
+            TASK,
         ),
     ),
 )

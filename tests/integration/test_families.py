@@ -1,9 +1,9 @@
-"""What the demo shows of the declared families, and what becomes of values that nobody documented."""
+"""The demo shows all declared families; undocumented values; options of collectors."""
 
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.families import FLEET, SWITCHED
+from exporter.families import FLEET, OPTIONAL_COLLECTORS
 from exporter.simulator import Simulator
 from programs import demo
 from support import FakeClock, exporting, next_poll, scrape
@@ -16,7 +16,7 @@ async def test_every_family_has_a_sample_in_the_demo_or_the_docs_say_when_it_app
     shown = {name.removeprefix("huaweicloud_sms_") for name, _ in seen.samples}
     names = {
         family.name + ("_total" if family.kind == "counter" else "")
-        for collector in (FLEET, *SWITCHED)
+        for collector in (FLEET, *OPTIONAL_COLLECTORS)
         for family in collector.families
     }
     assert names - shown <= APPEARS.keys()
@@ -33,7 +33,7 @@ async def test_every_family_has_a_sample_in_the_demo_or_the_docs_say_when_it_app
         ("os_type", {"os_type": "BSD"}, "source_servers_by_os", "os_type"),
     ],
 )
-async def test_an_undocumented_value_is_other_and_told_while_it_lasts(
+async def test_an_undocumented_value_counts_as_other_and_is_logged_once_while_it_lasts(
     field: str, override: dict[str, object], metric: str, label: str, clock: FakeClock
 ) -> None:
     async with Simulator(servers=5, clock=clock) as simulator, exporting(simulator, clock) as service:
@@ -56,7 +56,7 @@ async def test_an_undocumented_value_is_other_and_told_while_it_lasts(
     assert [entry["field"] for entry in told] == [field]
 
 
-async def test_all_states_of_a_server_are_shown_where_asked_for(clock: FakeClock) -> None:
+async def test_the_state_set_has_all_states_of_a_server(clock: FakeClock) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
         async with exporting(simulator, clock, collector={"state_set": True}) as service:
             seen = await scrape(service.urls[0])
@@ -72,7 +72,7 @@ async def test_all_states_of_a_server_are_shown_where_asked_for(clock: FakeClock
         ({"info_labels_include": ("name", "ip"), "info_labels_exclude": ("ip",)}, {"name"}),
     ],
 )
-async def test_words_of_the_info_metrics_can_be_left_out(
+async def test_labels_of_the_info_metrics_can_be_left_out(
     options: dict[str, object], labels: set[str], clock: FakeClock
 ) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
@@ -84,9 +84,9 @@ async def test_words_of_the_info_metrics_can_be_left_out(
     assert not any(ip in seen.text for ip in ips)
 
 
-@pytest.mark.parametrize("collector", [collector.name for collector in SWITCHED])
+@pytest.mark.parametrize("collector", [collector.name for collector in OPTIONAL_COLLECTORS])
 async def test_a_collector_is_switched_by_the_option_of_its_name(collector: str, clock: FakeClock) -> None:
-    families = next(one.families for one in SWITCHED if one.name == collector)
+    families = next(one.families for one in OPTIONAL_COLLECTORS if one.name == collector)
     async with Simulator(servers=60, clock=clock) as simulator:
         for on in (True, False):
             async with exporting(simulator, clock, collector={collector: on}) as service:

@@ -1,4 +1,4 @@
-"""The whole exposition of a frozen fleet, held against a file that a person can read."""
+"""The whole exposition of a frozen fleet, compared with a file that a person can read."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import pytest
 from exporter.simulator import Fleet, Simulator
 from support import GOLDEN, FakeClock, example_servers, exporting, fetch, next_poll
 
-# What no two runs have alike: addresses, versions, the process.
+# Differs between runs: addresses, versions, the process.
 VARIABLE = re.compile(
     r"^(# \w+ )?(process_|python_|huaweicloud_sms_(account_info|exporter_build_info))[^\n]*\n", re.MULTILINE
 )
@@ -30,4 +30,4 @@ async def test_the_exposition_of_the_example_is_the_golden_one(name: str, accept
     path = GOLDEN / name
     if os.environ.get("WRITE_GOLDEN"):
         path.write_text(exposed)
-    assert exposed == path.read_text(), "look at the difference; if it is meant: make golden"
+    assert exposed == path.read_text(), "check the difference; if it is intended: make golden"

@@ -8,7 +8,7 @@ import pytest
 
 from dashboards import BUILT_IN, FOLDER, boards, panels, queries, variables, variables_in
 from exporter.exposition.health import Health
-from exporter.families import SWITCHED, Family, full_name
+from exporter.families import OPTIONAL_COLLECTORS, Family, full_name
 from exporter.families.fleet import FLEET
 from exporter.polling.snapshot import OTHER
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
@@ -37,7 +37,7 @@ FURTHER_LABELS = {"job", "instance", "le", "problem"}
 
 
 def families() -> list[Family]:
-    return [family for collector in (FLEET, *SWITCHED) for family in collector.families]
+    return [family for collector in (FLEET, *OPTIONAL_COLLECTORS) for family in collector.families]
 
 
 def metrics() -> set[str]:

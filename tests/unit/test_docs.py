@@ -1,4 +1,4 @@
-"""The reference pages are what the code says, and links lead somewhere."""
+"""The reference pages match the code, and links lead to existing files."""
 
 import ast
 import json
@@ -29,11 +29,11 @@ LEVELS = {
 
 @pytest.mark.parametrize("name", ["metrics.md", "fields.md", "configuration.md"])
 def test_a_reference_page_is_built_from_the_code(name: str) -> None:
-    assert (FOLDER / name).read_text(encoding="utf-8") == pages()[name], "build it anew: make docs"
+    assert (FOLDER / name).read_text(encoding="utf-8") == pages()[name], "run: make docs"
 
 
 def test_the_table_of_the_charts_values_is_built_from_them() -> None:
-    assert chart.README.read_text(encoding="utf-8") == chart.page(), "build it anew: make docs"
+    assert chart.README.read_text(encoding="utf-8") == chart.page(), "run: make docs"
 
 
 def test_every_value_of_the_chart_is_described() -> None:

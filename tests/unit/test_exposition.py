@@ -15,7 +15,7 @@ from exporter.exposition.bodies import MAX_BODIES, MAX_SLICE_BYTES, Body, Exposi
 from exporter.exposition.gzip import deflate
 from exporter.exposition.negotiation import Encoding
 from exporter.exposition.text import Syntax
-from exporter.families import Collector, SnapshotFamily, collectors
+from exporter.families import Collector, SnapshotFamily, select_collectors
 from exporter.families.family import Sample
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
@@ -23,7 +23,7 @@ from exporter.settings import CollectorSettings
 from support import NOW, Scrape, account, server, snapshot
 
 TAIL = b"# HELP up Up.\n# TYPE up gauge\nup 1.0\n"
-ALL = collectors(CollectorSettings())
+ALL = select_collectors(CollectorSettings())
 
 
 def target_of(shown: Snapshot | None, name: str = "default", **poll: object) -> Account:
@@ -33,11 +33,11 @@ def target_of(shown: Snapshot | None, name: str = "default", **poll: object) -> 
 
 
 class CountedRendering:
-    """A collector of one family that counts how often its samples were made."""
+    """A collector of one family that counts how often its samples are read."""
 
     def __init__(self) -> None:
         self.count = 0
-        family = SnapshotFamily("counted", "Counted.", "none", self.samples)
+        family = SnapshotFamily("counted", "Counted.", self.samples, values=("id",))
         self.collector = Collector("counted", (family,))
 
     def samples(self, shown: Snapshot) -> list[Sample]:
@@ -70,17 +70,17 @@ async def text(exposition: Exposition, now: float = NOW) -> str:
     return (await body_of(exposition, view(exposition), now=now)).decode()
 
 
-async def test_the_tail_stands_behind_every_family_of_the_snapshots() -> None:
+async def test_the_tail_follows_all_families_of_the_snapshots() -> None:
     body = await text(Exposition(ALL, [target_of(snapshot(server("a", state="error")))]))
     assert body.endswith(TAIL.decode())
     assert Scrape(body).value("source_servers", state="error") == 1
 
 
-async def test_without_a_snapshot_there_is_the_tail_alone() -> None:
+async def test_without_a_snapshot_the_body_is_only_the_tail() -> None:
     assert await text(Exposition(ALL, [target_of(None)])) == TAIL.decode()
 
 
-async def test_families_of_all_accounts_stand_together() -> None:
+async def test_a_family_has_one_header_for_all_accounts() -> None:
     polled = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
     body = await text(Exposition(ALL, polled))
     assert body.count("# TYPE huaweicloud_sms_source_servers gauge\n") == 1
@@ -88,7 +88,7 @@ async def test_families_of_all_accounts_stand_together() -> None:
 
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
-async def test_gzip_holds_the_same_bytes(syntax: Syntax) -> None:
+async def test_gzip_contains_the_same_bytes(syntax: Syntax) -> None:
     exposition = Exposition(ALL, [target_of(snapshot(*(server(f"s{i}", memory=i) for i in range(500))))])
     plain = await body_of(exposition, view(exposition, syntax), "identity")
     packed = await body_of(exposition, view(exposition, syntax), "gzip")
@@ -110,7 +110,7 @@ async def test_gzip_is_one_member_that_ends_with_the_body(tmp_path: Path) -> Non
     assert shown.stdout == plain
 
 
-async def test_a_tail_of_its_own_is_in_every_body() -> None:
+async def test_every_body_ends_with_its_own_tail() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
     for number in range(3):
         tail = f"up {number}\n".encode()
@@ -150,7 +150,7 @@ async def test_a_new_snapshot_is_rendered_before_the_next_scrape() -> None:
     assert counted.count == 1
 
 
-async def test_a_poll_of_one_account_is_no_work_for_a_thread_on_the_others() -> None:
+async def test_a_poll_of_one_account_uses_no_thread_for_the_others() -> None:
     class Counted(ThreadPoolExecutor):
         count = 0
 
@@ -170,14 +170,14 @@ async def test_a_poll_of_one_account_is_no_work_for_a_thread_on_the_others() -> 
     assert Scrape(await text(exposition)).value("source_servers", account="two", state="error") == 1
 
 
-async def test_a_view_of_one_account_has_that_account_alone() -> None:
+async def test_a_view_of_one_account_has_only_that_account() -> None:
     polled = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
     exposition = Exposition(ALL, polled)
     body = await body_of(exposition, view(exposition, account="two"))
     assert Scrape(body.decode()).label_values("source_servers", "account") == ["two"] * 20
 
 
-async def test_a_view_of_some_collectors_has_those_alone() -> None:
+async def test_a_view_of_some_collectors_has_only_those() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a", state="error")))])
     body = await body_of(exposition, View(frozenset({"servers"}), None, "text"))
     read = Scrape(body.decode())
@@ -185,7 +185,7 @@ async def test_a_view_of_some_collectors_has_those_alone() -> None:
     assert read.values("source_servers") == {}
 
 
-async def test_any_number_of_views_can_be_asked_for() -> None:
+async def test_any_number_of_views_can_be_requested() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
     for number in range(2 * MAX_BODIES):
         some = View(frozenset({f"none{number}", "fleet"}), None, "text")
@@ -205,7 +205,7 @@ BUSY = server(
     ("spare", "dropped"),
     [(0, []), (-1, ["checks"]), (-4, ["checks", "tasks"]), (-7, ["checks", "servers", "tasks"])],
 )
-async def test_over_the_ceiling_whole_collectors_are_dropped_in_order(spare: int, dropped: list[str]) -> None:
+async def test_over_the_series_limit_whole_collectors_are_dropped_in_order(spare: int, dropped: list[str]) -> None:
     unlimited = Exposition(ALL, [target_of(snapshot(BUSY))])
     full = Scrape(await text(unlimited))
     series = len(full.samples) - 1
@@ -216,16 +216,16 @@ async def test_over_the_ceiling_whole_collectors_are_dropped_in_order(spare: int
         shown = Scrape(await text(exposition))
     signs = {"checks": "source_server_checks", "servers": "source_server_info", "tasks": "task_info"}
     assert sorted(name for name, sign in signs.items() if not shown.values(sign)) == dropped
-    told = exposition.series_dropped("default")
-    assert sorted(name for name, count in told.items() if count) == dropped
-    assert len(shown.samples) - 1 + sum(told.values()) == series
+    reported = exposition.series_dropped("default")
+    assert sorted(name for name, count in reported.items() if count) == dropped
+    assert len(shown.samples) - 1 + sum(reported.values()) == series
     assert [sorted(event["dropped"].split(",")) for event in events] == ([dropped] if dropped else [])
 
 
 @pytest.mark.parametrize("on", [set(), {"servers"}, {"disks", "checks"}, {"disks", "checks", "tasks", "servers"}])
-async def test_what_was_dropped_is_told_of_each_collector_that_is_on_and_can_be(on: set[str]) -> None:
+async def test_dropped_series_are_reported_for_each_collector_that_is_on_and_can_be_dropped(on: set[str]) -> None:
     switches = {name: name in on for name in ("disks", "checks", "tasks", "servers")}
-    exposition = Exposition(collectors(CollectorSettings(**switches)), [target_of(snapshot(BUSY))])
+    exposition = Exposition(select_collectors(CollectorSettings(**switches)), [target_of(snapshot(BUSY))])
     assert exposition.series_dropped("default") == dict.fromkeys(on, 0)
     await exposition.refresh(NOW)
     assert exposition.series_dropped("default") == dict.fromkeys(on, 0)
@@ -237,7 +237,7 @@ async def test_the_fleet_is_never_dropped() -> None:
     assert Scrape(await text(Exposition(ALL, [polled]))).total("source_servers") == 1
 
 
-async def test_a_snapshot_that_grows_stale_leaves_without_a_poll() -> None:
+async def test_a_stale_snapshot_is_removed_without_a_poll() -> None:
     fresh = target_of(snapshot(server("a"), account="fresh", read_at=NOW + 400), "fresh")
     stale = target_of(snapshot(server("b"), account="stale", read_at=NOW), "stale", stale_after="5m")
     exposition = Exposition(ALL, [fresh, stale])
@@ -248,7 +248,7 @@ async def test_a_snapshot_that_grows_stale_leaves_without_a_poll() -> None:
     assert Scrape(await text(exposition, NOW + 301)).label_values("source_server_info", "account") == ["fresh"]
 
 
-async def test_the_loop_goes_on_while_a_large_fleet_is_rendered() -> None:
+async def test_the_event_loop_keeps_running_while_a_large_fleet_is_rendered() -> None:
     servers = [server(f"s{number}", state="replicate", memory=number, totalsize=number) for number in range(4000)]
     exposition = Exposition(ALL, [target_of(snapshot(*servers))])
     rendering = asyncio.create_task(text(exposition))
@@ -257,11 +257,11 @@ async def test_the_loop_goes_on_while_a_large_fleet_is_rendered() -> None:
         await asyncio.sleep(0)
         turns += 1
     assert Scrape(rendering.result()).total("source_servers") == 4000
-    # On the loop itself it would be a handful.
+    # If the loop itself rendered, it would be a handful.
     assert turns > 50
 
 
-def test_plain_text_is_held_and_kept_nowhere_as_a_whole() -> None:
+def test_the_uncompressed_body_is_never_in_memory_as_a_whole() -> None:
     text = deflate(b"a_metric 1.0\n" * 500_000)
     body = Body((), text)
     tracemalloc.start()

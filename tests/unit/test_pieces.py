@@ -1,4 +1,4 @@
-"""What is rendered again when a snapshot follows another, and what is not."""
+"""Which families are rendered again when a snapshot follows another."""
 
 import msgspec
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from exporter.exposition.gzip import gzip_head, inflate
 from exporter.exposition.pieces import RenderedSnapshot, render_snapshot
 from exporter.exposition.text import render_lines
-from exporter.families import SnapshotFamily, collectors
+from exporter.families import select_collectors
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.settings import CollectorSettings
 from exporter.simulator import Fleet
@@ -16,8 +16,7 @@ from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
 from support import NOW, FakeClock, account, server
 
-FAMILIES = [family for collector in collectors(CollectorSettings(disks=True)) for family in collector.families]
-ALWAYS = {family.name for family in FAMILIES if isinstance(family, SnapshotFamily) and family.reads is None}
+FAMILIES = [family for collector in select_collectors(CollectorSettings(disks=True)) for family in collector.families]
 
 
 def after(previous: RenderedSnapshot | None, *servers: SourceServer, read_at: float = NOW) -> RenderedSnapshot:
@@ -25,9 +24,9 @@ def after(previous: RenderedSnapshot | None, *servers: SourceServer, read_at: fl
     return render_snapshot(FAMILIES, next_snapshot(Listing(servers, len(servers)), account(), read_at, known), previous)
 
 
-def renewed(before: RenderedSnapshot, now: RenderedSnapshot) -> set[str]:
-    """Give the families whose pieces are not the very ones of before."""
-    return {name for name, piece in now.pieces.items() if piece is not before.pieces[name]} - ALWAYS
+def rendered_again(before: RenderedSnapshot, now: RenderedSnapshot) -> set[str]:
+    """Return the families whose pieces are not the identical objects."""
+    return {name for name, piece in now.pieces.items() if piece is not before.pieces[name]}
 
 
 def assert_right(rendered: RenderedSnapshot) -> None:
@@ -37,10 +36,10 @@ def assert_right(rendered: RenderedSnapshot) -> None:
         ), family.name
 
 
-def test_of_records_that_stayed_the_same_nothing_is_rendered_again() -> None:
+def test_nothing_is_rendered_again_if_no_record_changed() -> None:
     servers = server("a", state="replicate", replicatesize=5), server("b")
     first = after(None, *servers)
-    assert renewed(first, after(first, *servers, read_at=NOW + 60)) == set()
+    assert rendered_again(first, after(first, *servers, read_at=NOW + 60)) == set()
 
 
 @pytest.mark.parametrize(
@@ -62,16 +61,16 @@ def test_of_records_that_stayed_the_same_nothing_is_rendered_again() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_a_change_touches_is_rendered_again(change: dict[str, object], families: set[str]) -> None:
+def test_families_that_read_a_changed_field_are_rendered_again(change: dict[str, object], families: set[str]) -> None:
     fields = {"state": "replicate", "totalsize": 10, "replicatesize": 5, "checks": []}
     first = after(None, server("a", **fields), server("b"))
     then = after(first, server("a", **(fields | change)), first.snapshot.servers[1], read_at=NOW + 60)
-    assert families <= renewed(first, then)
-    assert "source_server_info" not in renewed(first, then)
+    assert families <= rendered_again(first, then)
+    assert "source_server_info" not in rendered_again(first, then)
     assert_right(then)
 
 
-def test_when_a_server_comes_or_goes_all_of_it_is_rendered_again() -> None:
+def test_all_families_are_rendered_again_when_a_server_is_added_or_removed() -> None:
     first = after(None, server("a", memory=1), server("b", memory=2))
     more = after(first, *first.snapshot.servers, server("c", memory=3))
     assert_right(more)
@@ -79,7 +78,7 @@ def test_when_a_server_comes_or_goes_all_of_it_is_rendered_again() -> None:
     assert_right(other)
 
 
-def test_another_unit_of_speed_renders_the_speeds_again() -> None:
+def test_a_different_speed_unit_renders_the_speeds_again() -> None:
     listing = Listing((server("a", current_task={"migrate_speed": 3}),), 1)
     first = render_snapshot(FAMILIES, next_snapshot(listing, account(), NOW, None), None)
     other: Snapshot = next_snapshot(
@@ -89,7 +88,7 @@ def test_another_unit_of_speed_renders_the_speeds_again() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 2)), max_size=6))
-def test_after_any_life_of_a_fleet_the_pieces_are_those_of_its_last_list(steps: list[tuple[int, int]]) -> None:
+def test_after_any_sequence_of_polls_the_pieces_are_those_of_the_last_list(steps: list[tuple[int, int]]) -> None:
     clock = FakeClock()
     fleet = Fleet(30, clock=clock)
     rendered = None

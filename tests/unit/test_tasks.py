@@ -21,5 +21,7 @@ from exporter.families.tasks import read_subtask
         ("X-٤٢", "X", None),
     ],
 )
-def test_a_subtask_is_read_without_its_progress(text: str | None, subtask: str, progress: float | None) -> None:
+def test_name_and_progress_of_a_subtask_are_read_separately(
+    text: str | None, subtask: str, progress: float | None
+) -> None:
     assert read_subtask(text) == (subtask, progress)

@@ -10,8 +10,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from benchmarks.naive import metric_of
-from exporter.exposition.text import Syntax, format_value, render_header, render_lines
-from exporter.families import Family, ServerFamily, SnapshotFamily, collectors, full_name
+from exporter.exposition.numbers import format_milliseconds, format_value
+from exporter.exposition.text import Syntax, render_header, render_lines
+from exporter.families import Family, ServerFamily, SnapshotFamily, full_name, select_collectors
 from exporter.families.family import Sample
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.settings import CollectorSettings
@@ -19,11 +20,11 @@ from exporter.sms.decoding import Records
 from exporter.sms.paging import Listing
 from support import DATA, account, server, snapshot
 
-FAMILIES = [family for collector in collectors(CollectorSettings()) for family in collector.families]
+FAMILIES = [family for collector in select_collectors(CollectorSettings()) for family in collector.families]
 
 
 class Reference(Collector):
-    """The same family of the same snapshot, as prometheus-client has it."""
+    """The same family of the same snapshot as a family of prometheus-client."""
 
     def __init__(self, family: Family, shown: Snapshot) -> None:
         self.metric = metric_of(family, shown)
@@ -45,12 +46,12 @@ def ours(family: Family, shown: Snapshot, syntax: Syntax) -> bytes:
 
 
 def family_of(samples: list[Sample], *labels: str, text: str = "Help.") -> SnapshotFamily:
-    return SnapshotFamily("thing", text, "source", lambda _: samples, labels)
+    return SnapshotFamily("thing", text, lambda _: samples, dict.fromkeys(labels, "name"))
 
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 @pytest.mark.parametrize("family", FAMILIES, ids=full_name)
-def test_the_example_reads_as_prometheus_client_writes_it(family: Family, syntax: Syntax) -> None:
+def test_the_example_is_written_as_prometheus_client_writes_it(family: Family, syntax: Syntax) -> None:
     page = Records().page((DATA / "list-servers-200.json").read_bytes())
     distinct = [replace(one, id=f"s{number}") for number, one in enumerate(page.servers)]
     before = next_snapshot(Listing(tuple(distinct), 10), account(), 1.0, None)
@@ -65,7 +66,7 @@ def test_the_example_reads_as_prometheus_client_writes_it(family: Family, syntax
     pairs=st.lists(st.tuples(st.text(), st.text(), st.floats() | st.integers(-(2**60), 2**60)), max_size=5),
     text=st.text(),
 )
-def test_hostile_labels_and_any_number_read_as_prometheus_client_writes_them(
+def test_hostile_labels_and_any_number_are_written_as_prometheus_client_writes_them(
     syntax: Syntax,
     account_name: str,
     pairs: list[tuple[str, str, float]],
@@ -78,12 +79,12 @@ def test_hostile_labels_and_any_number_read_as_prometheus_client_writes_them(
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 @given(server_id=st.text(min_size=1), values=st.tuples(st.text(), st.text()))
-def test_hostile_servers_read_as_prometheus_client_writes_them(
+def test_hostile_server_ids_are_written_as_prometheus_client_writes_them(
     syntax: Syntax,
     server_id: str,
     values: tuple[str, str],
 ) -> None:
-    family = ServerFamily("thing", "Help.", "source", lambda _: [(values, 1)], ("aa", "zz"))
+    family = ServerFamily("thing", "Help.", lambda _: [(values, 1)], {"aa": "name", "zz": "ip"})
     shown = snapshot(server(server_id))
     assert ours(family, shown, syntax) == reference(family, shown, syntax)
 
@@ -92,6 +93,11 @@ def test_hostile_servers_read_as_prometheus_client_writes_them(
 def test_numbers_are_written_as_prometheus_client_writes_them(number: float) -> None:
     assert format_value(number) == floatToGoString(number)  # type: ignore[no-untyped-call]
     assert math.isnan(number) or float(format_value(number)) == float(number)
+
+
+@given(st.integers(1, 2**63))
+def test_dates_are_written_as_prometheus_client_writes_their_seconds(milliseconds: int) -> None:
+    assert format_milliseconds(milliseconds) == floatToGoString(milliseconds / 1000)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=full_name)

@@ -1,1 +1,1 @@
-"""Builds the reference pages of docs/ from the code, and takes the pictures of the pages."""
+"""Builds the reference pages of docs/ from the code, and takes the screenshots."""

@@ -18,14 +18,14 @@ _DESCRIPTION: Final = "# -- "
 
 
 def page() -> str:
-    """Give the chart's README with its table built anew; what stands above the table is kept."""
+    """Return the chart's README with its table rebuilt; the text above the table is kept."""
     above, _, _ = README.read_text(encoding="utf-8").partition(HEADING)
     rows = (f"| `{path}` | `{default}` | {description} |" for path, default, description in values())
     return "\n".join((f"{above}{HEADING}", "| value | default | meaning |", "| --- | --- | --- |", *rows, ""))
 
 
 def values() -> Iterator[tuple[str, str, str]]:
-    """Give path, default as JSON, and description of each value that has one, in the order of the file."""
+    """Return path, default as JSON, and description of each value that has one, in the order of the file."""
     text = (CHART / "values.yaml").read_text(encoding="utf-8")
     defaults = yaml.safe_load(text)
     above: list[str] = []

@@ -1,6 +1,6 @@
 """Builds the reference pages from the code: `python -m tools.docs.generate`.
 
-Each page is a pure function of the declarations; a test holds the pages against them.
+Each page is a pure function of the declarations; a test compares the pages with them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,8 +19,8 @@ from exporter.commands.demo import DemoSettings, SimulatorSettings
 from exporter.errors import REASONS
 from exporter.exposition.health import Health
 from exporter.exposition.text import render_lines
-from exporter.families import FLEET, SWITCHED, Collector, Family, full_name
-from exporter.families.family import PREFIX, labels_of
+from exporter.families import FLEET, OPTIONAL_COLLECTORS, Collector, Family, full_name
+from exporter.families.family import POLLED_AT, PREFIX, label_names, sample_name
 from exporter.http.transport import Response
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.polling.state import Account, Poll
@@ -30,19 +30,18 @@ from exporter.simulator import Fleet
 from exporter.sms.decoding import Records
 from exporter.sms.paging import Listing, merge
 from tools.docs import chart
-from tools.docs.fields import ELSEWHERE, LEFT_OUT, SERVER
+from tools.docs.fields import ELSEWHERE, LEFT_OUT, exposed_fields
 
 FOLDER: Final = Path(__file__).parents[2] / "docs"
 MOMENT: Final = 1_800_000_000.0
 ACCOUNT: Final = "demo"
 
-# When families appear that a scrape may lack.
 APPEARS: Final[Mapping[str, str]] = {
     "source_servers_failed_checks": "while a server has such a check",
     "source_server_check_failed": "while the server has such a check",
-    "source_server_oem_system": "where the API tells it",
-    "source_server_has_tc": "where the API tells it; Linux",
-    "source_server_consistency_result": "where the API tells it",
+    "source_server_oem_system": "if the API reports it",
+    "source_server_has_tc": "if the API reports it; Linux",
+    "source_server_consistency_result": "if the API reports it",
     "task_speed_limit_bytes_per_second": "while the speed is limited",
     "task_estimated_completion_timestamp_seconds": "while the API estimates one",
     "task_remaining_seconds": "while the API estimates one",
@@ -63,9 +62,10 @@ APPEARS: Final[Mapping[str, str]] = {
     "exporter_credentials_renewal_timestamp_seconds": "for tokens of a password and temporary keys",
     "exporter_api_clock_skew_seconds": "after the first answer",
 }
+"""When families appear that a scrape may lack."""
 
 
-class _StandingClock:
+class _StoppedClock:
     def time(self) -> float:
         return MOMENT
 
@@ -77,7 +77,7 @@ class _StandingClock:
 
 
 def pages() -> dict[str, str]:
-    """Give the content of each page by its file name."""
+    """Return the content of each page by its file name."""
     return {
         "metrics.md": _metrics(),
         "fields.md": _fields(),
@@ -86,25 +86,26 @@ def pages() -> dict[str, str]:
 
 
 def _metrics() -> str:
-    shown = _snapshot()
+    snapshot = _snapshot()
     parts = [
         "# Metrics",
         "",
         _GENERATED,
         "",
-        f"Every name begins with `{PREFIX}`. Values are in base units: bytes, seconds, ratios. A value that the API",
-        "left out is an absent series, never a 0. Every series from the API has the label `account`, and is as old",
-        f"as `{PREFIX}last_success_timestamp_seconds` says. How old it may get: [staleness](staleness.md).",
+        f"All names begin with `{PREFIX}`. Values are in base units: bytes, seconds, ratios. If the API leaves out a",
+        "value, the series is absent, never 0. All series from the API have the label `account`;",
+        f"`{POLLED_AT}` is the time at which they were read, and the end of their HELP text",
+        "(left out below) names it. How old they can become: [staleness](staleness.md).",
         "",
     ]
-    for collector in (FLEET, *SWITCHED):
+    for collector in (FLEET, *OPTIONAL_COLLECTORS):
         parts += [f"## Collector `{collector.name}`", "", _switch(collector), ""]
         parts += _table(
             ("metric", "type", "labels", "help", "from"),
             (_family_row(family) for family in collector.families),
         )
-        parts += ["", "For example:", "", "```text", *_examples(collector, shown), "```", ""]
-    fresh = "Fresh at every scrape, also while the API is down and before the first poll."
+        parts += ["", "For example:", "", "```text", *_examples(collector, snapshot), "```", ""]
+    fresh = "Updated at every scrape, also before the first poll and while the API is down."
     parts += ["## The exporter itself", "", fresh, ""]
     parts += _table(("metric", "type", "labels", "help", "appears"), map(_health_row, _health()))
     reasons = ", ".join(f"`{reason}`" for reason in REASONS)
@@ -124,16 +125,17 @@ def _switch(collector: Collector) -> str:
 
 
 def _family_row(family: Family) -> tuple[str, ...]:
-    name = family.name + ("_total" if family.kind == "counter" else "")
+    name = sample_name(family).removeprefix(PREFIX)
     appears = f" ({APPEARS[family.name]})" if family.name in APPEARS else ""
-    labels = ", ".join(f"`{label}`" for label in ("account", *labels_of(family)))
-    return f"`{name}`", family.kind, labels, f"{family.help}{appears}", f"`{family.source}`"
+    labels = ", ".join(f"`{label}`" for label in ("account", *label_names(family)))
+    fields = ", ".join(f"`{field}`" for field in dict.fromkeys(family.values or family.labels.values()))
+    return f"`{name}`", family.kind, labels, f"{family.help}{appears}", fields
 
 
-def _examples(collector: Collector, shown: Snapshot) -> Iterator[str]:
+def _examples(collector: Collector, snapshot: Snapshot) -> Iterator[str]:
     for family in collector.families:
-        rendered = render_lines(family, shown).decode().splitlines()
-        # A value that is not 0 shows more.
+        rendered = render_lines(family, snapshot).decode().splitlines()
+        # A value other than 0 is the better example.
         example = next((line for line in rendered if not line.endswith(" 0.0")), None) or next(iter(rendered), None)
         if example is None:
             raise LookupError(f"{full_name(family)} has no sample to show")
@@ -149,8 +151,8 @@ def _health_row(metric: Metric) -> tuple[str, ...]:
 
 
 def _snapshot() -> Snapshot:
-    """Make a snapshot in which every family has a sample."""
-    fleet = Fleet(300, seed=1, clock=_StandingClock())
+    """Return a snapshot in which every family has a sample."""
+    fleet = Fleet(300, seed=1, clock=_StoppedClock())
     first, second = (Records().page(_page(fleet, moment)) for moment in (MOMENT, MOMENT + 60))
     account = Settings.model_validate(
         {"api": {"endpoint": "https://sms.example.com"}, "account": {"name": ACCOUNT}},
@@ -174,7 +176,7 @@ def _health() -> Iterable[Metric]:
     account.state.record(poll)
     unknown = {("state", "premiging"): 1}
     account.state.snapshot = Snapshot(ACCOUNT, MOMENT, listed.servers, listed.count, unknown=unknown)
-    health = Health([account], _StandingClock(), lambda _: {"disks": 0})
+    health = Health([account], _StoppedClock(), lambda _: {"disks": 0})
     response = Response(200, {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, b"")
     health.of(ACCOUNT).request_ended("sms", "200", 0.1, response)
     health.poll_ended(account, poll, Listing((), 0, unreadable={"memory": 1}))
@@ -189,12 +191,15 @@ def _fields() -> str:
         "",
         _GENERATED,
         "",
-        "Where every field of the reference of `GET /v3/sources` goes. Behind a colon stands the label that has it.",
+        "Where every field in the reference of `GET /v3/sources` goes: the metrics whose value it is or,",
+        "after a colon, whose label has it.",
         "",
         "## Exposed",
         "",
     ]
-    exposed = ((f"`{path}`", ", ".join(f"`{target}`" for target in targets)) for path, targets in SERVER.items())
+    exposed = (
+        (f"`{path}`", ", ".join(f"`{target}`" for target in targets)) for path, targets in exposed_fields().items()
+    )
     parts += _table(("field", "metrics"), exposed)
     parts += ["", "## Left out, on purpose", ""]
     parts += _table(("field", "reason"), ((f"`{path}`", reason) for path, reason in LEFT_OUT.items()))
@@ -210,9 +215,9 @@ def _configuration() -> str:
         "",
         _GENERATED,
         "",
-        "Every option is a flag, an environment variable and a key of the configuration file. Flags win over",
-        "variables, variables over the file. What an entry of [`accounts`](accounts.md) sets wins over all of them,",
-        "for its own account. The file is YAML and is named by `--config.file`:",
+        "Every option is a flag, an environment variable and a key of the configuration file. Flags take precedence",
+        "over variables, and variables over the file. An option in an entry of [`accounts`](accounts.md) takes",
+        "precedence over all of them for its account. The file is YAML; `--config.file` names it:",
         "",
         "```yaml",
         "api:",
@@ -224,17 +229,25 @@ def _configuration() -> str:
         "  interval: 2m",
         "```",
         "",
-        "Durations are written as Prometheus writes them: `30s`, `5m`, `1h30m`. Sizes: `32MiB`. Lists are separated by",
-        "commas in a variable, and are lists in the file; a flag is repeated. A switch has a flag for on and one with",
-        "`no-` for off. Anything unknown or unusable is an error that names it, and exit status 2. Several accounts in",
-        "one exporter: [accounts](accounts.md). Ways to authenticate: [credentials](credentials.md). Commands:",
-        "[commands](commands.md); `check`, `once` and `status` log errors alone unless `log.level` says otherwise.",
+        "Durations are written as in Prometheus: `30s`, `5m`, `1h30m`. Sizes: `32MiB`. A list is comma-separated in",
+        "a variable and a YAML list in the file; its flag is repeated. A switch has one flag that turns it on and one",
+        "with `no-` that turns it off. An unknown option or an invalid value is an error that names it; the exit code",
+        "is then 2.",
+        "",
+        "Several accounts in one exporter: [accounts](accounts.md). Ways to authenticate:",
+        "[credentials](credentials.md). Commands: [commands](commands.md); `check`, `once` and `status` log only",
+        "errors unless `log.level` is set.",
         "",
     ]
     parts += _options(options(Settings))
     common = {(option.key, option.default) for option in options(Settings)}
     for command, tree in (("check", CheckSettings), ("demo", DemoSettings)):
-        parts += [f"## `sms-exporter {command}`", "", "Takes all of the above. Its own, and other defaults:", ""]
+        parts += [
+            f"## `sms-exporter {command}`",
+            "",
+            "Accepts all options above. Additional options and different defaults:",
+            "",
+        ]
         parts += _options(option for option in options(tree) if (option.key, option.default) not in common)
     parts += ["## `sms-exporter simulate`", ""]
     parts += _options(options(SimulatorSettings))

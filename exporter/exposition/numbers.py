@@ -1,0 +1,45 @@
+"""Sample values as text, byte for byte as prometheus-client writes them."""
+
+from typing import Final
+
+_EXPONENT_FROM: Final = 1e6
+_FEW_DIGITS: Final = 1e12
+"""Below it, a number of thousandths has at most 15 digits."""
+_MAX_EXACT_INTEGER: Final = 2**53
+"""Up to it, an integer and the float of it are the same number."""
+_EXPONENTS: Final = [f"e+{digits - 1:02d}" for digits in range(len(str(_MAX_EXACT_INTEGER)) + 1)]
+# Most values are 0 or 1. The float 0 is not here, because -0 equals it.
+_COMMON: Final = {float(number): f"{number}.0" for number in range(1, 101)}
+_NOT_FINITE: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
+_USUAL_DATES: Final = range(10**12, 10**13)
+"""Milliseconds since the epoch from 2001 to 2286: dates with 13 digits."""
+
+
+def format_value(number: float) -> str:
+    """Return a number as Go writes it: the shortest text that reads back the same, with an exponent from 1e+06."""
+    if number < _EXPONENT_FROM:
+        return _COMMON.get(number) or _format_plain(number)
+    if isinstance(number, int):
+        if number <= _MAX_EXACT_INTEGER:
+            digits = str(number)
+            return f"{digits[0]}.{digits[1:]}".rstrip("0.") + _EXPONENTS[len(digits)]
+    elif number < _FEW_DIGITS and (thousandths := int(number * 1000 + 0.5)) / 1000 == number:
+        # A date of the API. No shorter text of at most 15 digits reads back as the same number.
+        digits = str(thousandths)
+        return f"{digits[0]}.{digits[1:]}".rstrip("0.") + _EXPONENTS[len(digits) - 3]
+    text = _format_plain(number)
+    point = text.find(".")
+    return f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.") + _EXPONENTS[point] if point > 1 else text
+
+
+def format_milliseconds(milliseconds: int) -> str:
+    """Return a date in milliseconds since the epoch as a value in seconds."""
+    if milliseconds in _USUAL_DATES:
+        digits = str(milliseconds)
+        return f"{digits[0]}.{digits[1:]}".rstrip("0.") + "e+09"
+    return format_value(milliseconds / 1000)
+
+
+def _format_plain(number: float) -> str:
+    text = repr(float(number))
+    return _NOT_FINITE.get(text, text)

@@ -17,6 +17,7 @@ from exporter.polling.snapshot import next_snapshot
 from exporter.polling.state import Account
 from exporter.settings import CollectorSettings, Settings
 from exporter.sms.decoding import Records
+from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.paging import merge
 
 SETTINGS: Final = Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}})
@@ -37,12 +38,13 @@ class OurPoll:
         self._account = Account(SETTINGS.targets()[0])
         self._exposition = Exposition(chosen(which), [self._account])
         self._view = View(frozenset(self._exposition.collector_names), None, "openmetrics")
-        self._records = Records()
+        self._records = Records(SOURCE_SERVERS)
         self._body = b""
 
     def poll(self, pages: Sequence[bytes], now: float) -> bytes:
         """Read a list, and give the body that is served from then on."""
-        listing = merge([self._records.page(page) for page in pages])
+        read = [self._records.page(page) for page in pages]
+        listing = merge(read, read[0].count)
         self._records.list_ended()
         self._account.state.snapshot = next_snapshot(listing, self._account.settings, now, self._account.state.snapshot)
         asyncio.run(self._serve(now))

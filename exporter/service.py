@@ -23,6 +23,7 @@ from exporter.polling.state import Account, Poll
 from exporter.settings import Settings
 from exporter.settings.quantities import parse_socket_address
 from exporter.settings.tree import without_fixed
+from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
 from exporter.web import Endpoint, create_app, inherited_sockets, serve
 from exporter.web.toolkit import WebConfigFile
@@ -155,7 +156,7 @@ class Service:
         self._close(self._runners)
         await self._closed()
 
-    async def poll_ended(self, account: Account, poll: Poll, listing: Listing | None) -> None:
+    async def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
         """Count a poll, and render its snapshot before the next scrape asks for it."""
         self.health.poll_ended(account, poll, listing)
         await self.generation.exposition.refresh(self._runtime.clock.time())

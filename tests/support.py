@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.polling.connections import Runtime
@@ -17,6 +16,7 @@ from exporter.service import Service, running
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Simulator
 from exporter.sms.model import SourceServer
+from exporter.sms.tolerant import Findings, read_record
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(__file__).parent / "golden"
@@ -93,7 +93,9 @@ def example_servers() -> list[dict[str, Any]]:
 
 def server(server_id: str = "s1", **fields: Any) -> SourceServer:
     """Make a record from fields as the API writes them."""
-    return msgspec.convert({"id": server_id, **fields}, SourceServer)
+    record = read_record({"id": server_id, **fields}, SourceServer, Findings())
+    assert record is not None
+    return record
 
 
 def snapshot(*servers: SourceServer, account: str = "default", read_at: float = NOW) -> Snapshot:

@@ -16,9 +16,9 @@ from exporter.http.api_errors import read_http_date
 from exporter.http.transport import Api, Response
 from exporter.polling.connections import Runtime, account_client
 from exporter.settings import AccountSettings, Settings
-from exporter.sms.client import RetryBudget, SourcesClient
+from exporter.sms.client import ListClient, RetryBudget
 from exporter.sms.decoding import Records
-from exporter.sms.paging import LIMIT
+from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.views.formatting import escape_unprintable, format_duration, format_latency, format_time
 
 DESCRIPTION: Final = (
@@ -112,7 +112,7 @@ async def _check_account(account: AccountSettings, runtime: Runtime, *, live: bo
 
 async def _read_page(
     finding: Finding,
-    client: SourcesClient,
+    client: ListClient,
     credentials: Credentials,
     observer: "_LatencyObserver",
 ) -> Finding:
@@ -120,7 +120,9 @@ async def _read_page(
     timeout = finding.account.poll.timeout
     try:
         async with asyncio.timeout(timeout):
-            page = Records().page(await client.page(0, LIMIT, {}, RetryBudget(0)))
+            page = Records(SOURCE_SERVERS).page(
+                await client.page(0, SOURCE_SERVERS.max_page_rows, {}, RetryBudget(0)),
+            )
         finding = replace(finding, count=page.count, rows=page.rows)
     except TimeoutError:
         finding = replace(finding, error=RequestTimeout(f"the API returned no page within {timeout:g} seconds"))

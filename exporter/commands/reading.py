@@ -14,6 +14,7 @@ from exporter.polling.connections import Runtime
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
 from exporter.settings import LogSettings, Settings
+from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
 
 
@@ -52,7 +53,7 @@ class _PollCounter:
     def __init__(self, health: Health) -> None:
         self._health = health
 
-    async def poll_ended(self, account: Account, poll: Poll, listing: Listing | None) -> None:
+    async def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
         """Count a poll."""
         self._health.poll_ended(account, poll, listing)
 

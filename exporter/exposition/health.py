@@ -31,6 +31,7 @@ from exporter.families.family import PREFIX
 from exporter.http.api_errors import read_http_date
 from exporter.http.transport import Api, Response
 from exporter.polling.state import Account, Poll
+from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
 
 SKIPPED: Final = ("duplicate", "invalid")
@@ -204,7 +205,7 @@ class Health:
             self._reloaded_at.set(self._clock.time())
         self._collected = None
 
-    def poll_ended(self, account: Account, poll: Poll, listing: Listing | None) -> None:
+    def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
         """Count a poll and what its list had that is not exposed."""
         self._metrics.changed(account.name)
         self._metrics.polls.labels(account.name).inc()

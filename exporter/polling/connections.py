@@ -15,7 +15,8 @@ from exporter.clock import Clock
 from exporter.errors import AuthError, ConfigurationError
 from exporter.http.transport import Api, Limits, Observer, Transport, environment_proxy
 from exporter.settings import AccountSettings, ApiSettings
-from exporter.sms.client import RetryObserver, SourcesClient
+from exporter.sms.client import ListClient, RetryObserver, SmsClient
+from exporter.sms.endpoints import SOURCE_SERVERS
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ async def account_client(
     account: AccountSettings,
     observer: ClientObserver,
     runtime: Runtime,
-) -> AsyncIterator[tuple[SourcesClient, Credentials]]:
+) -> AsyncIterator[tuple[ListClient, Credentials]]:
     """Open the client that reads pages of the account's list, and its credentials.
 
     Raise ConfigurationError if there are no credentials.
@@ -45,16 +46,15 @@ async def account_client(
         account_credentials(account, observer, runtime) as credentials,
         account_session(account.api) as session,
     ):
-        client = SourcesClient(
+        client = SmsClient(
             account.api.url,
             transport=account_transport(account.api, session, "sms", runtime.clock, observer),
             credentials=credentials,
             clock=runtime.clock,
             observer=observer,
             rate_limit=account.api.rate_limit,
-            filters=account.filter.query(),
         )
-        yield client, credentials
+        yield client.for_list(SOURCE_SERVERS, account.filter.query()), credentials
 
 
 @contextlib.asynccontextmanager

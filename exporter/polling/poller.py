@@ -12,6 +12,8 @@ from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.polling.state import Account, PageRead, Poll
 from exporter.sms.client import RetryBudget
 from exporter.sms.decoding import Page, Records
+from exporter.sms.endpoints import SOURCE_SERVERS
+from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing, Narrowing, Pager
 
 AUTH_BACKOFF: Final = 300.0
@@ -34,7 +36,7 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 class PollListener(Protocol):
     """Hears of each poll, after the account has taken it over."""
 
-    async def poll_ended(self, account: Account, poll: Poll, listing: Listing | None) -> None:
+    async def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
         """Take note; `listing` is the complete list, or None where the poll failed."""
 
 
@@ -60,7 +62,7 @@ class Poller:
         self._fingerprint: str | None = None
         self.polled = asyncio.Event()
         """Set once the first poll has ended and its snapshot can be scraped."""
-        self._records = Records()
+        self._records = Records(SOURCE_SERVERS)
         self._pages = 0
         self._reads: list[PageRead] = []
         self._refusals = 0
@@ -68,6 +70,7 @@ class Poller:
         self._budget = RetryBudget(RETRIES)
         api = account.settings.api
         self._pager = Pager(
+            SOURCE_SERVERS,
             self._page,
             concurrency=api.concurrency,
             paging=api.paging,
@@ -120,7 +123,7 @@ class Poller:
         self,
         started_at: float,
         previous: Snapshot | None,
-    ) -> tuple[tuple[Listing, Snapshot] | None, PollError | None]:
+    ) -> tuple[tuple[Listing[SourceServer], Snapshot] | None, PollError | None]:
         timeout = self._account.settings.poll.timeout
         try:
             async with asyncio.timeout(timeout):
@@ -140,7 +143,7 @@ class Poller:
                 hint="this is a defect of the exporter: please report it with the traceback in its log",
             )
 
-    async def _page(self, offset: int, limit: int, narrowing: Narrowing) -> Page:
+    async def _page(self, offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:
         self._pages += 1
         started = self._clock.monotonic()
         rows = failure = None

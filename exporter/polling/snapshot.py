@@ -58,10 +58,12 @@ def documented(value: str | None, enumeration: tuple[str, ...]) -> str:
     return value if value in enumeration else OTHER
 
 
-def next_snapshot(listing: Listing, account: AccountSettings, read_at: float, previous: Snapshot | None) -> Snapshot:
+def next_snapshot(
+    listing: Listing[SourceServer], account: AccountSettings, read_at: float, previous: Snapshot | None
+) -> Snapshot:
     """Make the snapshot that follows `previous`. Servers are in the order of their ids."""
     before = {server.id: server for server in previous.servers} if previous else {}
-    servers = tuple(sorted(listing.servers, key=lambda server: server.id))
+    servers = tuple(sorted(listing.records, key=lambda server: server.id))
     last_growth = dict(previous.last_growth) if previous else {}
     transitions = []
     for server in servers:

@@ -1,8 +1,9 @@
-"""One page of `GET /v3/sources`: its URL, authentication, rate, retries, and the names of its failures."""
+"""Requests for pages of lists: URL, authentication, rate limit and retries."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
 import aiolimiter
@@ -15,47 +16,46 @@ from exporter.clock import Clock
 from exporter.errors import ConnectionFailed, PollError, RequestTimeout, ServerFault, Throttled
 from exporter.http.api_errors import api_error
 from exporter.http.transport import Request, Response, Transport
+from exporter.sms.endpoints import Endpoint
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-PASSING: Final = (Throttled, ServerFault, RequestTimeout, ConnectionFailed)
-"""Failures that may be gone at the next try; all others cannot succeed by trying again."""
+TRANSIENT_FAILURES: Final = (Throttled, ServerFault, RequestTimeout, ConnectionFailed)
+"""Failures that a retry may not meet again."""
 
-FIRST_WAIT: Final = 0.5
-LONGEST_WAIT: Final = 15.0
-"""Seconds of back-off before the first retry, at most, and before any."""
+INITIAL_BACKOFF_SECONDS: Final = 0.5
+MAX_BACKOFF_SECONDS: Final = 15.0
 
 
 class RetryObserver(Protocol):
-    """Hears of each wait before a request is tried again."""
+    """Is notified of each wait of a request."""
 
     def retry_waits(self, seconds: float, failure: PollError) -> None:
-        """`seconds` will pass because of `failure`."""
+        """Record that a request will be retried in `seconds` because of `failure`."""
 
     def throttled(self, seconds: float) -> None:
-        """`seconds` passed until the rate limit let a request go."""
+        """Record that a request waited `seconds` for the exporter's own rate limit."""
 
 
 class RetryBudget:
-    """How many retries are left to a whole poll, so that a failing API is not asked many times over."""
+    """The retries that are left for a whole poll, so that a failing API does not receive many requests."""
 
     def __init__(self, retries: int) -> None:
         self._left = retries
 
     def spend(self) -> bool:
-        """Take one retry; False where none is left."""
+        """Take one retry; return False if none is left."""
         self._left -= 1
         return self._left >= 0
 
 
-class SourcesClient:
-    """Reads pages of one account's list.
+class SmsClient:
+    """Sends authenticated requests to the SMS API for one account.
 
-    `filters` are the query parameters that narrow the list. `attempts` bounds the tries of one page,
-    `rate_limit` the requests a second.
+    `attempts` is the maximum number of attempts for one page, `rate_limit` the maximum number of requests per second.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a client, all by name
+    def __init__(
         self,
         base_url: str,
         *,
@@ -65,7 +65,6 @@ class SourcesClient:
         observer: RetryObserver,
         rate_limit: float,
         attempts: int = 4,
-        filters: Mapping[str, str] | None = None,
     ) -> None:
         self._base_url = base_url
         self._transport = transport
@@ -73,38 +72,38 @@ class SourcesClient:
         self._clock = clock
         self._observer = observer
         self._attempts = attempts
-        self._filters = dict(filters or {})
-        # A bucket holds at least one request: below one a second it takes longer to fill.
+        # A bucket holds at least one request. With less than one request per second it takes longer to refill.
         self._limiter = aiolimiter.AsyncLimiter(max(1.0, rate_limit), max(1.0, 1.0 / rate_limit))
 
-    async def page(self, offset: int, limit: int, narrowing: Mapping[str, str], budget: RetryBudget) -> bytes:
-        """Give the body of a page; passing failures are retried while attempts and `budget` last.
+    def for_list(self, endpoint: Endpoint[Any], filters: Mapping[str, str]) -> "ListClient":
+        """Return a client for one list. Filters that the list does not accept are left out."""
+        return ListClient(self, endpoint.path, {name: filters[name] for name in filters.keys() & endpoint.filters})
 
-        `narrowing` are query parameters beside the filters.
-        """
+    async def fetch(self, path: str, parameters: Mapping[str, str], budget: RetryBudget) -> bytes:
+        """Return the body of a 200 response; transient failures are retried while attempts and `budget` last."""
 
         def may_retry(failure: BaseException) -> bool:
-            return isinstance(failure, PASSING) and (failure.retry_after or 0.0) <= LONGEST_WAIT and budget.spend()
+            return (
+                isinstance(failure, TRANSIENT_FAILURES)
+                and (failure.retry_after or 0.0) <= MAX_BACKOFF_SECONDS
+                and budget.spend()
+            )
 
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(may_retry),
             stop=tenacity.stop_after_attempt(self._attempts),
-            wait=_wait,
-            before_sleep=self._tell,
+            wait=_get_wait,
+            before_sleep=self._report_retry,
             sleep=self._clock.sleep,
             reraise=True,
         ):
             with attempt:
-                return (await self._get(self._url(offset, limit, narrowing))).body
+                return (await self._get(self._build_url(path, parameters))).body
         raise AssertionError("tenacity returns or raises")
 
-    def _url(self, offset: int, limit: int, narrowing: Mapping[str, str]) -> URL:
-        query = urlencode(
-            sorted({**self._filters, **narrowing, "limit": str(limit), "offset": str(offset)}.items()),
-            safe="~",
-            quote_via=quote,
-        )
-        return URL(f"{self._base_url}/v3/sources?{query}", encoded=True)
+    def _build_url(self, path: str, parameters: Mapping[str, str]) -> URL:
+        query = urlencode(sorted(parameters.items()), safe="~", quote_via=quote)
+        return URL(f"{self._base_url}{path}?{query}", encoded=True)
 
     async def _get(self, url: URL) -> Response:
         request = Request("GET", url, {"Accept": "application/json"})
@@ -117,26 +116,40 @@ class SourcesClient:
         return response
 
     async def _send(self, request: Request, headers: Mapping[str, str]) -> Response:
-        asked = self._clock.monotonic()
+        queued = self._clock.monotonic()
         async with self._limiter:
-            self._observer.throttled(self._clock.monotonic() - asked)
+            self._observer.throttled(self._clock.monotonic() - queued)
             return await self._transport.send(
                 Request(request.method, request.url, {**request.headers, **headers}, request.body),
             )
 
-    def _tell(self, state: tenacity.RetryCallState) -> None:
+    def _report_retry(self, state: tenacity.RetryCallState) -> None:
         failure = state.outcome.exception() if state.outcome else None
         wait = state.upcoming_sleep
         if isinstance(failure, PollError):
             self._observer.retry_waits(wait, failure)
-            log.debug("a page is tried again", wait=round(wait, 3), reason=failure.reason, err=failure.message)
+            log.debug("retrying page request", wait=round(wait, 3), reason=failure.reason, err=failure.message)
 
 
-_backoff = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+@dataclass(frozen=True, slots=True)
+class ListClient:
+    """Fetches pages of one list, narrowed by `filters`."""
+
+    client: SmsClient
+    path: str
+    filters: Mapping[str, str]
+
+    async def page(self, offset: int, limit: int, narrowing: Mapping[str, str], budget: RetryBudget) -> bytes:
+        """Return the body of a page. `narrowing` are query parameters in addition to the filters."""
+        parameters = {**self.filters, **narrowing, "limit": str(limit), "offset": str(offset)}
+        return await self.client.fetch(self.path, parameters, budget)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Wait as long as the API asks, and a jittered while longer; full jitter where it does not ask."""
+_get_backoff = tenacity.wait_random_exponential(multiplier=INITIAL_BACKOFF_SECONDS, max=MAX_BACKOFF_SECONDS)
+
+
+def _get_wait(state: tenacity.RetryCallState) -> float:
+    """Return the wait that the API asked for plus a random back-off, in seconds."""
     failure = state.outcome.exception() if state.outcome else None
-    asked = failure.retry_after if isinstance(failure, PollError) else None
-    return (asked or 0.0) + _backoff(state)
+    retry_after = failure.retry_after if isinstance(failure, PollError) else None
+    return (retry_after or 0.0) + _get_backoff(state)

@@ -1,22 +1,24 @@
-"""The answer of `GET /v3/sources` as typed structs, and the enumerations that its reference documents.
+"""The records of the SMS API as typed structs, and the values that its reference documents.
 
-Fields that are not exposed are not here, and so not decoded: `docs/fields.py` says why of each.
-Every field but a server's `id` is optional: real answers leave out what the reference calls mandatory.
-`None` means that the field was absent, null or unreadable. Fields have the API's own names and units:
+A struct has the fields that are exposed, and no others: `docs/fields.md` gives the reason for each that is left out.
+Every field except the `id` of a listed record is optional, because real responses leave out fields that the reference
+calls mandatory. `None` means that the field was absent, null or unreadable. Fields have the API's own names and units:
 sizes in bytes, dates in milliseconds since the epoch.
 """
 
-from typing import Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypeVar
 
 from msgspec import Meta, Struct
 
-Whole: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+MAX_INT64: Final = 2**63 - 1
+
+NonNegativeInt: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INT64)]
 """An Integer or Long of the reference, whose documented minimum is always 0."""
 
-MOST: Final = 1e15
-"""The largest number that is believed: sums and products of more could be infinite."""
+MAX_NUMBER: Final = 1e15
+"""The largest number that is accepted: sums and products of larger ones could be infinite."""
 
-Number: TypeAlias = Annotated[float, Meta(ge=0, le=MOST)]
+NonNegativeFloat: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
 """A Double of the reference, whose documented minimum is always 0."""
 
 SOURCE_STATES: Final = (
@@ -43,7 +45,7 @@ SOURCE_STATES: Final = (
 MIGRATION_CYCLES: Final = ("checking", "setting", "replicating", "syncing", "cutovering", "cutovered")
 OS_TYPES: Final = ("WINDOWS", "LINUX")
 TASK_TYPES: Final = ("MIGRATE_BLOCK", "MIGRATE_FILE")
-# Not in the reference of the list; from the official SDK's models of the task.
+# From the official SDK's model of a task: the reference of the list does not have them.
 TASK_STATES: Final = (
     "READY",
     "RUNNING",
@@ -65,25 +67,55 @@ CLONE_STATES: Final = ("NOT_READY", "READY", "PREPARING", "CREATING", "ERROR", "
 CHECK_RESULTS: Final = ("OK", "WARN", "ERROR")
 FAILED_RESULTS: Final = ("WARN", "ERROR")
 
+# msgspec accepts the documented values only, so that the rare record with another one is noticed at no cost; it is then
+# read field by field. Everywhere else these fields are text, because any value can occur.
+if TYPE_CHECKING:
+    SourceState: TypeAlias = str
+    MigrationCycle: TypeAlias = str
+    OsType: TypeAlias = str
+    TaskType: TypeAlias = str
+    TaskState: TypeAlias = str
+    LogCollectStatus: TypeAlias = str
+    CloneState: TypeAlias = str
+    CheckResult: TypeAlias = str
+else:
+    SourceState = Literal[SOURCE_STATES]
+    MigrationCycle = Literal[MIGRATION_CYCLES]
+    OsType = Literal[OS_TYPES]
+    TaskType = Literal[TASK_TYPES]
+    TaskState = Literal[TASK_STATES]
+    LogCollectStatus = Literal[LOG_COLLECT_STATUSES]
+    CloneState = Literal[CLONE_STATES]
+    CheckResult = Literal[CHECK_RESULTS]
+
 
 class Record(Struct, frozen=True, kw_only=True, gc=False):
-    """Base of all structs. They hold no cycles, so the garbage collector need not walk a fleet of them."""
+    """Base class of all structs. They hold no cycles, so the garbage collector need not visit them."""
+
+
+class ListedRecord(Record, frozen=True, kw_only=True, gc=False):
+    """A record of a list. Its `id` is unique in the list and not empty."""
+
+    id: str
+
+
+RecordT = TypeVar("RecordT", bound=ListedRecord)
 
 
 class TargetServer(Record, frozen=True, kw_only=True, gc=False):
-    """Table 6, TargetServerById: where the server goes."""
+    """Table 6, TargetServerById: the server that is migrated to."""
 
     vm_id: str | None = None
     name: str | None = None
 
 
 class CloneServer(Record, frozen=True, kw_only=True, gc=False):
-    """Table 7: a clone of the target server, made for a drill."""
+    """Table 7: a clone of the target server, created for a migration drill."""
 
     vm_id: str | None = None
     name: str | None = None
     clone_error: str | None = None
-    clone_state: str | None = None
+    clone_state: CloneState | None = None
 
 
 class Task(Record, frozen=True, kw_only=True, gc=False):
@@ -91,38 +123,38 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
 
     id: str | None = None
     name: str | None = None
-    type: str | None = None
-    state: str | None = None
-    estimate_complete_time: Whole | None = None
-    start_date: Whole | None = None
-    speed_limit: Whole | None = None
-    migrate_speed: Number | None = None
-    compress_rate: Number | None = None
+    type: TaskType | None = None
+    state: TaskState | None = None
+    estimate_complete_time: NonNegativeInt | None = None
+    start_date: NonNegativeInt | None = None
+    speed_limit: NonNegativeInt | None = None
+    migrate_speed: NonNegativeFloat | None = None
+    compress_rate: NonNegativeFloat | None = None
     start_target_server: bool | None = None
     vm_template_id: str | None = None
     region_id: str | None = None
     project_name: str | None = None
     project_id: str | None = None
     target_server: TargetServer | None = None
-    log_collect_status: str | None = None
+    log_collect_status: LogCollectStatus | None = None
     exist_server: bool | None = None
     use_public_ip: bool | None = None
     clone_server: CloneServer | None = None
-    remain_seconds: Whole | None = None
-    log_upload_time: Whole | None = None
+    remain_seconds: NonNegativeInt | None = None
+    log_upload_time: NonNegativeInt | None = None
     subtask_info: str | None = None
 
 
 NO_CLONE: Final = CloneServer()
 NO_TASK: Final = Task()
-"""What a server without one is read as: none of its fields is there."""
+"""The task of a server that has none: all its fields are absent."""
 
 
 class EnvironmentCheck(Record, frozen=True, kw_only=True, gc=False):
     """Table 8: one check of the source server's environment."""
 
     name: str | None = None
-    result: str | None = None
+    result: CheckResult | None = None
     error_code: str | None = None
 
 
@@ -133,18 +165,18 @@ class PhysicalVolume(Record, frozen=True, kw_only=True, gc=False):
     file_system: str | None = None
     mount_point: str | None = None
     name: str | None = None
-    size: Whole | None = None
-    inode_size: Whole | None = None
-    used_size: Whole | None = None
+    size: NonNegativeInt | None = None
+    inode_size: NonNegativeInt | None = None
+    used_size: NonNegativeInt | None = None
 
 
 class Disk(Record, frozen=True, kw_only=True, gc=False):
     """Table 10, DiskIntargetServer: a disk recommended for the target server."""
 
     name: str | None = None
-    size: Whole | None = None
+    size: NonNegativeInt | None = None
     device_use: str | None = None
-    used_size: Whole | None = None
+    used_size: NonNegativeInt | None = None
     physical_volumes: tuple[PhysicalVolume, ...] | None = None
 
 
@@ -152,23 +184,23 @@ class LogicalVolume(Record, frozen=True, kw_only=True, gc=False):
     """Table 13: a logical volume of a volume group."""
 
     file_system: str | None = None
-    inode_size: Whole | None = None
-    inode_nums: Whole | None = None
+    inode_size: NonNegativeInt | None = None
+    inode_nums: NonNegativeInt | None = None
     device_use: str | None = None
     mount_point: str | None = None
     name: str | None = None
-    size: Whole | None = None
-    used_size: Whole | None = None
-    free_size: Whole | None = None
+    size: NonNegativeInt | None = None
+    used_size: NonNegativeInt | None = None
+    free_size: NonNegativeInt | None = None
 
 
 class VolumeGroup(Record, frozen=True, kw_only=True, gc=False):
     """Table 12: an LVM volume group."""
 
-    free_size: Whole | None = None
+    free_size: NonNegativeInt | None = None
     logical_volumes: tuple[LogicalVolume, ...] | None = None
     name: str | None = None
-    size: Whole | None = None
+    size: NonNegativeInt | None = None
 
 
 class InitTargetServer(Record, frozen=True, kw_only=True, gc=False):
@@ -178,30 +210,29 @@ class InitTargetServer(Record, frozen=True, kw_only=True, gc=False):
     volume_groups: tuple[VolumeGroup, ...] | None = None
 
 
-class SourceServer(Record, frozen=True, kw_only=True, gc=False):
+class SourceServer(ListedRecord, frozen=True, kw_only=True, gc=False):
     """Table 4, SourceServersResponseBody: one source server."""
 
-    id: str
     ip: str | None = None
     name: str | None = None
-    enterprise_project_id: str | Whole | None = None
-    """Documented as a string; real answers also have the number 0."""
-    add_date: Whole | None = None
-    os_type: str | None = None
+    enterprise_project_id: str | NonNegativeInt | None = None
+    """Documented as a string; real responses also have the number 0."""
+    add_date: NonNegativeInt | None = None
+    os_type: OsType | None = None
     os_version: str | None = None
     oem_system: bool | None = None
-    state: str | None = None
+    state: SourceState | None = None
     connected: bool | None = None
-    cpu_quantity: Whole | None = None
-    memory: Whole | None = None
+    cpu_quantity: NonNegativeInt | None = None
+    memory: NonNegativeInt | None = None
     current_task: Task | None = None
     checks: tuple[EnvironmentCheck, ...] | None = None
     init_target_server: InitTargetServer | None = None
-    replicatesize: Whole | None = None
-    stage_action_time: Whole | None = None
-    totalsize: Whole | None = None
-    last_visit_time: Whole | None = None
-    migration_cycle: str | None = None
-    state_action_time: Whole | None = None
+    replicatesize: NonNegativeInt | None = None
+    stage_action_time: NonNegativeInt | None = None
+    totalsize: NonNegativeInt | None = None
+    last_visit_time: NonNegativeInt | None = None
+    migration_cycle: MigrationCycle | None = None
+    state_action_time: NonNegativeInt | None = None
     is_consistency_result_exist: bool | None = None
     has_tc: bool | None = None

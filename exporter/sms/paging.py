@@ -1,249 +1,200 @@
-"""All pages of the list as one complete list, or an error: never part of one.
+"""All pages of a list as one complete list, or an error: never part of one.
 
-The list has no version and no cursor, so that it is complete is concluded: each page tells the same
-`count`, no server is on two pages, and the rows of all pages are as many as `count`. What cannot be seen:
-while the pages come, one server goes and another comes, so that one between two pages is on neither. It
-is in the next list again. A list longer than offsets reach is read in parts, by state and further by
-migration cycle, which must add up to the whole.
+The list has neither a version nor a cursor, so completeness is concluded: every page reports the same `count`, no
+record is on two pages, and all pages together have `count` rows. One case cannot be detected: while the pages are read,
+one record is deleted and another one created, so that a third one moves between two pages and is on neither. It is in
+the next list again. A list longer than offsets reach is read in parts, which together must have `count` rows.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Final, Generic, Literal, TypeAlias
 
 import structlog
 
 from exporter.errors import Inconsistent, PollError
-from exporter.sms.decoding import Page, Unknown
-from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES, SourceServer
+from exporter.sms.decoding import Page
+from exporter.sms.endpoints import Endpoint
+from exporter.sms.model import RecordT
+from exporter.sms.tolerant import Unknown
 
-LIMIT: Final = 200
-"""Records asked for a page: the most that the API gives."""
+MAX_OFFSET: Final = 65535
+"""The largest offset that the API accepts."""
 
-LAST_OFFSET: Final = 65535
-"""The largest offset that the API takes."""
-
-ATTEMPTS: Final = 3
-"""How often a list that moves is read before the poll fails."""
+MAX_READINGS: Final = 3
+"""How often a list that keeps changing is read before the poll fails."""
 
 Addressing: TypeAlias = Literal["records", "pages"]
 """What an offset counts."""
 
 Narrowing: TypeAlias = Mapping[str, str]
-"""Query parameters that ask for a part of the list."""
+"""Query parameters that select a part of the list."""
 
-FetchPage: TypeAlias = Callable[[int, int, Narrowing], Awaitable[Page]]
-"""Gives the page at (offset, limit) of the part of the list that a narrowing asks for."""
-
-NARROWINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    # No values but the documented ones: the API refuses others.
-    {"state": SOURCE_STATES, "migration_cycle": MIGRATION_CYCLES},
-)
-"""The parameters by which a list longer than offsets reach is read in parts, with their values."""
+FetchPage: TypeAlias = Callable[[int, int, Narrowing], Awaitable[Page[RecordT]]]
+"""Returns the page at (offset, limit) of the part of the list that a narrowing selects."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One complete list: distinct servers in the API's order, what was skipped on the way, and what is unknown."""
+class Listing(Page[RecordT]):
+    """A complete list: it has `count` rows."""
 
-    servers: tuple[SourceServer, ...]
-    count: int
-    duplicates: int = 0
-    invalid: int = 0
-    unreadable: Mapping[str, int] = field(default_factory=dict)
-    unknown: Mapping[Unknown, int] = field(default_factory=dict)
+    __slots__ = ()
 
 
-class Moved(Exception):
-    """The list changed while it was read. The message tells how it was seen.
+class ListChanged(Exception):
+    """The list changed while it was read. The message says how that was detected.
 
-    `short_page` tells that the second page had fewer rows than `count` promised.
+    With `short_page` the second page had fewer rows than `count` promised.
     """
 
     short_page = False
 
 
 class _TooLong(Exception):
-    """Offsets do not reach the end of a list of `count` servers."""
+    """Offsets do not reach the end of a list of `count` records."""
 
-    def __init__(self, count: int) -> None:
-        super().__init__(f"the list has {count} servers, more than an offset reaches ({LAST_OFFSET})")
+    def __init__(self, count: int, noun: str) -> None:
+        super().__init__(f"the list has {count} {noun}, more than an offset reaches ({MAX_OFFSET})")
         self.count = count
 
 
-class Pager:
-    """Reads the whole list, at most `concurrency` pages at once.
+class Pager(Generic[RecordT]):
+    """Reads the complete list of an endpoint with at most `concurrency` concurrent page requests.
 
-    With paging "auto" an offset counts records until a list proves that it counts pages; what was
-    found holds for all later lists. `filters` are the names of the parameters that narrow the list
-    already, by which it cannot be read in parts.
+    With paging "auto" an offset counts records until a list proves that it counts pages, which then holds for all later
+    lists. `filters` are the names of the query parameters that narrow the list already: it cannot be split by those.
     """
 
     def __init__(
         self,
-        fetch_page: FetchPage,
+        endpoint: Endpoint[RecordT],
+        fetch_page: FetchPage[RecordT],
         *,
         concurrency: int,
         paging: Literal["auto", "records", "pages"] = "auto",
         filters: Collection[str] = (),
     ) -> None:
+        self._endpoint = endpoint
         self._fetch_page = fetch_page
         self._slots = asyncio.Semaphore(concurrency)
         self._may_switch = paging == "auto"
         self._addressing: Addressing = "pages" if paging == "pages" else "records"
-        self._narrowings = tuple(name for name in NARROWINGS if name not in filters)
+        self._splits = tuple(name for name in endpoint.splits if name not in filters)
 
-    async def read(self) -> Listing:
-        """Give the complete list. Raises Inconsistent where none could be had, else what a page raises."""
-        moved = Moved()
-        for _ in range(ATTEMPTS):
+    async def read(self) -> Listing[RecordT]:
+        """Return the complete list. Raises Inconsistent if there is none, or the error of a page request."""
+        change = ListChanged()
+        for _ in range(MAX_READINGS):
             try:
-                return await self._list({}, self._narrowings)
-            except Moved as error:
-                moved = error
-                log.debug("the list moved while it was read", how=str(error))
+                return await self._read_part({}, self._splits)
+            except ListChanged as error:
+                change = error
+                log.debug("list changed while it was read", how=str(error))
             except _TooLong as error:
                 raise Inconsistent(str(error), hint="narrow the list with filter options") from None
-            if moved.short_page and self._may_switch and (listing := await self._by_pages()):
+            if change.short_page and self._may_switch and (listing := await self._read_by_page_numbers()):
                 return listing
-        raise Inconsistent(f"no complete list in {ATTEMPTS} readings: {moved}")
+        raise Inconsistent(f"no complete list in {MAX_READINGS} readings: {change}")
 
-    async def _by_pages(self) -> Listing | None:
-        """Try whether offsets count pages; if they do, they do from now on."""
+    async def _read_by_page_numbers(self) -> Listing[RecordT] | None:
+        """Read the list with offsets that count pages; if it is complete, they count pages from now on."""
         self._addressing = "pages"
         try:
-            listing = await self._list({}, self._narrowings)
+            listing = await self._read_part({}, self._splits)
             self._may_switch = False
-        except (Moved, _TooLong):
+        except (ListChanged, _TooLong):
             return None
         finally:
-            # Whatever ended the try, a failed request or the poll's time too: nothing is proven.
+            # A failed request or the end of the poll's time proves nothing.
             if self._may_switch:
                 self._addressing = "records"
-        log.warning("the API counts offsets in pages: so does this account from now on")
+        log.warning("the API counts offsets in pages: using page numbers from now on")
         return listing
 
-    async def _list(self, narrowing: Narrowing, narrowings: Sequence[str]) -> Listing:
-        """Give the part of the list that a narrowing asks for, itself read in parts where it is too long."""
+    async def _read_part(self, narrowing: Narrowing, splits: Sequence[str]) -> Listing[RecordT]:
+        """Return a part of the list. A part that is too long is itself read in parts, by the first of `splits`."""
         try:
-            pages = await self._pages(narrowing)
+            pages = await self._read_pages(narrowing)
         except _TooLong as error:
-            if not narrowings:
+            if not splits:
                 raise
-            name, *further = narrowings
-            parts = [await self._list({**narrowing, name: value}, further) for value in NARROWINGS[name]]
-            return join(parts, error.count)
+            name, *further = splits
+            values = self._endpoint.splits[name]
+            parts = [await self._read_part({**narrowing, name: value}, further) for value in values]
+            return merge(parts, error.count)
         try:
-            return merge(pages)
-        except Moved as moved:
-            moved.short_page = counts_no_records(pages)
+            return merge(pages, pages[0].count)
+        except ListChanged as change:
+            change.short_page = is_second_page_short(pages, self._endpoint.max_page_rows)
             raise
 
-    async def _pages(self, narrowing: Narrowing) -> list[Page]:
-        """Give all pages in order; the first one tells how many there are."""
-        first = await self._fetch_page(0, LIMIT, narrowing)
+    async def _read_pages(self, narrowing: Narrowing) -> list[Page[RecordT]]:
+        """Return all pages in order; the first one says how many there are."""
+        limit = self._endpoint.max_page_rows
+        first = await self._fetch_page(0, limit, narrowing)
         if first.rows >= first.count:
             return [first]
-        pages = -(-first.count // LIMIT)
-        # Also where offsets count pages: an absurd count must not become as many requests.
-        if (pages - 1) * LIMIT > LAST_OFFSET:
-            raise _TooLong(first.count)
-        step = LIMIT if self._addressing == "records" else 1
+        pages = -(-first.count // limit)
+        # Also if offsets count pages: an absurd count must not become as many requests.
+        if (pages - 1) * limit > MAX_OFFSET:
+            raise _TooLong(first.count, self._endpoint.noun)
+        step = limit if self._addressing == "records" else 1
         offsets = range(step, pages * step, step)
-        return [first, *await _gather([self._page(offset, first.count, narrowing) for offset in offsets])]
+        return [first, *await _gather([self._read_page(offset, first.count, narrowing) for offset in offsets])]
 
-    async def _page(self, offset: int, count: int, narrowing: Narrowing) -> Page:
+    async def _read_page(self, offset: int, count: int, narrowing: Narrowing) -> Page[RecordT]:
         async with self._slots:
-            page = await self._fetch_page(offset, LIMIT, narrowing)
+            page = await self._fetch_page(offset, self._endpoint.max_page_rows, narrowing)
         if page.count != count:
-            raise Moved(f"count was {count}, then {page.count}")
+            raise ListChanged(f"count was {count}, then {page.count}")
         return page
 
 
-async def _gather(readings: Sequence[Awaitable[Page]]) -> list[Page]:
-    """Await all; the first failure ends the others and is raised as itself."""
+async def _gather(readings: Sequence[Awaitable[Page[RecordT]]]) -> list[Page[RecordT]]:
+    """Await all; the first failure cancels the others and is raised."""
 
-    async def run(reading: Awaitable[Page]) -> Page:
+    async def run(reading: Awaitable[Page[RecordT]]) -> Page[RecordT]:
         return await reading
 
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run(reading)) for reading in readings]
-    except* (PollError, Moved) as failures:
+    except* (PollError, ListChanged) as failures:
         raise _first(failures) from None
     return [task.result() for task in tasks]
 
 
-def _first(failures: BaseExceptionGroup[PollError | Moved]) -> PollError | Moved:
+def _first(failures: BaseExceptionGroup[PollError | ListChanged]) -> PollError | ListChanged:
     first = failures.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def counts_no_records(pages: Sequence[Page]) -> bool:
-    """Tell whether the second page was empty or short although `count` promised more."""
-    return len(pages) > 1 and pages[1].rows < min(LIMIT, pages[0].count - LIMIT)
+def is_second_page_short(pages: Sequence[Page[RecordT]], limit: int) -> bool:
+    """Return whether the second page has fewer rows than `count` promised."""
+    return len(pages) > 1 and pages[1].rows < min(limit, pages[0].count - limit)
 
 
-def merge(pages: Sequence[Page]) -> Listing:
-    """Join the pages of one reading into a complete list.
+def merge(parts: Iterable[Page[RecordT]], count: int) -> Listing[RecordT]:
+    """Return the complete list of `count` records that the parts (pages, or lists of their own) are together.
 
-    A server twice on one page is bad data: kept once and counted. Raises Moved where a server is on two
-    pages, `count` differs between pages, or rows are missing or too many.
+    Raises ListChanged if a record is in two parts, or if rows are missing or too many.
     """
-    count = pages[0].count
-    servers: dict[str, SourceServer] = {}
-    duplicates = 0
-    unreadable: Counter[str] = Counter()
-    unknown: Counter[Unknown] = Counter()
-    for page in pages:
-        here: dict[str, SourceServer] = {}
-        for server in page.servers:
-            here.setdefault(server.id, server)
-        if page.count != count:
-            raise Moved(f"count was {count}, then {page.count}")
-        if twice := here.keys() & servers.keys():
-            raise Moved(f"{len(twice)} servers were on two pages")
-        duplicates += len(page.servers) - len(here)
-        servers.update(here)
-        unreadable.update(page.unreadable)
-        unknown.update(page.unknown)
-    rows = sum(page.rows for page in pages)
-    if rows != count:
-        raise Moved(f"count was {count}, but {rows} rows came")
-    return Listing(
-        servers=tuple(servers.values()),
-        count=count,
-        duplicates=duplicates,
-        invalid=sum(page.invalid for page in pages),
-        unreadable=unreadable,
-        unknown=unknown,
-    )
-
-
-def join(parts: Iterable[Listing], count: int) -> Listing:
-    """Join parts of a list of `count` servers.
-
-    Raises Moved where a server is in two parts, or the parts have not as many servers as the whole.
-    """
-    servers: dict[str, SourceServer] = {}
-    duplicates = invalid = counted = 0
+    records: dict[str, RecordT] = {}
+    rows = duplicates = invalid = 0
     unreadable: Counter[str] = Counter()
     unknown: Counter[Unknown] = Counter()
     for part in parts:
-        here = {server.id: server for server in part.servers}
-        if twice := here.keys() & servers.keys():
-            raise Moved(f"{len(twice)} servers were in two parts of the list")
-        servers.update(here)
+        known = len(records)
+        records.update((record.id, record) for record in part.records)
+        if repeated := known + len(part.records) - len(records):
+            raise ListChanged(f"{repeated} records were on two pages")
+        rows += part.rows
         duplicates += part.duplicates
         invalid += part.invalid
-        counted += part.count
         unreadable.update(part.unreadable)
         unknown.update(part.unknown)
-    if counted != count:
-        raise Moved(f"count was {count}, but the parts of the list have {counted} servers")
-    return Listing(tuple(servers.values()), count, duplicates, invalid, unreadable, unknown)
+    if rows != count:
+        raise ListChanged(f"count was {count}, but {rows} rows came")
+    return Listing(tuple(records.values()), count, duplicates, invalid, unreadable, unknown)

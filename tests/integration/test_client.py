@@ -1,12 +1,20 @@
-"""How often the API is asked, and for how long."""
+"""How the API is read: how often, for how long, and any of its lists."""
 
 import asyncio
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
+from exporter.polling.connections import Runtime, account_client
 from exporter.simulator import Simulator
+from exporter.sms.client import RetryBudget
+from exporter.sms.decoding import Page, Records
+from exporter.sms.endpoints import Endpoint
+from exporter.sms.model import ListedRecord, TaskState
+from exporter.sms.paging import Narrowing, Pager
 from programs import serving
-from support import FakeClock, Scrape, exporting, fetch, scrape
+from support import NOWHERE, FakeClock, Scrape, account, exporting, fetch, scrape
 
 RATE = 8
 
@@ -48,3 +56,74 @@ async def test_a_poll_that_takes_too_long_as_a_whole_is_a_timeout(clock: FakeClo
     assert account.state.last_poll is not None
     assert "not complete after 0.3 seconds" in str(account.state.last_poll.error)
     assert seen.values("source_servers") == {}
+
+
+class MigrationTask(ListedRecord, frozen=True, kw_only=True, gc=False):
+    """A record of /v3/tasks, as far as this test reads it."""
+
+    state: TaskState | None = None
+    error_json: str | None = None
+
+
+class MigrationError(ListedRecord, frozen=True, kw_only=True, gc=False):
+    """A record of /v3/errors: its identity is that of the source server."""
+
+    id: str = msgspec.field(name="source_id")
+    error_json: str | None = None
+
+
+TASKS = Endpoint(
+    path="/v3/tasks",
+    envelope_key="tasks",
+    record_type=MigrationTask,
+    noun="tasks",
+    filters=frozenset({"enterprise_project_id"}),
+    splits={"state": ("RUNNING", "MIGRATE_FAIL")},
+)
+ERRORS = Endpoint("/v3/errors", "migration_errors", MigrationError, noun="migration errors", max_page_rows=100)
+
+
+class Unobserved:
+    def request_ended(self, *_: object) -> None: ...
+    def retry_waits(self, *_: object) -> None: ...
+    def throttled(self, *_: object) -> None: ...
+
+
+async def test_other_lists_of_the_api_are_read_by_the_same_code(clock: FakeClock) -> None:
+    requests: list[tuple[str, dict[str, str]]] = []
+    lists: dict[str, tuple[str, list[dict[str, Any]]]] = {
+        "/v3/tasks": ("tasks", [{"id": f"task-{n}", "state": "RUNNING", "total_time": n} for n in range(250)]),
+        "/v3/errors": ("migration_errors", [{"source_id": f"s{n}", "error_json": "SMS.0515"} for n in range(150)]),
+    }
+    lists["/v3/tasks"][1][7] = {"id": "odd", "state": "WAITING", "error_json": 5}
+
+    async def page(request: web.Request) -> web.Response:
+        requests.append((request.path, dict(request.query)))
+        key, records = lists[request.path]
+        offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        return web.json_response({"count": len(records), key: records[offset : offset + limit]})
+
+    async def read(endpoint: Endpoint[Any], url: str) -> Any:
+        options = account(api={"endpoint": url}, auth={"token": "t"})
+        filters = {"state": "error", "enterprise_project_id": "p1"}
+        async with account_client(options, Unobserved(), Runtime(clock, {}, NOWHERE)) as (sources, _):
+            client, records = sources.client.for_list(endpoint, filters), Records(endpoint)
+
+            async def fetch_page(offset: int, limit: int, narrowing: Narrowing) -> Page[Any]:
+                return records.page(await client.page(offset, limit, narrowing, RetryBudget(0)))
+
+            return await Pager(endpoint, fetch_page, concurrency=2).read()
+
+    async with serving(page) as url:
+        tasks, errors = await read(TASKS, url), await read(ERRORS, url)
+    assert [task.id for task in tasks.records] == [record["id"] for record in lists["/v3/tasks"][1]]
+    assert tasks.records[7] == MigrationTask(id="odd", state="WAITING", error_json="5")
+    assert tasks.unknown == {("state", "WAITING"): 1}
+    assert {error.id for error in errors.records} == {f"s{n}" for n in range(150)}
+    # A filter for source servers is not sent to a list that does not accept it.
+    assert requests == [
+        ("/v3/tasks", {"enterprise_project_id": "p1", "limit": "200", "offset": "0"}),
+        ("/v3/tasks", {"enterprise_project_id": "p1", "limit": "200", "offset": "200"}),
+        ("/v3/errors", {"limit": "100", "offset": "0"}),
+        ("/v3/errors", {"limit": "100", "offset": "100"}),
+    ]

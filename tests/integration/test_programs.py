@@ -188,7 +188,7 @@ async def test_a_run_tells_of_each_poll_at_debug_and_of_each_change_of_condition
             async with asyncio.timeout(PATIENCE):
                 while [line["msg"] for line in lines].count("account is up") < 2:
                     lines.append(json.loads(await process.stderr.readline()))
-    assert [line["account"] for line in lines if line["msg"] == "a page is tried again"] == ["default"]
+    assert [line["account"] for line in lines if line["msg"] == "retrying page request"] == ["default"]
     ended = [line for line in lines if line["msg"] == "poll ended"]
     changes = [line for line in lines if line["msg"] in {"account is up", "poll failed"}]
     assert [(line["level"], line["result"]) for line in ended] == [

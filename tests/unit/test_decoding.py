@@ -7,26 +7,27 @@ from hypothesis import strategies as st
 
 from exporter.errors import BadResponse
 from exporter.sms.decoding import Page, Records
+from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import SourceServer
 from support import DATA, example, example_servers
 
 MISSING = object()
 
 
-def page_of(*records: object, count: object = MISSING) -> Page:
+def page_of(*records: object, count: object = MISSING) -> Page[SourceServer]:
     number = len(records) if count is MISSING else count
-    return Records().page(json.dumps({"count": number, "source_servers": records}).encode())
+    return Records(SOURCE_SERVERS).page(json.dumps({"count": number, "source_servers": records}).encode())
 
 
-def only(page: Page) -> SourceServer:
-    (server,) = page.servers
+def only(page: Page[SourceServer]) -> SourceServer:
+    (server,) = page.records
     return server
 
 
-def test_the_example_of_the_reference_is_read_whole() -> None:
-    page = Records().page((DATA / "list-servers-200.json").read_bytes())
-    assert (page.count, page.rows, len(page.servers), page.invalid, page.unreadable) == (10, 10, 10, 0, {})
-    first = page.servers[0]
+def test_the_example_of_the_reference_is_read_completely() -> None:
+    page = Records(SOURCE_SERVERS).page(json.dumps({"count": 10, "source_servers": example_servers()}).encode())
+    assert (page.count, page.rows, len(page.records), page.invalid, page.unreadable) == (10, 10, 10, 0, {})
+    first = page.records[0]
     assert (first.name, first.state, first.connected, first.memory) == (
         "sms-test",
         "finished",
@@ -67,22 +68,22 @@ def test_undocumented_values_are_counted_by_field_and_value() -> None:
     }
 
 
-def test_a_record_that_stays_the_same_is_the_same_object_in_the_next_list() -> None:
-    records = Records()
+def test_an_unchanged_record_is_the_same_object_in_the_next_list() -> None:
+    records = Records(SOURCE_SERVERS)
     first, changing = example_servers()[:2]
     lists = []
     for size in (1, 2):
         changing["replicatesize"] = size
         body = json.dumps({"count": 2, "source_servers": [first, changing]}).encode()
-        lists.append(records.page(body).servers)
+        lists.append(records.page(body).records)
         records.list_ended()
     (kept, was), (known_again, changed) = lists
     assert known_again is kept
     assert (was.replicatesize, changed.replicatesize) == (1, 2)
 
 
-def test_what_left_the_list_is_forgotten() -> None:
-    records = Records()
+def test_a_record_that_left_the_list_is_forgotten() -> None:
+    records = Records(SOURCE_SERVERS)
     body = json.dumps({"count": 1, "source_servers": [{"id": "a"}]}).encode()
     first = only(records.page(body))
     records.list_ended()
@@ -91,8 +92,8 @@ def test_what_left_the_list_is_forgotten() -> None:
     assert only(records.page(body)) is not first
 
 
-def test_what_cannot_be_read_is_counted_in_every_list() -> None:
-    records = Records()
+def test_unreadable_and_unknown_values_are_counted_in_every_list() -> None:
+    records = Records(SOURCE_SERVERS)
     body = json.dumps({"count": 1, "source_servers": [{"id": "a", "memory": "much", "state": "odd"}]}).encode()
     for _ in range(2):
         page = records.page(body)
@@ -111,7 +112,7 @@ def test_a_number_where_text_is_documented_is_text() -> None:
     assert page.unreadable == {}
 
 
-def test_text_where_a_number_or_a_flag_is_documented_is_read() -> None:
+def test_text_where_a_number_or_a_boolean_is_documented_is_converted() -> None:
     server = only(
         page_of({"id": "a", "memory": "1024", "connected": "false", "current_task": {"migrate_speed": "1.5"}}),
     )
@@ -121,14 +122,14 @@ def test_text_where_a_number_or_a_flag_is_documented_is_read() -> None:
 
 
 @pytest.mark.parametrize("memory", [-1, 2**63, 1.5, "many", True, [], {}, 10**400])
-def test_a_field_that_cannot_be_read_is_lost_alone_and_counted(memory: object) -> None:
+def test_an_unreadable_field_costs_that_field_only_and_is_counted(memory: object) -> None:
     page = page_of({"id": "a", "name": "kept", "memory": memory, "cpu_quantity": 4})
     assert (only(page).name, only(page).memory, only(page).cpu_quantity) == ("kept", None, 4)
     assert page.unreadable == {"memory": 1}
 
 
 @pytest.mark.parametrize("speed", [1.1e15, "1e305", -0.5, "nan", "inf"])
-def test_a_number_that_sums_could_not_hold_is_unreadable(speed: object) -> None:
+def test_a_number_too_large_to_add_up_is_unreadable(speed: object) -> None:
     page = page_of({"id": "a", "current_task": {"migrate_speed": speed, "compress_rate": 1e15}})
     task = only(page).current_task
     assert task is not None
@@ -142,22 +143,28 @@ def test_an_unreadable_field_of_a_nested_record_is_named_by_its_path() -> None:
 
 
 @pytest.mark.parametrize("record", [None, 5, "text", [], {}, {"name": "x"}, {"id": ""}, {"id": None}, {"id": True}])
-def test_a_record_without_an_id_is_lost_alone_and_counted(record: object) -> None:
+def test_a_record_without_an_id_costs_that_record_only_and_is_counted(record: object) -> None:
     page = page_of({"id": "a"}, record, {"id": "b"})
-    assert [server.id for server in page.servers] == ["a", "b"]
+    assert [server.id for server in page.records] == ["a", "b"]
     assert (page.rows, page.invalid) == (3, 1)
 
 
 def test_broken_text_in_one_record_does_not_lose_the_page() -> None:
     body = b'{"count": 2, "source_servers": [{"id": "a", "name": "x\\ud800"}, {"id": "b", "name": "\xff"}]}'
-    assert [server.id for server in Records().page(body).servers] == ["a", "b"]
-    for server in Records().page(body).servers:
+    assert [server.id for server in Records(SOURCE_SERVERS).page(body).records] == ["a", "b"]
+    for server in Records(SOURCE_SERVERS).page(body).records:
         assert server.name is not None
         server.name.encode()
 
 
+def test_of_two_records_with_the_same_id_on_one_page_the_first_is_kept_and_the_other_counted() -> None:
+    page = page_of({"id": "a", "state": "error"}, {"id": "b"}, {"id": "a", "state": "finished"})
+    assert [(record.id, record.state) for record in page.records] == [("a", "error"), ("b", None)]
+    assert (page.rows, page.duplicates) == (3, 1)
+
+
 def test_an_empty_list_may_be_null() -> None:
-    assert Records().page(b'{"count": 0, "source_servers": null}').rows == 0
+    assert Records(SOURCE_SERVERS).page(b'{"count": 0, "source_servers": null}').rows == 0
 
 
 @pytest.mark.parametrize(
@@ -168,9 +175,9 @@ def test_an_empty_list_may_be_null() -> None:
         b'{"count": 1, "source_servers": {}}', b'{"count": 1, "source_servers": [{"id": "a"}', b"[" * 100_000,
     ],
 )  # fmt: skip
-def test_what_is_not_a_list_of_servers_is_a_bad_response(body: bytes) -> None:
+def test_a_body_that_is_not_a_list_of_servers_is_a_bad_response(body: bytes) -> None:
     with pytest.raises(BadResponse):
-        Records().page(body)
+        Records(SOURCE_SERVERS).page(body)
 
 
 json_values = st.recursive(
@@ -182,11 +189,11 @@ json_values = st.recursive(
 
 def decodes_or_refuses(body: bytes) -> None:
     try:
-        page = Records().page(body)
+        page = Records(SOURCE_SERVERS).page(body)
     except BadResponse:
         return
-    assert len(page.servers) + page.invalid == page.rows
-    for server in page.servers:
+    assert len(page.records) + page.duplicates + page.invalid == page.rows
+    for server in page.records:
         assert server.id
         (server.name or "").encode()
 
@@ -222,10 +229,10 @@ def test_any_mutation_of_a_record_loses_at_most_that_record(path: tuple[Any, ...
         holder = holder[key]
     holder[path[-1]] = value
     page = page_of(*records)
-    assert {server.id for server in page.servers} >= {
+    assert {server.id for server in page.records} >= {
         record["id"] for number, record in enumerate(records) if number != 2
     }
-    assert len(page.servers) == 10 or path == ("id",)
+    assert len(page.records) == 10 or path == ("id",)
 
 
 @given(st.integers(0, len((DATA / "list-servers-200.json").read_bytes()) - 1), st.binary(max_size=3))

@@ -13,6 +13,7 @@ from exporter.polling.snapshot import next_snapshot
 from exporter.settings import FilterSettings
 from exporter.simulator import Fleet
 from exporter.sms.decoding import Records
+from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.paging import merge
 from records import MODEL_FIELDS, SUBTASK, complete_record, distinct_value, put
 from support import DATA, NOW, FakeClock, Scrape, account
@@ -28,9 +29,9 @@ def expose(record: dict[str, Any]) -> Scrape:
     """Return what is exposed of a record that replaced one in another state."""
     shown = None
     for each in ({"id": record["id"], "state": "waiting"}, record):
-        page = Records().page(msgspec.json.encode({"count": 1, "source_servers": [each]}))
+        page = Records(SOURCE_SERVERS).page(msgspec.json.encode({"count": 1, "source_servers": [each]}))
         assert page.unreadable == {}
-        shown = next_snapshot(merge([page]), account(), NOW, shown)
+        shown = next_snapshot(merge([page], 1), account(), NOW, shown)
     assert shown is not None
     text = b"".join(render_header(family, "text") + render_lines(family, shown) for family in FAMILIES)
     return Scrape(text.decode())

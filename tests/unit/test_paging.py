@@ -7,14 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import Inconsistent, PollError, ServerFault
+from exporter.settings import FilterSettings
 from exporter.sms.decoding import Page
+from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import SourceServer
-from exporter.sms.paging import ATTEMPTS, LAST_OFFSET, LIMIT, Moved, Narrowing, Pager, merge
-from support import server
+from exporter.sms.paging import MAX_OFFSET, MAX_READINGS, ListChanged, Narrowing, Pager, merge
+
+LIMIT = SOURCE_SERVERS.max_page_rows
 
 
-def page(*ids: str, count: int, invalid: int = 0) -> Page:
-    return Page(count, len(ids) + invalid, tuple(server(name) for name in ids), invalid)
+def page(*ids: str, count: int, duplicates: int = 0, invalid: int = 0) -> Page[SourceServer]:
+    return Page(tuple(SourceServer(id=name) for name in ids), count, duplicates, invalid)
 
 
 class FakeList:
@@ -24,128 +27,122 @@ class FakeList:
         self.ids = [f"s{number:05d}" for number in range(size)]
         self.addressing = addressing
         self.asked: list[int] = []
-        self.under_way = self.most_under_way = 0
+        self.in_flight = self.most_in_flight = 0
 
-    async def fetch(self, offset: int, limit: int, narrowing: Narrowing) -> Page:
+    async def fetch(self, offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:
         assert not narrowing
         self.asked.append(offset)
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         await asyncio.sleep(0)
-        self.under_way -= 1
+        self.in_flight -= 1
         return self.answer(offset, limit)
 
-    def answer(self, offset: int, limit: int) -> Page:
+    def answer(self, offset: int, limit: int) -> Page[SourceServer]:
         start = offset if self.addressing == "records" else offset * limit
         return page(*self.ids[start : start + limit], count=len(self.ids))
 
-    def pager(self, paging: str = "auto", concurrency: int = 6) -> Pager:
-        return Pager(self.fetch, concurrency=concurrency, paging=paging)  # type: ignore[arg-type]
+    def pager(self, paging: str = "auto", concurrency: int = 6) -> Pager[SourceServer]:
+        return Pager(SOURCE_SERVERS, self.fetch, concurrency=concurrency, paging=paging)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("size", "pages"), [(0, 1), (1, 1), (199, 1), (200, 1), (201, 2), (1000, 5), (10_000, 50)])
 async def test_every_server_is_read_once_with_as_few_pages_as_there_are(size: int, pages: int) -> None:
     fleet = FakeList(size)
     listing = await fleet.pager().read()
-    assert [found.id for found in listing.servers] == fleet.ids
+    assert [found.id for found in listing.records] == fleet.ids
     assert sorted(fleet.asked) == [number * LIMIT for number in range(pages)]
     assert listing.count == size
 
 
-async def test_no_more_pages_are_under_way_than_allowed() -> None:
+async def test_concurrent_page_requests_are_bounded() -> None:
     fleet = FakeList(5000)
     await fleet.pager(concurrency=3).read()
-    assert fleet.most_under_way == 3
+    assert fleet.most_in_flight == 3
 
 
-async def test_a_server_that_gives_more_than_the_limit_is_believed() -> None:
+async def test_an_api_that_sends_the_whole_list_at_once_is_read_with_one_page() -> None:
     fleet = FakeList(500)
 
-    async def everything(offset: int, limit: int, narrowing: Narrowing) -> Page:  # noqa: ARG001 - what it ignores
+    async def everything(offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:  # noqa: ARG001 - what it ignores
         fleet.asked.append(offset)
         return fleet.answer(0, 500)
 
-    listing = await Pager(everything, concurrency=1).read()
-    assert (len(listing.servers), fleet.asked) == (500, [0])
+    listing = await Pager(SOURCE_SERVERS, everything, concurrency=1).read()
+    assert (len(listing.records), fleet.asked) == (500, [0])
 
 
-def test_a_server_twice_on_one_page_is_skipped_and_counted() -> None:
-    listing = merge([page("a", "a", "b", "a", count=4)])
-    assert [found.id for found in listing.servers] == ["a", "b"]
+def test_a_server_twice_on_one_page_does_not_make_the_list_incomplete() -> None:
+    listing = merge([page("a", "b", count=4, duplicates=2)], 4)
+    assert [found.id for found in listing.records] == ["a", "b"]
     assert (listing.duplicates, listing.count) == (2, 4)
 
 
-def test_of_two_records_of_a_server_on_one_page_the_first_is_kept() -> None:
-    first, second = server("a", state="error"), server("a", state="finished")
-    assert merge([Page(2, 2, (first, second))]).servers == (first,)
-
-
 def test_an_unreadable_record_does_not_make_the_list_incomplete() -> None:
-    listing = merge([page("a", count=2, invalid=1)])
-    assert (len(listing.servers), listing.invalid) == (1, 1)
+    listing = merge([page("a", count=2, invalid=1)], 2)
+    assert (len(listing.records), listing.invalid) == (1, 1)
 
 
 @pytest.mark.parametrize(
     ("pages", "sign"),
     [
-        ([page("a", count=2), page("b", count=3)], "count was 2, then 3"),
-        ([page("a", "b", count=4), page("b", "c", count=4)], "1 servers were on two pages"),
+        ([page("a", "b", count=4), page("b", "c", count=4)], "1 records were on two pages"),
         ([page("a", count=3), page("b", count=3)], "count was 3, but 2 rows came"),
         ([page("a", "b", "c", count=2)], "count was 2, but 3 rows came"),
         ([page(count=1)], "count was 1, but 0 rows came"),
     ],
 )
-def test_a_list_that_moved_is_noticed(pages: Sequence[Page], sign: str) -> None:
-    with pytest.raises(Moved, match=sign):
-        merge(pages)
+def test_a_list_that_changed_is_detected(pages: Sequence[Page[SourceServer]], sign: str) -> None:
+    with pytest.raises(ListChanged, match=sign):
+        merge(pages, pages[0].count)
 
 
-async def test_a_list_that_moves_once_is_read_again() -> None:
+async def test_a_list_that_changes_once_is_read_again() -> None:
     fleet = FakeList(450)
     answer = fleet.answer
 
-    async def moving(offset: int, limit: int, _: Narrowing) -> Page:
+    async def changing(offset: int, limit: int, _: Narrowing) -> Page[SourceServer]:
         fleet.asked.append(offset)
         found = answer(offset, limit)
         if len(fleet.asked) == 1:
             fleet.ids.pop(0)
         return found
 
-    listing = await Pager(moving, concurrency=1).read()
-    assert [found.id for found in listing.servers] == fleet.ids
+    listing = await Pager(SOURCE_SERVERS, changing, concurrency=1).read()
+    assert [found.id for found in listing.records] == fleet.ids
     assert len(fleet.asked) > 3
 
 
-async def test_a_list_that_never_rests_is_inconsistent_after_a_few_readings() -> None:
+async def test_a_list_that_keeps_changing_is_inconsistent_after_a_few_readings() -> None:
     fleet = FakeList(300)
 
-    async def moving(offset: int, limit: int, _: Narrowing) -> Page:
+    async def changing(offset: int, limit: int, _: Narrowing) -> Page[SourceServer]:
         fleet.asked.append(offset)
         fleet.ids.append(f"new{len(fleet.asked)}")
         return fleet.answer(offset, limit)
 
     with pytest.raises(Inconsistent, match="count was"):
-        await Pager(moving, concurrency=1).read()
-    assert fleet.asked.count(0) == ATTEMPTS
+        await Pager(SOURCE_SERVERS, changing, concurrency=1).read()
+    assert fleet.asked.count(0) == MAX_READINGS
 
 
-async def test_offsets_that_count_pages_are_found_out_once() -> None:
+async def test_that_offsets_count_pages_is_detected_once() -> None:
     fleet = FakeList(450, addressing="pages")
     pager = fleet.pager()
-    assert len((await pager.read()).servers) == 450
+    assert len((await pager.read()).records) == 450
     fleet.asked.clear()
-    assert len((await pager.read()).servers) == 450
+    assert len((await pager.read()).records) == 450
     assert sorted(fleet.asked) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("addressing", ["records", "pages"])
 async def test_what_an_offset_counts_can_be_set(addressing: str) -> None:
     fleet = FakeList(450, addressing=addressing)
-    assert len((await fleet.pager(addressing).read()).servers) == 450
+    assert len((await fleet.pager(addressing).read()).records) == 450
     assert len(fleet.asked) == 3
 
 
-async def test_the_wrong_setting_of_offsets_never_gives_part_of_the_list() -> None:
+async def test_the_wrong_setting_of_offsets_never_returns_part_of_the_list() -> None:
     with pytest.raises(Inconsistent):
         await FakeList(450, addressing="pages").pager("records").read()
     with pytest.raises(Inconsistent):
@@ -160,19 +157,19 @@ async def test_a_short_page_does_not_switch_to_pages_where_offsets_count_records
     with pytest.raises(Inconsistent):
         await pager.read()
     fleet.answer = answer  # type: ignore[method-assign]
-    assert len((await pager.read()).servers) == 450
+    assert len((await pager.read()).records) == 450
 
 
 async def test_a_page_that_fails_fails_the_reading_as_itself_and_ends_the_others() -> None:
     fleet = FakeList(10_000)
 
-    async def failing(offset: int, limit: int, narrowing: Narrowing) -> Page:
+    async def failing(offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:
         if offset == 400:
             raise ServerFault("down")
         return await fleet.fetch(offset, limit, narrowing)
 
     with pytest.raises(ServerFault, match="down"):
-        await Pager(failing, concurrency=2).read()
+        await Pager(SOURCE_SERVERS, failing, concurrency=2).read()
     assert len(fleet.asked) < 10
 
 
@@ -181,19 +178,19 @@ class LongList:
 
     def __init__(self, *kinds: tuple[str, str, int]) -> None:
         self.servers = [
-            server(f"{state}-{cycle}-{number}", state=state, migration_cycle=cycle)
+            SourceServer(id=f"{state}-{cycle}-{number}", state=state, migration_cycle=cycle)
             for state, cycle, many in kinds
             for number in range(many)
         ]
         self.asked: list[tuple[int, Narrowing]] = []
         self._parts: dict[tuple[tuple[str, str], ...], list[SourceServer]] = {}
 
-    async def fetch(self, offset: int, limit: int, narrowing: Narrowing) -> Page:
-        assert offset <= LAST_OFFSET
+    async def fetch(self, offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:
+        assert offset <= MAX_OFFSET
         self.asked.append((offset, narrowing))
         part = self._part(tuple(narrowing.items()))
         rows = tuple(part[offset : offset + limit])
-        return Page(len(part), len(rows), rows)
+        return Page(rows, len(part))
 
     def _part(self, narrowing: tuple[tuple[str, str], ...]) -> list[SourceServer]:
         if narrowing not in self._parts:
@@ -205,57 +202,64 @@ class LongList:
 
 async def test_a_list_longer_than_offsets_reach_is_read_by_state() -> None:
     fleet = LongList(("replicate", "replicating", 40_000), ("finished", "cutovered", 30_000), ("error", "checking", 1))
-    listing = await Pager(fleet.fetch, concurrency=6).read()
-    assert {one.id for one in listing.servers} == {one.id for one in fleet.servers}
+    listing = await Pager(SOURCE_SERVERS, fleet.fetch, concurrency=6).read()
+    assert {one.id for one in listing.records} == {one.id for one in fleet.servers}
     assert listing.count == 70_001
 
 
 async def test_a_state_longer_than_offsets_reach_is_read_by_migration_cycle() -> None:
     fleet = LongList(("error", "replicating", 40_000), ("error", "syncing", 30_000), ("finished", "cutovered", 5))
-    listing = await Pager(fleet.fetch, concurrency=6).read()
-    assert len(listing.servers) == listing.count == 70_005
+    listing = await Pager(SOURCE_SERVERS, fleet.fetch, concurrency=6).read()
+    assert len(listing.records) == listing.count == 70_005
 
 
-async def test_a_long_list_with_servers_that_no_part_has_is_not_complete() -> None:
+async def test_a_long_list_with_servers_in_no_part_is_not_complete() -> None:
     fleet = LongList(("replicate", "replicating", 40_000), ("error", "syncing", 30_000), ("new", "checking", 1))
-    with pytest.raises(Inconsistent, match="count was 70001, but the parts of the list have 70000 servers"):
-        await Pager(fleet.fetch, concurrency=6).read()
+    with pytest.raises(Inconsistent, match="count was 70001, but 70000 rows came"):
+        await Pager(SOURCE_SERVERS, fleet.fetch, concurrency=6).read()
 
 
-async def test_a_long_list_is_not_narrowed_by_what_a_person_filters_by() -> None:
+async def test_a_long_list_is_not_split_by_a_parameter_that_filters_it() -> None:
     fleet = LongList(("error", "replicating", 40_000), ("error", "syncing", 30_000))
-    listing = await Pager(fleet.fetch, concurrency=6, filters=("state",)).read()
-    assert len(listing.servers) == 70_000
+    listing = await Pager(SOURCE_SERVERS, fleet.fetch, concurrency=6, filters=("state",)).read()
+    assert len(listing.records) == 70_000
     assert not any("state" in narrowing for _, narrowing in fleet.asked)
 
 
 @pytest.mark.parametrize("addressing", ["records", "pages"])
-async def test_a_count_that_no_account_can_have_is_not_believed(addressing: Literal["records", "pages"]) -> None:
+async def test_an_absurd_count_does_not_become_as_many_requests(addressing: Literal["records", "pages"]) -> None:
     asked = []
 
-    async def boasting(offset: int, limit: int, narrowing: Narrowing) -> Page:  # noqa: ARG001 - all are answered alike
+    async def boasting(offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:  # noqa: ARG001 - all are answered alike
         asked.append(narrowing)
         return page("a", count=2**62)
 
-    with pytest.raises(Inconsistent, match="the list has 4611686018427387904 servers"):
-        await Pager(boasting, concurrency=6, paging=addressing).read()
+    with pytest.raises(Inconsistent, match="the list has 4611686018427387904 source servers"):
+        await Pager(SOURCE_SERVERS, boasting, concurrency=6, paging=addressing).read()
     assert asked == [{}, {"state": "unavailable"}, {"state": "unavailable", "migration_cycle": "checking"}]
 
 
-async def test_a_list_that_cannot_be_narrowed_enough_is_no_complete_list() -> None:
+async def test_a_list_that_cannot_be_split_enough_is_not_complete() -> None:
     fleet = LongList(("error", "syncing", 65_801))
     with pytest.raises(Inconsistent, match="more than an offset reaches"):
-        await Pager(fleet.fetch, concurrency=6).read()
+        await Pager(SOURCE_SERVERS, fleet.fetch, concurrency=6).read()
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=5), min_size=1, max_size=4), st.integers(0, 12))
 def test_a_merged_list_has_every_row_accounted_for(pages: list[list[str]], count: int) -> None:
     try:
-        listing = merge([page(*ids, count=count) for ids in pages])
-    except Moved:
+        listing = merge(
+            [page(*dict.fromkeys(ids), count=count, duplicates=len(ids) - len(set(ids))) for ids in pages], count
+        )
+    except ListChanged:
         return
-    assert len(listing.servers) + listing.duplicates + listing.invalid == count
-    assert {found.id for found in listing.servers} == {name for ids in pages for name in ids}
+    assert len(listing.records) + listing.duplicates + listing.invalid == count
+    assert {found.id for found in listing.records} == {name for ids in pages for name in ids}
+
+
+def test_the_list_of_source_servers_accepts_every_filter_option() -> None:
+    assert SOURCE_SERVERS.filters == set(FilterSettings.model_fields)
+    assert SOURCE_SERVERS.splits.keys() <= SOURCE_SERVERS.filters
 
 
 def test_every_reason_is_one_class() -> None:
@@ -264,9 +268,9 @@ def test_every_reason_is_one_class() -> None:
 
 
 @pytest.mark.parametrize("failure", [ServerFault("busy"), TimeoutError()])
-async def test_a_try_by_pages_that_fails_proves_nothing(failure: Exception) -> None:
+async def test_a_failed_reading_by_page_numbers_proves_nothing(failure: Exception) -> None:
     class Overloaded(FakeList):
-        def answer(self, offset: int, limit: int) -> Page:
+        def answer(self, offset: int, limit: int) -> Page[SourceServer]:
             if len(self.asked) == 2:
                 return page(count=len(self.ids))
             if len(self.asked) > 2:
@@ -277,6 +281,6 @@ async def test_a_try_by_pages_that_fails_proves_nothing(failure: Exception) -> N
     pager = fleet.pager()
     with pytest.raises(type(failure)):
         await pager.read()
-    healed = FakeList(300)
-    fleet.answer = healed.answer  # type: ignore[method-assign]
-    assert len((await pager.read()).servers) == 300
+    recovered = FakeList(300)
+    fleet.answer = recovered.answer  # type: ignore[method-assign]
+    assert len((await pager.read()).records) == 300

@@ -29,7 +29,7 @@ class Rig:
         self.secret: str | None = "wrong"
         self.took = 0.0
         self.polls: list[float] = []
-        self.told: list[tuple[Poll, Listing | None]] = []
+        self.told: list[tuple[Poll, Listing[SourceServer] | None]] = []
         self.poller = Poller(self.account, self.page, clock, self, self.fingerprint)
 
     async def fingerprint(self) -> str | None:
@@ -44,7 +44,7 @@ class Rig:
             raise self.error
         return msgspec.json.encode({"count": len(self.servers), "source_servers": self.servers})
 
-    async def poll_ended(self, polled: Account, poll: Poll, listing: Listing | None) -> None:
+    async def poll_ended(self, polled: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
         assert polled.state.last_poll is self.account.state.last_poll
         assert polled.state.last_poll is poll
         self.told.append((poll, listing))
@@ -288,7 +288,7 @@ async def test_an_undocumented_value_is_logged_once_while_it_lasts(clock: FakeCl
 async def test_a_listener_that_fails_does_not_end_the_polling(clock: FakeClock) -> None:
     rig = Rig(clock)
 
-    async def failing(polled: Account, poll: Poll, listing: Listing | None) -> None:
+    async def failing(polled: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
         raise RuntimeError(f"{polled.name} {poll} {listing}")
 
     rig.poll_ended = failing  # type: ignore[method-assign]

@@ -17,6 +17,7 @@ from exporter.families.family import Sample
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.settings import CollectorSettings
 from exporter.sms.decoding import Records
+from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.paging import Listing
 from support import DATA, account, server, snapshot
 
@@ -52,8 +53,8 @@ def family_of(samples: list[Sample], *labels: str, text: str = "Help.") -> Snaps
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 @pytest.mark.parametrize("family", FAMILIES, ids=full_name)
 def test_the_example_is_written_as_prometheus_client_writes_it(family: Family, syntax: Syntax) -> None:
-    page = Records().page((DATA / "list-servers-200.json").read_bytes())
-    distinct = [replace(one, id=f"s{number}") for number, one in enumerate(page.servers)]
+    page = Records(SOURCE_SERVERS).page((DATA / "list-servers-200.json").read_bytes())
+    distinct = [replace(one, id=f"s{number}") for number, one in enumerate(page.records)]
     before = next_snapshot(Listing(tuple(distinct), 10), account(), 1.0, None)
     changed = replace(distinct[0], state="waiting", replicatesize=5)
     shown = next_snapshot(Listing((changed, *distinct[1:]), 10), account(), 2.0, before)

@@ -28,6 +28,7 @@ from exporter.settings import Settings
 from exporter.settings.options import Option, options
 from exporter.simulator import Fleet
 from exporter.sms.decoding import Records
+from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.paging import Listing, merge
 from tools.docs import chart
 from tools.docs.fields import ELSEWHERE, LEFT_OUT, exposed_fields
@@ -153,12 +154,12 @@ def _health_row(metric: Metric) -> tuple[str, ...]:
 def _snapshot() -> Snapshot:
     """Return a snapshot in which every family has a sample."""
     fleet = Fleet(300, seed=1, clock=_StoppedClock())
-    first, second = (Records().page(_page(fleet, moment)) for moment in (MOMENT, MOMENT + 60))
+    first, second = (Records(SOURCE_SERVERS).page(_page(fleet, moment)) for moment in (MOMENT, MOMENT + 60))
     account = Settings.model_validate(
         {"api": {"endpoint": "https://sms.example.com"}, "account": {"name": ACCOUNT}},
     ).targets()[0]
-    before = next_snapshot(merge([first]), account, MOMENT, None)
-    return next_snapshot(merge([second]), account, MOMENT + 60, before)
+    before = next_snapshot(merge([first], first.count), account, MOMENT, None)
+    return next_snapshot(merge([second], second.count), account, MOMENT + 60, before)
 
 
 def _page(fleet: Fleet, moment: float) -> bytes:

@@ -1,0 +1,51 @@
+"""The lists of the SMS API that can be read, each declared as one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Generic
+
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES, RecordT, SourceServer
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[RecordT]):
+    """A list of the API: `GET {path}` returns an object with `count` and, under `envelope_key`, one page of records.
+
+    `noun` names the records in messages. `max_page_rows` is the largest `limit` that the API accepts. `filters` are the
+    names of the account's filters that this list accepts as query parameters. `splits` are query parameters, with all
+    their values, by which a list that is longer than offsets reach can be read in parts.
+    """
+
+    path: str
+    envelope_key: str
+    record_type: type[RecordT]
+    noun: str
+    max_page_rows: int = 200
+    filters: frozenset[str] = frozenset()
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+
+SOURCE_SERVERS: Final = Endpoint(
+    path="/v3/sources",
+    envelope_key="source_servers",
+    record_type=SourceServer,
+    noun="source servers",
+    filters=frozenset(
+        {
+            "state",
+            "name",
+            "id",
+            "ip",
+            "ipv6",
+            "migproject",
+            "migration_cycle",
+            "connected",
+            "enterprise_project_id",
+            "is_consistency_result_exist",
+            "vm_id",
+        },
+    ),
+    # The documented values only: the API refuses others.
+    splits=MappingProxyType({"state": SOURCE_STATES, "migration_cycle": MIGRATION_CYCLES}),
+)

@@ -1,0 +1,172 @@
+"""Tolerant reading of a record that is not as documented, field by field.
+
+A number where text is documented becomes text, and text that is a number becomes a number. What still cannot be read is
+left out and counted, and so is each value outside the documented ones, which is kept. Only a record without an `id` is
+lost as a whole.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from msgspec import inspect
+
+from exporter.sms.model import MAX_INT64, MAX_NUMBER, Record, RecordT
+
+Unknown: TypeAlias = tuple[str, str]
+"""The path of a field, such as `current_task.state`, and a value of it that the reference does not document."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was not as documented in a record: unreadable values by the path of their field, and unknown values."""
+
+    unreadable: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[Unknown] = field(default_factory=Counter)
+
+
+class _Unreadable:
+    """The result for a value that is present and cannot be read."""
+
+
+UNREADABLE: Final = _Unreadable()
+
+_Reader: TypeAlias = Callable[[Any, str, Findings], object]
+"""Reads the value of the field at a path; None if it cannot be read."""
+
+
+def read_record(content: object, record_type: type[RecordT], findings: Findings) -> RecordT | None:
+    """Return the record in decoded JSON, None if it has no usable `id`."""
+    if not isinstance(content, dict) or not _is_identity(content.get(_id_key(record_type))):
+        return None
+    record = _struct_reader(record_type)(content, "", findings)
+    return record if isinstance(record, record_type) else None
+
+
+def read_int(value: object) -> object:
+    """Return a non-negative integer of at most 64 bits, else UNREADABLE."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= len(str(MAX_INT64)):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INT64:
+        return value
+    return UNREADABLE
+
+
+def _is_identity(value: object) -> bool:
+    return (isinstance(value, str) and value != "") or (isinstance(value, int) and not isinstance(value, bool))
+
+
+@cache
+def _id_key(record_type: type[Record]) -> str:
+    return next(item.encode_name for item in _fields(record_type) if item.name == "id")
+
+
+def _fields(struct: type[Record]) -> tuple[inspect.Field, ...]:
+    info = inspect.type_info(struct)
+    assert isinstance(info, inspect.StructType)  # noqa: S101 - narrows the type for mypy
+    return info.fields
+
+
+@cache
+def _struct_reader(struct: type[Record]) -> _Reader:
+    readers = [(item.name, item.encode_name, _reader_for(item.type)) for item in _fields(struct)]
+
+    def read(value: object, path: str, findings: Findings) -> object:
+        if not isinstance(value, dict):
+            findings.unreadable[path] += 1
+            return None
+        prefix = f"{path}." if path else ""
+        return struct(
+            **{
+                name: read_field(value[key], f"{prefix}{key}", findings)
+                for name, key, read_field in readers
+                if value.get(key) is not None
+            },
+        )
+
+    return read
+
+
+def _reader_for(kind: inspect.Type) -> _Reader:
+    for alternative in kind.types if isinstance(kind, inspect.UnionType) else (kind,):
+        if convert := _CONVERTERS.get(type(alternative)):
+            return _value_reader(convert)
+        match alternative:
+            case inspect.LiteralType(values=documented):
+                return _enumeration_reader(frozenset(documented))
+            case inspect.StructType(cls=struct):
+                return _struct_reader(struct)
+            case inspect.VarTupleType(item_type=item):
+                return _list_reader(_reader_for(item))
+    raise TypeError(f"no tolerant reader for {kind}")
+
+
+def _value_reader(convert: Callable[[object], object]) -> _Reader:
+    def read(value: object, path: str, findings: Findings) -> object:
+        result = convert(value)
+        if result is UNREADABLE:
+            findings.unreadable[path] += 1
+            return None
+        return result
+
+    return read
+
+
+def _enumeration_reader(documented: frozenset[object]) -> _Reader:
+    read_text = _value_reader(_read_text)
+
+    def read(value: object, path: str, findings: Findings) -> object:
+        text = read_text(value, path, findings)
+        if isinstance(text, str) and text not in documented:
+            findings.unknown[path, text] += 1
+        return text
+
+    return read
+
+
+def _list_reader(read_item: _Reader) -> _Reader:
+    def read(value: object, path: str, findings: Findings) -> object:
+        if not isinstance(value, list):
+            findings.unreadable[path] += 1
+            return None
+        items = (read_item(item, path, findings) for item in value if item is not None)
+        return tuple(item for item in items if item is not None)
+
+    return read
+
+
+def _read_text(value: object) -> object:
+    if isinstance(value, str):
+        # A lone surrogate is legal in JSON but cannot be encoded.
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return UNREADABLE
+
+
+def _read_float(value: object) -> object:
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
+    except (ValueError, OverflowError):
+        return UNREADABLE
+    return number if 0 <= number <= MAX_NUMBER else UNREADABLE
+
+
+def _read_bool(value: object) -> object:
+    words = {"true": True, "false": False, "1": True, "0": False}
+    return words.get(str(value).lower(), UNREADABLE) if isinstance(value, bool | str | int) else UNREADABLE
+
+
+_CONVERTERS: Final[Mapping[type[inspect.Type], Callable[[object], object]]] = MappingProxyType(
+    {
+        inspect.StrType: _read_text,
+        inspect.IntType: read_int,
+        inspect.FloatType: _read_float,
+        inspect.BoolType: _read_bool,
+    },
+)

@@ -1,4 +1,4 @@
-"""Time as something passed in, so that no test has to wait for it."""
+"""The clock, passed in wherever time is needed so that no test has to wait."""
 
 import asyncio
 import time
@@ -6,29 +6,29 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the exporter asks of time. All figures are seconds."""
+    """The interface of a clock. All times are in seconds."""
 
     def time(self) -> float:
-        """Give the seconds since the epoch."""
+        """Return the seconds since the epoch."""
 
     def monotonic(self) -> float:
-        """Give a reading that never goes back."""
+        """Return a time that never goes back and is not affected by setting the wall clock."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; not at all where `seconds` is not positive."""
+        """Wait; return at once if `seconds` is not positive."""
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The clocks of the machine."""
 
     def time(self) -> float:
-        """Give the seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Give a reading that never goes back."""
+        """Return a time that never goes back and is not affected by setting the wall clock."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; not at all where `seconds` is not positive."""
+        """Wait; return at once if `seconds` is not positive."""
         await asyncio.sleep(max(0.0, seconds))

@@ -1,11 +1,11 @@
-"""Why a poll failed: one class a reason, and each `reason` is a label value of the failure counter."""
+"""Why a poll failed: one class for each reason, which is a label value of the failure counter."""
 
 from collections.abc import Iterable
 from typing import ClassVar
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used. `lines` say why, one fault each, and hold no secret."""
+    """The configuration cannot be used. `lines` say why, one problem each, and contain no secret."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.lines = tuple(lines)
@@ -15,9 +15,9 @@ class ConfigurationError(Exception):
 class PollError(Exception):
     """A poll, or one request of it, failed.
 
-    `message` says what happened and `hint` what a person can do about it; neither ever holds a secret.
+    `message` says what happened and `hint` what to do about it; neither contains a secret.
     `status`, `code` and `request_id` are the HTTP status, the API's error code and its `X-Request-Id`.
-    `retry_after` is the wait in seconds that the API asked for.
+    `retry_after` is the time in seconds that the API asked to wait.
     """
 
     reason: ClassVar[str]
@@ -42,7 +42,7 @@ class PollError(Exception):
         self.retry_after = retry_after
 
     def facts(self) -> dict[str, object]:
-        """Give what is known of the failure beside its message, for a log line."""
+        """Return what is known of the failure besides its message, for a log line."""
         facts = {
             "reason": self.reason,
             "hint": self.hint,
@@ -61,7 +61,7 @@ class AuthError(PollError):
 
 
 class PermissionDenied(PollError):
-    """The credentials are right, but not allowed to list source servers."""
+    """The credentials are valid, but are not allowed to list source servers."""
 
     reason = "permission"
     default_hint = "grant the IAM action sms:server:list (with roles: sms:server:queryServer) to this user"
@@ -75,45 +75,45 @@ class Throttled(PollError):
 
 
 class ServerFault(PollError):
-    """The API, or a gateway before it, failed."""
+    """The API, or a gateway in front of it, failed."""
 
     reason = "server_error"
-    default_hint = "nothing to do here if it passes; else open a ticket with the request id"
+    default_hint = "none needed if it passes; otherwise open a ticket that names the request ID"
 
 
 class RequestTimeout(PollError):
-    """No answer came in time."""
+    """There was no answer in time."""
 
     reason = "timeout"
     default_hint = "check the route to the endpoint, or raise api.read-timeout and poll.timeout"
 
 
 class ConnectionFailed(PollError):
-    """No connection could be made, or it broke."""
+    """No connection could be opened, or it was closed early."""
 
     reason = "connection"
-    default_hint = "check the endpoint's name, DNS, firewall and proxy"
+    default_hint = "check the host name of the endpoint, DNS, the firewall and the proxy"
 
 
 class TlsFailed(PollError):
-    """The other side's certificate could not be verified."""
+    """The certificate of the server could not be verified."""
 
     reason = "tls"
     default_hint = "set api.ca-file to the CA bundle of your proxy or private endpoint"
 
 
 class BadResponse(PollError):
-    """An answer came that is not the API's."""
+    """There was an answer that the API does not document."""
 
     reason = "bad_response"
     default_hint = "check api.endpoint and api.region: something other than the SMS API answered"
 
 
 class Inconsistent(PollError):
-    """The list kept changing while it was read, so no complete one could be had."""
+    """The list kept changing while it was read, so no complete one could be read."""
 
     reason = "inconsistent"
-    default_hint = "nothing to do if it passes: servers came or went while the list was read"
+    default_hint = "none needed if it passes: servers were added or removed while the list was read"
 
 
 REASONS = (

@@ -1,4 +1,4 @@
-"""Log lines on standard error, as logfmt or JSON, with the keys of the ecosystem: ts, level, logger, msg."""
+"""Log lines on standard error, as logfmt or JSON, with the keys that Go exporters use: ts, level, logger, msg."""
 
 import json
 import logging
@@ -8,47 +8,47 @@ from typing import Final, Literal
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-_FIRST: Final = ("ts", "level", "logger", "msg")
-_QUOTED: Final = frozenset(' ="')
+_FIRST_KEYS: Final = ("ts", "level", "logger", "msg")
+_CHARACTERS_TO_QUOTE: Final = frozenset(' ="')
 
 
 def _add_level(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Name the level as the options do: warn, not warning."""
+    """Add the level by the name that the options use: warn, not warning."""
     event["level"] = {"warning": "warn", "exception": "error", "critical": "error"}.get(method, method)
     return event
 
 
-def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Put the ecosystem's keys first, in its order."""
-    return {key: event[key] for key in dict.fromkeys((*_FIRST, *event)) if key in event}
+def _order_keys(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Put the common keys first, in their usual order."""
+    return {key: event[key] for key in dict.fromkeys((*_FIRST_KEYS, *event)) if key in event}
 
 
 def logfmt(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """Write an event as one line of logfmt, as the exporters in Go do: readers give every value back as it was."""
+    """Render an event as one line of logfmt, as Go exporters do; a parser gets every value back unchanged."""
     return " ".join(f"{key}={_logfmt_value(value)}" for key, value in event.items())
 
 
 def _logfmt_value(value: object) -> str:
-    """Write a value, in quotes where it has more than plain characters: names of servers are anybody's text."""
+    """Render a value, in quotes if it has more than plain characters. Names of servers can contain anything."""
     match value:
         case None:
             return "null"
         case bool():
             return str(value).lower()
     text = str(value)
-    if text.isprintable() and not _QUOTED.intersection(text):
+    if text.isprintable() and not _CHARACTERS_TO_QUOTE.intersection(text):
         return text
     quoted = json.dumps(text, ensure_ascii=False)
-    # Line separators, escapes of terminals and what turns the writing around.
-    return quoted if quoted.isprintable() else "".join(map(_escaped, quoted))
+    # Line separators, terminal escapes and characters that change the writing direction.
+    return quoted if quoted.isprintable() else "".join(map(_escape, quoted))
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     return char if char.isprintable() else json.dumps(char)[1:-1]
 
 
 def configure_logs(level: Literal["debug", "info", "warn", "error"], form: Literal["logfmt", "json"]) -> None:
-    """Set up the process's logging: our own lines and those of the libraries alike."""
+    """Set up logging of the process: our own lines and those of the libraries in the same format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         _add_level,
@@ -56,7 +56,7 @@ def configure_logs(level: Literal["debug", "info", "warn", "error"], form: Liter
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
         structlog.processors.EventRenamer("msg"),
-        _in_order,
+        _order_keys,
     ]
     structlog.configure(
         processors=[

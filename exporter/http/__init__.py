@@ -1,1 +1,1 @@
-"""One bounded HTTP request, and what a failed answer means."""
+"""HTTP requests within limits, and what a failed response means."""

@@ -14,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-PATIENCE: Final = 300.0
+TIMEOUT_SECONDS: Final = 300.0
 """Seconds in which a program must be up."""
 GO_PEER: Final = "prometheus-pushgateway"
 """An exporter in Go, of Debian's package of this name, that serves what it is given."""
@@ -106,7 +106,7 @@ async def started(*command: str, cwd: str | None = None) -> AsyncIterator[asynci
 
 async def line_of(process: asyncio.subprocess.Process) -> str:
     """Give the next line that a program says."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         if process.stdout is None or not (line := await process.stdout.readline()):
             raise RuntimeError("a program ended before it said that it is up")
         return line.decode().strip()
@@ -114,7 +114,7 @@ async def line_of(process: asyncio.subprocess.Process) -> str:
 
 async def answers(url: str) -> None:
     """Wait until a server answers that all is well."""
-    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
         while True:
             with contextlib.suppress(aiohttp.ClientConnectionError):
                 async with session.get(url) as response:

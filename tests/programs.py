@@ -1,4 +1,4 @@
-"""Real programs as tests run them: each on loopback, ended with the test."""
+"""Real programs that tests start on loopback and stop with the test."""
 
 import asyncio
 import contextlib
@@ -18,16 +18,16 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-PATIENCE: Final = 60.0
-"""Seconds in which a program must do what it is waited for; a generous bound, not a measurement."""
+TIMEOUT_SECONDS: Final = 60.0
+"""Timeout of whatever a test waits for; a generous bound, not a measurement."""
 
 
 TOOLS: Final = Path(__file__).parent.parent / "tools" / "bin"
-"""Where `make tools` puts the programs that are written in Go."""
+"""The folder of the Go programs that `make tools` builds."""
 
 
 def program(name: str) -> str:
-    """Give the path of a program; without it the test is skipped, in CI it fails."""
+    """Return the path of a program. Skip the test if it is not installed; fail it in CI."""
     path = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ['PATH']}")
     if path is None:
         if os.environ.get("CI"):
@@ -37,7 +37,7 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """Give a port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
@@ -48,7 +48,7 @@ def free_port() -> int:
 async def started(
     *command: str, ends_with: int = 0, pass_fds: tuple[int, ...] = (), **variables: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a program while the context lasts; it must then end by itself on SIGTERM, with this status."""
+    """Run a program during the context; it must then exit on SIGTERM with the status `ends_with`."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdout=subprocess.PIPE,
@@ -63,7 +63,7 @@ async def started(
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 _, errors = await process.communicate()
         except TimeoutError:
             process.kill()
@@ -73,29 +73,29 @@ async def started(
 
 
 def exporter_command(*arguments: str) -> tuple[str, ...]:
-    """Give the command line of the exporter."""
+    """Return the command line of the exporter."""
     return (sys.executable, "-m", "exporter", *arguments)
 
 
 @contextlib.asynccontextmanager
 async def demo(*arguments: str) -> AsyncIterator[str]:
-    """Run the demo on a free port, and give its URL once it says that it can be opened."""
+    """Run the demo on a free port, and return its URL once the demo has printed it."""
     command = exporter_command("demo", "--web.listen-address=127.0.0.1:0", *arguments)
     async with started(*command) as process:
-        yield await opened(process)
+        yield await printed_url(process)
 
 
-async def opened(process: asyncio.subprocess.Process) -> str:
-    """Give the URL in the line by which a demo says that it can be opened."""
+async def printed_url(process: asyncio.subprocess.Process) -> str:
+    """Return the URL that a demo prints when it is ready."""
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         line = (await process.stdout.readline()).decode()
     assert line.startswith("Open http://127.0.0.1:"), line
     return line.split()[1]
 
 
 async def run(*command: str, given: bytes | None = None, **variables: str) -> tuple[int, str, str]:
-    """Run a program to its end, and give its status, output and errors."""
+    """Run a program until it exits; return its exit code, stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
@@ -103,14 +103,14 @@ async def run(*command: str, given: bytes | None = None, **variables: str) -> tu
         stderr=subprocess.PIPE,
         env={**os.environ, **variables},
     )
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         output, errors = await process.communicate(given)
     assert process.returncode is not None
     return process.returncode, output.decode(), errors.decode()
 
 
 async def run_in_terminal(*command: str, columns: int = 80, **variables: str) -> tuple[int, str]:
-    """Run a program to its end in a terminal of its own, and give its status and all that the terminal received."""
+    """Run a program until it exits in a terminal of its own; return its exit code and what it wrote there."""
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (50, columns))
     environ = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
@@ -122,14 +122,14 @@ async def run_in_terminal(*command: str, columns: int = 80, **variables: str) ->
         env={**environ, "TERM": "xterm-256color", **variables},
     )
     os.close(its)
-    async with asyncio.timeout(PATIENCE):
-        received = await asyncio.to_thread(_drained, ours)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        received = await asyncio.to_thread(_read_all, ours)
         status = await process.wait()
     return status, received.decode()
 
 
-def _drained(terminal: int) -> bytes:
-    """Read a terminal until the last program that has it open ends."""
+def _read_all(terminal: int) -> bytes:
+    """Read a terminal until the last program that has it open exits."""
     received = bytearray()
     with os.fdopen(terminal, "rb", buffering=0) as source, contextlib.suppress(OSError):
         while chunk := source.read(2**16):
@@ -138,13 +138,13 @@ def _drained(terminal: int) -> bytes:
 
 
 async def until(attempt: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask a running program again and again until the answer is true, and give it."""
-    async with asyncio.timeout(PATIENCE):
+    """Repeat an attempt until its result is true, and return that result."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 if answer := await attempt():
                     return answer
-            # Another program's progress has no event to wait for.
+            # There is no event to wait for in another program.
             await asyncio.sleep(0.05)
 
 
@@ -155,7 +155,7 @@ class Prometheus:
         self.url = url
 
     async def query(self, promql: str) -> list[dict[str, Any]]:
-        """Give the result of an instant query."""
+        """Return the result of an instant query."""
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"{self.url}/api/v1/query", params={"query": promql}) as response,
@@ -166,7 +166,7 @@ class Prometheus:
             return result
 
     async def value(self, promql: str) -> float:
-        """Give the one value of a query, once there is one."""
+        """Wait until the query has one value, and return it."""
         (found,) = await until(lambda: self.query(promql))
         return float(found["value"][1])
 
@@ -184,7 +184,7 @@ async def prometheus(folder: Path, scrape_config: str) -> AsyncIterator[Promethe
 
 @contextlib.asynccontextmanager
 async def prometheus_of(config: Path) -> AsyncIterator[Prometheus]:
-    """Run Prometheus with a configuration file, its data beside it."""
+    """Run Prometheus with a configuration file; its data is in the same folder."""
     address = f"127.0.0.1:{free_port()}"
     command = (
         program("prometheus"),
@@ -199,7 +199,7 @@ async def prometheus_of(config: Path) -> AsyncIterator[Prometheus]:
 
 @contextlib.asynccontextmanager
 async def serving(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """Serve every path by one handler on a free port, and give the base URL."""
+    """Serve every path with one handler on a free port; return the base URL."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -1,4 +1,4 @@
-"""A secured exporter and those who come to it: certificates, a web configuration on disk, clients."""
+"""An exporter with TLS and users: certificates, a web configuration file, clients."""
 
 import asyncio
 import contextlib
@@ -25,12 +25,12 @@ RIGHT = ("prometheus", PASSWORD)
 
 Answer = tuple[int, str, Mapping[str, str]]
 REFUSED: Answer = (0, "", {})
-"""What a client sees whose connection is closed unanswered."""
+"""Exceptions that a client sees when its connection is closed without a response."""
 
 
 @dataclass
 class Site:
-    """The folder of a web configuration, and the authorities of its certificates."""
+    """The folder of a web configuration file, and the CAs of its certificates."""
 
     folder: Path
     authority: trustme.CA
@@ -41,11 +41,11 @@ class Site:
         return self.folder / "web.yml"
 
     def write(self, **sections: object) -> None:
-        """Write the configuration."""
+        """Write the web configuration file."""
         self.file.write_text(yaml.safe_dump(sections))
 
     def certify(self, host: str = "127.0.0.1") -> dict[str, Any]:
-        """Write a new certificate and key of the server, and give the keys that name them."""
+        """Write a new server certificate and key; return the options that name them."""
         issued = self.authority.issue_cert(host)
         (self.folder / "server.crt").write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
         (self.folder / "server.key").write_bytes(issued.private_key_pem.bytes())
@@ -54,7 +54,7 @@ class Site:
         return {"cert_file": "server.crt", "key_file": "server.key"}
 
     def client(self, identity: str | None = None, *, issuer: trustme.CA | None = None) -> ssl.SSLContext:
-        """Make the TLS of a client that trusts the server, with a certificate of its own if it has an identity."""
+        """Build the TLS context of a client that trusts the server; with `identity`, it has a certificate."""
         context = ssl.create_default_context(cadata=self.authority.cert_pem.bytes().decode())
         if identity is not None:
             (issuer or self.clients).issue_cert(identity).configure_cert(context)
@@ -62,7 +62,7 @@ class Site:
 
     @contextlib.asynccontextmanager
     async def exporting(self, clock: FakeClock, *, servers: int = 3, **web: object) -> AsyncIterator[Service]:
-        """Run an exporter with this configuration; its first poll has ended."""
+        """Run an exporter with this web configuration, after its first poll."""
         options = {"listen_address": ("127.0.0.1:0",), "config_file": self.file} | web
         async with (
             Simulator(servers=servers, clock=clock) as simulator,
@@ -72,12 +72,12 @@ class Site:
             yield service
 
     async def look(self, clock: FakeClock) -> None:
-        """Let the exporter look at its files as often as it takes to believe them."""
+        """Let the exporter check its files as often as needed to accept a change."""
         for _ in range(2):
             await self.glance(clock)
 
     async def glance(self, clock: FakeClock) -> None:
-        """Let the exporter look at its files once."""
+        """Let the exporter check its files once."""
         clock.advance(CHECK_INTERVAL_SECONDS)
         await clock.until_asleep(2)
 
@@ -89,7 +89,7 @@ async def ask(
     method: str = "GET",
     **headers: str,
 ) -> Answer:
-    """Give the status, text and headers of an answer on a connection of its own."""
+    """Return the status, text and headers of a response on a new connection."""
     if auth is not None:
         headers["Authorization"] = aiohttp.encode_basic_auth(*auth)
     try:

@@ -1,4 +1,4 @@
-"""What tests share: a clock that they set, the reference's examples, and readings of an exposition."""
+"""What tests share: a fake clock, the examples of the API reference, and parsed expositions."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ Labels = frozenset[tuple[str, str]]
 
 
 class FakeClock:
-    """Time that stands still until a test moves it."""
+    """Time that only moves when a test advances it."""
 
     def __init__(self, now: float = NOW) -> None:
         self._start = now
@@ -52,7 +52,7 @@ class FakeClock:
         await waking
 
     def advance(self, seconds: float) -> None:
-        """Move time, and wake who has slept enough."""
+        """Advance time, and wake every sleeper whose time has come."""
         self._elapsed += seconds
         for sleeper in list(self._sleepers):
             if sleeper[0] <= self._elapsed:
@@ -61,11 +61,11 @@ class FakeClock:
                     sleeper[1].set_result(None)
 
     def set(self, seconds: float) -> None:
-        """Set the time of day forward or back, as an administrator does: nobody wakes."""
+        """Set the wall clock forward or back, as an administrator does; no sleeper wakes."""
         self._start += seconds
 
     async def until_asleep(self, sleepers: int = 1) -> float:
-        """Wait until so many sleep, and give the seconds until the first of them wakes."""
+        """Wait until that many tasks sleep; return the seconds until the first of them wakes."""
 
         def asleep() -> bool:
             self._sleepers = [sleeper for sleeper in self._sleepers if not sleeper[1].done()]
@@ -78,13 +78,13 @@ class FakeClock:
 
 
 def example() -> dict[str, Any]:
-    """Give the reference's own 200 answer; its ten ids are masked and all alike."""
+    """Return the 200 response of the API reference; its ten ids are masked and identical."""
     content: dict[str, Any] = json.loads((DATA / "list-servers-200.json").read_text())
     return content
 
 
 def example_servers() -> list[dict[str, Any]]:
-    """Give the ten records of the reference's answer with ids of their own."""
+    """Return the ten records of the API reference with distinct ids."""
     records: list[dict[str, Any]] = example()["source_servers"]
     for number, record in enumerate(records):
         record["id"] = f"00000000-0000-4000-8000-{number:012d}"
@@ -92,29 +92,29 @@ def example_servers() -> list[dict[str, Any]]:
 
 
 def server(server_id: str = "s1", **fields: Any) -> SourceServer:
-    """Make a record from fields as the API writes them."""
+    """Build a record from fields as the API writes them."""
     record = read_record({"id": server_id, **fields}, SourceServer, Findings())
     assert record is not None
     return record
 
 
 def snapshot(*servers: SourceServer, account: str = "default", read_at: float = NOW) -> Snapshot:
-    """Make a snapshot of one account."""
+    """Build a snapshot of one account."""
     return Snapshot(account, read_at, servers, len(servers))
 
 
 def settings(**groups: Mapping[str, object]) -> Settings:
-    """Make settings from groups of options; the API is at an address where nobody is."""
+    """Build settings from groups of options; nothing listens at the address of the API."""
     return Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}} | groups)
 
 
 def account(**groups: Mapping[str, object]) -> AccountSettings:
-    """Make the one account of such settings."""
+    """Return the only account of such settings."""
     return settings(**groups).targets()[0]
 
 
 class Scrape:
-    """A text exposition, read."""
+    """A parsed text exposition."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -122,33 +122,33 @@ class Scrape:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 key = (sample.name, frozenset(sample.labels.items()))
-                assert key not in self.samples, f"series twice: {key}"
+                assert key not in self.samples, f"duplicate series: {key}"
                 self.samples[key] = sample.value
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Give the one sample of a name that has these labels among its own; None where there is none."""
+        """Return the only sample of this name whose labels include `labels`, or None."""
         found = self.values(name, **labels)
         assert len(found) <= 1, f"{name}{labels} is not one series: {found}"
         return next(iter(found.values()), None)
 
     def values(self, name: str, **labels: str) -> dict[Labels, float]:
-        """Give all samples of a name that have these labels among their own."""
+        """Return all samples of this name whose labels include `labels`."""
         full = name if name.startswith(("process_", "python_")) else f"huaweicloud_sms_{name}"
         return {
             own: value for (sample, own), value in self.samples.items() if sample == full and labels.items() <= set(own)
         }
 
     def total(self, name: str, **labels: str) -> float:
-        """Add up all samples of a name that have these labels among their own."""
+        """Return the sum of all samples of this name whose labels include `labels`."""
         return sum(self.values(name, **labels).values())
 
     def label_values(self, name: str, label: str) -> Sequence[str]:
-        """Give the sorted values of a label over all series of a name."""
+        """Return the sorted values of a label over all series of this name."""
         return sorted(dict(own)[label] for own in self.values(name))
 
 
 async def scrape(url: str) -> Scrape:
-    """Fetch and read /metrics of the exporter at `url`."""
+    """Fetch and parse /metrics of the exporter at `url`."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as response:
         assert response.status == 200
         return Scrape(await response.text())
@@ -166,7 +166,7 @@ async def exporting(
     polled: bool = True,
     **groups: object,
 ) -> AsyncIterator[Service]:
-    """Run an exporter of the simulator's fleet on a free port; with `polled`, its first poll has ended."""
+    """Run an exporter for the simulator on a free port; with `polled`, after its first poll."""
     tree = Settings.model_validate(
         {
             "api": {"endpoint": simulator.url, **(api or {})},
@@ -184,12 +184,12 @@ async def exporting(
 
 
 async def next_poll(clock: FakeClock, pollers: int = 1) -> None:
-    """Move time to the next poll, and wait until it has ended."""
+    """Advance time to the next poll, and wait until it has ended."""
     clock.advance(await clock.until_asleep(pollers))
     await clock.until_asleep(pollers)
 
 
 async def fetch(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
-    """Give the status, text and headers of an answer."""
+    """Return the status, text and headers of a response."""
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
         return response.status, await response.text(), response.headers

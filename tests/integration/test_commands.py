@@ -12,7 +12,7 @@ import yaml
 from rich.cells import cell_len
 
 from exporter.simulator import Simulator
-from programs import PATIENCE, exporter_command, free_port, program, run, run_in_terminal, started, until
+from programs import TIMEOUT_SECONDS, exporter_command, free_port, program, run, run_in_terminal, started, until
 from support import Scrape, fetch
 
 NOBODY = "http://127.0.0.1:9"
@@ -226,7 +226,7 @@ async def test_ctrl_c_ends_a_command_by_the_signal_without_a_message(simulator: 
 
     await until(asked)
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         assert await process.communicate() == (b"", b"")
     assert process.returncode == -signal.SIGINT
 
@@ -237,7 +237,7 @@ async def test_a_closed_pipe_ends_a_command_by_the_signal_without_a_message(simu
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         assert (await process.stdout.readline()).startswith(b"# HELP ")
         # As head does.
         process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
@@ -250,7 +250,7 @@ async def test_a_full_disk_is_one_line_and_exit_code_1(simulator: Simulator) -> 
         process = await asyncio.create_subprocess_exec(
             *exporter_command("once", *options_for(simulator)), stdout=full, stderr=subprocess.PIPE
         )
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             _, errors = await process.communicate()
     assert process.returncode == 1
     assert errors == b"sms-exporter: error: standard output cannot be written: No space left on device\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from programs import TOOLS, opened, run, started
+from programs import TOOLS, printed_url, run, started
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "Dockerfile"
@@ -92,7 +92,7 @@ async def test_the_built_files_run_check_their_health_and_report_the_revision(op
     assert (await run(*CLEAN, *entrypoint, "--version"))[1].splitlines()[0].endswith("0123abc)")
     demo = ("demo", "--web.listen-address=127.0.0.1:0", "--servers=3")
     async with started(*CLEAN, *entrypoint, *demo) as process:
-        address = (await opened(process)).removeprefix("http://")
+        address = (await printed_url(process)).removeprefix("http://")
         assert await run(*CLEAN, *check, address) == (0, "", "")
     assert (await run(*CLEAN, *check, address))[0] == 1
     assert not (opt / "sms-exporter" / "bin" / "pip").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from exporter.simulator import Simulator
-from programs import PATIENCE, demo, exporter_command, opened, program, prometheus, run, started
+from programs import TIMEOUT_SECONDS, demo, exporter_command, printed_url, program, prometheus, run, started
 from support import Scrape, fetch, scrape
 
 
@@ -58,7 +58,7 @@ async def test_prometheus_discovers_the_accounts_and_gets_every_series_once(tmp_
 async def test_the_demo_prints_only_its_address() -> None:
     command = exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=3")
     async with started(*command) as process:
-        url = await opened(process)
+        url = await printed_url(process)
         assert (await scrape(url)).total("source_servers") == 3
         process.send_signal(signal.SIGTERM)
         output, errors = await process.communicate()
@@ -68,13 +68,13 @@ async def test_the_demo_prints_only_its_address() -> None:
 async def test_sigterm_lets_running_scrapes_finish() -> None:
     command = exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=3000", "--collector.disks")
     async with started(*command) as process:
-        url = await opened(process)
+        url = await printed_url(process)
         async with aiohttp.ClientSession() as session:
             # The head is here, most of the body is not yet.
             answers = [await session.get(f"{url}/metrics", headers={"Accept-Encoding": ""}) for _ in range(5)]
             process.send_signal(signal.SIGTERM)
             texts = [await answer.text() for answer in answers]
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             assert await process.wait() == 0
     assert all(Scrape(text).total("source_servers") == 3000 for text in texts[:1])
     assert {text.splitlines()[-1].split()[0] for text in texts} == {texts[0].splitlines()[-1].split()[0]}
@@ -82,7 +82,7 @@ async def test_sigterm_lets_running_scrapes_finish() -> None:
 
 async def test_ctrl_c_is_a_clean_shutdown() -> None:
     async with started(*exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=1")) as process:
-        await opened(process)
+        await printed_url(process)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
 
@@ -91,7 +91,7 @@ async def test_the_exporter_polls_a_simulator_in_another_process() -> None:
     async with started(*exporter_command("simulate", "--listen=127.0.0.1:0", "--servers=12", "--seed=3")) as simulator:
         assert simulator.stdout is not None
         told = {}
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while "token" not in told:
                 words = (await simulator.stdout.readline()).decode().split()
                 told[words[0]] = words[1]
@@ -185,7 +185,7 @@ async def test_a_run_tells_of_each_poll_at_debug_and_of_each_change_of_condition
         async with started(*command, SMS_EXPORTER_AUTH_TOKEN=simulator.token) as process:
             assert process.stderr is not None
             lines: list[dict[str, object]] = []
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 while [line["msg"] for line in lines].count("account is up") < 2:
                     lines.append(json.loads(await process.stderr.readline()))
     assert [line["account"] for line in lines if line["msg"] == "retrying page request"] == ["default"]
@@ -214,7 +214,7 @@ async def test_nothing_secret_is_logged_by_a_run_at_debug() -> None:
         assert process.stderr is not None
         lines: list[bytes] = []
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 while not lines or b"poll failed" not in lines[-1]:
                     lines.append(await process.stderr.readline())
     assert b"reason=connection" in lines[-1]

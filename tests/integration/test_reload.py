@@ -20,7 +20,7 @@ from exporter.settings import Settings
 from exporter.settings.loading import load_settings
 from exporter.settings.manual import Manual
 from exporter.simulator import Simulator
-from programs import PATIENCE, exporter_command, started, until
+from programs import TIMEOUT_SECONDS, exporter_command, started, until
 from support import NOWHERE, FakeClock, fetch, scrape
 
 FLAGS = ("--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle")
@@ -552,7 +552,7 @@ async def test_a_hangup_reloads_a_real_process_and_a_term_ends_it_meanwhile(tmp_
             assert process.stderr is not None
 
             async def line_with(text: str) -> str:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(TIMEOUT_SECONDS):
                     while text not in (line := (await process.stderr.readline()).decode()):  # type: ignore[union-attr]
                         assert line
                 return line

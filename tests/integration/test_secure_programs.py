@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from programs import PATIENCE, exporter_command, program, prometheus, run, started
+from programs import TIMEOUT_SECONDS, exporter_command, program, prometheus, run, started
 from secure import HASH, PASSWORD, USERS, Site, ask
 
 ADDRESS = "--web.listen-address=127.0.0.1:0"
@@ -43,7 +43,7 @@ async def test_prometheus_scrapes_over_tls_with_its_certificate_and_password(sit
     command = exporter_command("demo", ADDRESS, "--servers=7", f"--web.config.file={site.file}")
     async with started(*command) as process:
         assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             url = (await process.stdout.readline()).decode().split()[1]
         target = url.removeprefix("https://")
         scraping = (
@@ -66,7 +66,7 @@ async def test_no_log_contains_a_password_or_a_key(site: Site) -> None:
     tls = site.client("prometheus.example.org")
     async with started(*command) as process:
         assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             url = (await process.stdout.readline()).decode().split()[1]
         assert (await ask(f"{url}/metrics?x=1", tls, ("prometheus", PASSWORD)))[0] == 200
         assert (await ask(f"{url}/%0Aodd", tls, ("prometheus", "wrong-word")))[0] == 401

@@ -1,4 +1,4 @@
-"""The exporter put together: accounts that are polled, one server, and another configuration put in force live."""
+"""The running exporter: it polls the accounts, serves what they have learned, and applies a changed configuration."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,7 @@ from exporter.logs import configure_logs
 from exporter.polling.account import AccountRunner, open_account
 from exporter.polling.connections import Runtime
 from exporter.polling.poller import Poller
+from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
 from exporter.settings import Settings
 from exporter.settings.quantities import parse_socket_address
@@ -32,20 +33,20 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 class Service:
-    """A running exporter: where it is reached, what it polls, and what it authenticates with.
+    """A running exporter: its URLs, its accounts and its metrics.
 
-    `read_again` gives the configuration as it is written by then, or raises ConfigurationError.
+    `read_settings` returns the configuration as it is written now, or raises ConfigurationError.
     """
 
-    def __init__(self, settings: Settings, runtime: Runtime, read_again: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Settings, runtime: Runtime, read_settings: Callable[[], Settings]) -> None:
         self.urls: tuple[str, ...] = ()
         self.health = Health((), runtime.clock, lambda _: {}, revision=revision())
         self.generation = Generation(settings, (), Exposition((), ()))
         self._runtime = runtime
-        self._read_again = read_again
+        self._read_settings = read_settings
         self._runners: tuple[AccountRunner, ...] = ()
         self._polling = False
-        self._reloading = asyncio.Lock()
+        self._reload_lock = asyncio.Lock()
         self._reloads: set[asyncio.Task[Sequence[str]]] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -56,15 +57,14 @@ class Service:
 
     @property
     def pollers(self) -> Sequence[Poller]:
-        """Their pollers."""
+        """The pollers of the accounts, in the same order."""
         return tuple(runner.poller for runner in self._runners)
 
     async def reload(self) -> Sequence[str]:
-        """Put the configuration in force as it is written by now, and give the options that wait for a restart.
+        """Apply the configuration as it is written now, and return the options that need a restart.
 
-        Accounts that do not change go on as if nothing had happened. Raises ConfigurationError where the
-        configuration cannot be used; then nothing has changed but what the health metrics tell of it. It is
-        cancelled when the exporter ends.
+        Unchanged accounts are not interrupted. Raise ConfigurationError if the configuration cannot be used; then
+        only the metrics of reloads have changed. A reload is cancelled when the exporter stops.
         """
         reload = asyncio.create_task(self._reload())
         self._reloads.add(reload)
@@ -72,38 +72,38 @@ class Service:
         return await reload
 
     async def _reload(self) -> Sequence[str]:
-        async with self._reloading:
+        async with self._reload_lock:
             try:
-                read = await asyncio.to_thread(self._read_again)
+                read = await asyncio.to_thread(self._read_settings)
                 settings, waiting = without_fixed(self.generation.settings, read)
-                await self.put_in_force(settings)
+                await self.apply(settings)
             except ConfigurationError as error:
                 self.health.reloaded(successful=False)
-                told = "the configuration cannot be used: the one before stays in force"
-                log.error(told, err=str(error))  # noqa: TRY400 - it tells where; a traceback would tell nothing
+                # Without a traceback: the message names the file, the line and the option.
+                log.error("configuration reload failed, keeping the previous one", err=str(error))  # noqa: TRY400
                 raise
-            except Exception as error:  # a defect of ours must end neither the exporter nor later reloads
+            except Exception as error:  # A defect must stop neither the exporter nor later reloads.
                 self.health.reloaded(successful=False)
-                log.exception("the configuration was not put in force")
+                log.exception("configuration reload failed because of a defect of the exporter")
                 raise ConfigurationError([f"a defect of the exporter: {type(error).__name__}"]) from error
             self.health.reloaded(successful=True)
-            log.info("the configuration was reloaded", accounts=len(self._runners))
+            log.info("configuration reloaded", accounts=len(self._runners))
             if waiting:
-                log.warning("changed options wait for a restart", options=",".join(waiting))
+                log.warning("changed options need a restart", options=",".join(waiting))
             return waiting
 
     @contextlib.asynccontextmanager
-    async def reloading_when(self, asked: asyncio.Event) -> AsyncIterator[None]:
-        """Reload each time that `asked` is set, while the context lasts."""
+    async def reloading_when(self, requested: asyncio.Event) -> AsyncIterator[None]:
+        """Reload each time that `requested` is set, while the context lasts."""
 
-        async def reload_when_asked() -> None:
+        async def reload_when_requested() -> None:
             while True:
-                await asked.wait()
-                asked.clear()
-                with contextlib.suppress(ConfigurationError):  # which is logged
+                await requested.wait()
+                requested.clear()
+                with contextlib.suppress(ConfigurationError):  # It is logged already.
                     await self.reload()
 
-        reloading = asyncio.create_task(reload_when_asked())
+        reloading = asyncio.create_task(reload_when_requested())
         try:
             yield
         finally:
@@ -111,91 +111,95 @@ class Service:
             await asyncio.wait([reloading])
 
     def start(self) -> None:
-        """Poll the accounts that are in force, and from here on those that a reload adds."""
+        """Start polling the accounts, and from now on those that a reload adds."""
         self._polling = True
         for runner in self._runners:
             runner.start()
 
-    async def put_in_force(self, settings: Settings) -> None:
-        """Serve what `settings` say instead of what is served.
+    async def apply(self, settings: Settings) -> None:
+        """Serve `settings` instead of the current ones.
 
-        All that can fail or take time comes first; then nothing comes between the moments at which an account is in
-        force, is polled, or is sure to be closed. Raises ConfigurationError where an account has no credentials;
-        then nothing has changed.
+        Everything that can fail or takes time comes first. Then one step without an await replaces what is served and
+        polled, so that no account is left neither polled nor closed. Raise ConfigurationError if an account has no
+        credentials; then nothing has changed.
         """
-        before = {runner.account.name: runner for runner in self._runners}
+        current = {runner.account.name: runner for runner in self._runners}
         runners: list[AccountRunner] = []
         try:
             async with contextlib.AsyncExitStack() as opened:
                 for options in settings.targets():
-                    kept = before.get(options.name)
+                    kept = current.get(options.name)
                     runner = kept.with_settings(options) if kept else None
                     if runner is None:
-                        observer = self.health.of(options.name)
+                        observer = self.health.observer(options.name)
                         previous = kept.account if kept else None
                         runner = await open_account(options, observer, self, self._runtime, previous)
                         opened.push_async_callback(runner.close)
                     runners.append(runner)
-                generation = await self._next(settings, tuple(runner.account for runner in runners))
+                generation = await self._next_generation(settings, tuple(runner.account for runner in runners))
                 opened.pop_all()
                 self._replace(generation, runners)
-            await self._closed()
+            await self._wait_closed()
         finally:
             self.health.forget_others()
 
-    def end_reloads(self) -> None:
-        """Cancel the reload in flight, and those that wait for it."""
+    def cancel_reloads(self) -> None:
+        """Cancel the reload in progress and those that wait for it."""
         for reload in self._reloads:
             reload.cancel()
 
     async def close(self) -> None:
-        """End all polling and all connections."""
-        self.end_reloads()
+        """Stop all polling and close all connections."""
+        self.cancel_reloads()
         if self._reloads:
             await asyncio.wait(self._reloads)
         self._close(self._runners)
-        await self._closed()
+        await self._wait_closed()
+
+    async def snapshot_read(self, snapshot: Snapshot) -> None:
+        """Render a snapshot before it is served."""
+        await self.generation.exposition.render(snapshot)
 
     async def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
-        """Count a poll, and render its snapshot before the next scrape asks for it."""
+        """Count a poll, and prepare the bodies that the next scrapes will request."""
         self.health.poll_ended(account, poll, listing)
         await self.generation.exposition.refresh(self._runtime.clock.time())
 
-    async def _next(self, settings: Settings, accounts: tuple[Account, ...]) -> Generation:
-        """Make the generation that follows, rendered already."""
-        before = self.generation
-        if (settings.collector, accounts) == (before.settings.collector, before.accounts):
-            return replace(before, settings=settings)
+    async def _next_generation(self, settings: Settings, accounts: tuple[Account, ...]) -> Generation:
+        """Return the next generation, rendered already."""
+        current = self.generation
+        if (settings.collector, accounts) == (current.settings.collector, current.accounts):
+            return replace(current, settings=settings)
         exposition = Exposition(select_collectors(settings.collector), accounts)
-        generation = Generation(settings, accounts, exposition, was_ready=before.ready and bool(before.accounts))
-        await generation.render_like(before, self._runtime.clock.time())
+        generation = Generation(settings, accounts, exposition, was_ready=current.ready and bool(current.accounts))
+        await generation.render_views_of(current, self._runtime.clock.time())
         return generation
 
     def _replace(self, generation: Generation, runners: Sequence[AccountRunner]) -> None:
-        """Swap, at one moment, what is served and who is polled; what is served no more begins to be closed."""
-        before, pollers = set(self.pollers), {runner.poller for runner in runners}
-        gone = [runner for runner in self._runners if runner.poller not in pollers]
+        """Replace what is served and polled, and start to close what no longer is."""
+        current, pollers = set(self.pollers), {runner.poller for runner in runners}
+        removed = [runner for runner in self._runners if runner.poller not in pollers]
         if generation.settings.log != self.generation.settings.log:
             configure_logs(generation.settings.log.level, generation.settings.log.format)
         self.generation, self._runners = generation, tuple(runners)
         self.health.follow(generation.accounts, generation.exposition.series_dropped)
-        self._close(gone)
-        for runner in gone:
-            log.info("polling ended", account=runner.account.name)
+        self._close(removed)
+        for runner in removed:
+            log.info("polling stopped", account=runner.account.name)
         for runner in runners:
             runner.poller.follow(runner.account)
-            if self._polling and runner.poller not in before:
+            if self._polling and runner.poller not in current:
                 runner.start()
 
     def _close(self, runners: Iterable[AccountRunner]) -> None:
-        """Begin to close accounts, each in a task of its own: whoever waits for it may be cancelled."""
+        """Start to close runners, each in a task of its own, because the caller may be cancelled."""
         for runner in runners:
             closing = asyncio.create_task(_close(runner))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
-    async def _closed(self) -> None:
-        """Wait until all that began to be closed is closed."""
+    async def _wait_closed(self) -> None:
+        """Wait for all runners that are being closed."""
         if self._closing:
             await asyncio.wait(self._closing)
 
@@ -203,39 +207,39 @@ class Service:
 async def _close(runner: AccountRunner) -> None:
     try:
         await runner.close()
-    except Exception:  # a defect of ours must not keep the others open
-        log.exception("an account could not be closed", account=runner.account.name)
+    except Exception:  # A defect must not keep the other accounts open.
+        log.exception("account could not be closed", account=runner.account.name)
 
 
 @contextlib.asynccontextmanager
 async def running(
     settings: Settings,
     runtime: Runtime,
-    read_again: Callable[[], Settings] | None = None,
+    read_settings: Callable[[], Settings] | None = None,
 ) -> AsyncIterator[Service]:
-    """Run the exporter while the context lasts; scrapes in flight at its end are finished.
+    """Run the exporter while the context lasts; scrapes in progress at its end are finished.
 
-    `read_again` reads the configuration for a reload; without it a reload finds it unchanged. Raises
-    ConfigurationError where an account has no credentials or the web configuration is unsound, and
-    ListenError where an address cannot be had.
+    `read_settings` reads the configuration for a reload; without it a reload finds the configuration unchanged. Raise
+    ConfigurationError if an account has no credentials or the web configuration cannot be used, and ListenError if an
+    address is not available.
     """
-    service = Service(settings, runtime, read_again or (lambda: settings))
+    service = Service(settings, runtime, read_settings or (lambda: settings))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(service.close)
-        await service.put_in_force(settings)
+        await service.apply(settings)
         web_config = await stack.enter_async_context(_web_config(settings, runtime.clock))
         app = create_app(lambda: service.generation, service.health, runtime.clock, service.reload, web_config)
         tls = web_config.tls if web_config else None
         service.urls = await stack.enter_async_context(serve(app, _endpoints(settings, runtime), tls=tls))
         service.start()
-        # Before the scrapes in flight are waited for: a reload may hang.
-        stack.callback(service.end_reloads)
+        # Before waiting for the scrapes in progress, because a reload may hang.
+        stack.callback(service.cancel_reloads)
         yield service
 
 
 @contextlib.asynccontextmanager
 async def _web_config(settings: Settings, clock: Clock) -> AsyncIterator[WebConfigFile | None]:
-    """Read the web configuration, if there is one, and keep it current. Raises ConfigurationError."""
+    """Read the web configuration, if there is one, and keep it current. Raise ConfigurationError."""
     path = settings.web.config_file
     async with WebConfigFile.watch(path, clock) if path else contextlib.nullcontext() as file:
         yield file

@@ -12,7 +12,6 @@ from exporter.auth import Credentials
 from exporter.auth.renewal import Term
 from exporter.commands.reading import OnceSettings
 from exporter.errors import ConfigurationError, PollError, RequestTimeout
-from exporter.http.api_errors import read_http_date
 from exporter.http.transport import Api, Response
 from exporter.polling.connections import Runtime, account_client
 from exporter.settings import AccountSettings, Settings
@@ -99,7 +98,7 @@ async def check(settings: Settings, runtime: Runtime, *, live: bool) -> Sequence
 
 
 async def _check_account(account: AccountSettings, runtime: Runtime, *, live: bool) -> Finding:
-    observer = _LatencyObserver(runtime)
+    observer = _LatencyObserver()
     try:
         async with account_client(account, observer, runtime) as (client, credentials):
             finding = Finding(account, credentials.source)
@@ -134,8 +133,7 @@ async def _read_page(
 class _LatencyObserver:
     """Keeps the latency and the clock skew of the last response."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._clock = runtime.clock
+    def __init__(self) -> None:
         self.latency: float | None = None
         self.skew: float | None = None
 
@@ -145,8 +143,7 @@ class _LatencyObserver:
         if api != "sms" or response is None:
             return
         self.latency = seconds
-        if (server_time := read_http_date(response.headers.get("Date", ""))) is not None:
-            self.skew = self._clock.time() - server_time
+        self.skew = response.clock_skew
 
     def retry_waits(self, seconds: float, failure: PollError) -> None:
         """Do nothing: no request is retried."""

@@ -53,6 +53,9 @@ class _PollCounter:
     def __init__(self, health: Health) -> None:
         self._health = health
 
+    async def snapshot_read(self, snapshot: Snapshot) -> None:
+        """Do nothing: no scrape waits for it."""
+
     async def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
         """Count a poll."""
         self._health.poll_ended(account, poll, listing)
@@ -68,7 +71,7 @@ async def read_once(settings: Settings, runtime: Runtime) -> Reading:
     async with contextlib.AsyncExitStack() as stack:
         runners = []
         for options in settings.targets():
-            runner = await open_account(options, health.of(options.name), counter, runtime)
+            runner = await open_account(options, health.observer(options.name), counter, runtime)
             stack.push_async_callback(runner.close)
             runners.append(runner)
         accounts = [runner.account for runner in runners]

@@ -110,6 +110,12 @@ class Exposition:
         recent = sorted(self._requested_at.items(), key=lambda request: request[1])[-MAX_BODIES:]
         return tuple(view for view, requested_at in recent if now - requested_at <= VIEW_TTL_SECONDS)
 
+    async def render(self, snapshot: Snapshot) -> None:
+        """Render a snapshot of one account before it is served."""
+        async with self._rendering:
+            if snapshot.account in self._accounts_by_name:
+                await asyncio.to_thread(self._exposed_account, snapshot)
+
     async def refresh(self, now: float) -> None:
         """Render new snapshots and the bodies of recent views; drop all other bodies."""
         async with self._rendering:

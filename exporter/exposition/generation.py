@@ -1,4 +1,4 @@
-"""What one configuration serves: replaced as a whole when another one is put in force, never changed."""
+"""What one configuration serves. A reload replaces a generation as a whole and never changes it."""
 
 from dataclasses import dataclass, replace
 
@@ -9,9 +9,10 @@ from exporter.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A configuration in force, the accounts that it names, and what is exposed of them.
+    """The configuration in force, its accounts and their exposition.
 
-    `was_ready` tells that a generation before was: an account that is added takes nothing out of service.
+    `was_ready` is True if the previous generation was ready: an account that a reload adds must not make the exporter
+    unready.
     """
 
     settings: Settings
@@ -24,17 +25,17 @@ class Generation:
         """Whether every account has been polled once."""
         return self.was_ready or all(account.state.last_poll is not None for account in self.accounts)
 
-    async def render_like(self, before: "Generation", now: float) -> None:
-        """Render the bodies that were asked of `before` lately, so that their next scrape does not wait."""
+    async def render_views_of(self, previous: "Generation", now: float) -> None:
+        """Render the views that were recently requested from `previous`, so that their next scrape does not wait."""
         await self.exposition.refresh(now)
-        for view in before.exposition.recent_views(now):
-            if (meant := self._counterpart(view, before)) is not None:
-                await self.exposition.body(meant, now)
+        for view in previous.exposition.recent_views(now):
+            if (own := self._corresponding_view(view, previous)) is not None:
+                await self.exposition.body(own, now)
 
-    def _counterpart(self, view: View, before: "Generation") -> View | None:
-        """Give what the scrape that asked `before` for `view` asks for here; None where there is nothing."""
+    def _corresponding_view(self, view: View, previous: "Generation") -> View | None:
+        """Return the view here that corresponds to `view` of `previous`; None if its account is gone."""
         if view.account is not None and view.account not in {account.name for account in self.accounts}:
             return None
         names = frozenset(self.exposition.collector_names)
-        all_of_them = view.collectors == frozenset(before.exposition.collector_names)
-        return replace(view, collectors=names if all_of_them else names & view.collectors)
+        all_collectors = view.collectors == frozenset(previous.exposition.collector_names)
+        return replace(view, collectors=names if all_collectors else names & view.collectors)

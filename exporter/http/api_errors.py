@@ -1,6 +1,5 @@
 """What an answer other than 2xx means: the API's four shapes of error bodies, read as a `PollError`."""
 
-import email.utils
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
@@ -8,7 +7,7 @@ from typing import Final
 import msgspec
 
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError, ServerFault, Throttled
-from exporter.http.transport import Response
+from exporter.http.transport import Response, read_http_date
 
 _LONGEST_TEXT: Final = 300
 _CLOCK_HINT: Final = "set this machine's clock (NTP): a signature is refused when it is 15 minutes off"
@@ -99,11 +98,3 @@ def _retry_after(value: str | None, now: float) -> float | None:
         return float(value)
     date = read_http_date(value)
     return None if date is None else max(0.0, date - now)
-
-
-def read_http_date(value: str) -> float | None:
-    """Read an HTTP date as seconds since the epoch; None where it is none."""
-    try:
-        return email.utils.parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -1,5 +1,6 @@
 """One request over HTTP, bounded in time and size, whose every failure is a `PollError`."""
 
+import email.utils
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,11 +39,21 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole response. Header names are case-insensitive."""
+    """A complete response. Header names are case-insensitive.
+
+    `received_at` is when its headers were received, in seconds since the epoch.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    received_at: float = 0.0
+
+    @property
+    def clock_skew(self) -> float | None:
+        """This machine's clock minus the server's in seconds; None if the response has no date."""
+        date = read_http_date(self.headers.get("Date", ""))
+        return None if date is None else self.received_at - date
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,14 @@ class Observer(Protocol):
 
     def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
         """`code` is the HTTP status, or NO_ANSWER; `seconds` is from sending to the last byte."""
+
+
+def read_http_date(value: str) -> float | None:
+    """Return an HTTP date as seconds since the epoch, or None if `value` is no date."""
+    try:
+        return email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def environment_proxy(url: URL) -> str | None:
@@ -130,8 +149,9 @@ class Transport:
                     sock_read=self._limits.read_timeout,
                 ),
             ) as response:
+                received_at = self._clock.time()
                 body = await self._read(response)
-                return Response(response.status, response.headers, body)
+                return Response(response.status, response.headers, body, received_at)
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:
             raise RequestTimeout(f"{host} did not answer in time") from error
         except (

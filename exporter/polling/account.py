@@ -1,16 +1,21 @@
-"""The object that runs one account: its connections, its credentials and its poller."""
+"""Runs one account: opens its connections, and supervises its poller."""
 
 import asyncio
 import contextlib
 from dataclasses import dataclass, replace
+from typing import Final
 
 import structlog
 
+from exporter.clock import Clock
 from exporter.polling.connections import ClientObserver, Runtime, account_client, read_ca_bundle
 from exporter.polling.poller import Poller, PollListener
 from exporter.polling.state import Account, AccountState
 from exporter.settings import AccountSettings
 from exporter.settings.tree import same_connection, same_list
+
+RESTART_DELAY_SECONDS: Final = 5.0
+"""Pause before a poller that ended because of a defect is started again."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -21,6 +26,7 @@ class AccountRunner:
 
     account: Account
     poller: Poller
+    clock: Clock
     ca_bundle: bytes
     resources: contextlib.AsyncExitStack
 
@@ -28,16 +34,34 @@ class AccountRunner:
         """Start polling."""
         credentials = self.account.credentials
         log.info(
-            "polling",
+            "polling started",
             account=self.account.name,
             api=self.account.settings.api.url,
             auth=credentials.source if credentials else "",
         )
-        self.resources.push_async_callback(_end, asyncio.create_task(self.poller.run()))
+        self.resources.push_async_callback(_cancel, asyncio.create_task(self._supervise()))
 
     async def close(self) -> None:
         """Stop polling and close the connections."""
         await self.resources.aclose()
+
+    async def _supervise(self) -> None:
+        """Run the poller until cancelled. Whatever else ends it is logged, and the poller is started again."""
+        while True:
+            running = asyncio.create_task(self.poller.run())
+            try:
+                await asyncio.wait([running])
+            finally:
+                await _cancel(running)
+            defect = asyncio.CancelledError() if running.cancelled() else running.exception()
+            log.error(
+                "polling stopped because of a defect of the exporter, restarting",
+                account=self.account.name,
+                exc_info=defect,
+            )
+            with contextlib.suppress(Exception):  # Nothing more can be done about a second defect.
+                await self.poller.fail(defect or RuntimeError("the poller returned"))
+            await self.clock.sleep(RESTART_DELAY_SECONDS)
 
     def with_settings(self, settings: AccountSettings) -> "AccountRunner | None":
         """Return this runner with other settings, or None if they need other connections.
@@ -70,9 +94,9 @@ async def open_account(
         client, credentials = await resources.enter_async_context(account_client(settings, observer, runtime))
         account = Account(settings, state, credentials)
         poller = Poller(account, client.page, runtime.clock, listener, credentials.fingerprint)
-        return AccountRunner(account, poller, ca_bundle, resources.pop_all())
+        return AccountRunner(account, poller, runtime.clock, ca_bundle, resources.pop_all())
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])

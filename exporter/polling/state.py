@@ -45,16 +45,23 @@ class Poll:
     error: PollError | None = None
     reads: tuple[PageRead, ...] = ()
 
+    @property
+    def ended_at(self) -> float:
+        """When it ended, in seconds since the epoch."""
+        return self.started_at + self.duration
+
 
 @dataclass(slots=True, eq=False)
 class AccountState:
     """What the polls of one list have learned. Only the account's poller writes it.
 
     `history` has the last polls, the newest last. `snapshot` is of the last complete list.
+    `undocumented_logged_at` is when an undocumented value, by (field, value), was last logged.
     """
 
     history: deque[Poll] = field(default_factory=lambda: deque(maxlen=MAX_POLLS))
     snapshot: Snapshot | None = None
+    undocumented_logged_at: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def last_poll(self) -> Poll | None:

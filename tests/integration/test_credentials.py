@@ -20,7 +20,8 @@ from exporter.auth.temporary_key import EcsMetadata, PodIdentity
 from exporter.errors import AuthError, ConfigurationError, PollError, ServerFault, Throttled
 from exporter.http.transport import Api, Request, Response
 from exporter.polling.connections import Runtime, account_credentials, account_session, account_transport
-from exporter.polling.poller import AUTH_BACKOFF, SECRET_WATCH
+from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS
+from exporter.polling.schedule import AUTH_BACKOFF_SECONDS
 from exporter.settings import ApiSettings, Settings
 from exporter.simulator import AccessKey, Simulator
 from programs import serving
@@ -352,7 +353,7 @@ async def test_a_refused_secret_backs_off_until_its_file_changes(
         async with exporting(simulator, clock, auth=auth) as service:
             first = await scrape(service.urls[0])
             attempts = len(simulator.requests)
-            for _ in range(int(AUTH_BACKOFF / SECRET_WATCH) - 1):
+            for _ in range(int(AUTH_BACKOFF_SECONDS / CREDENTIALS_CHECK_SECONDS) - 1):
                 clock.advance(await clock.until_asleep())
             await clock.until_asleep()
             assert len(simulator.requests) == attempts

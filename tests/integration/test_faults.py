@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.poller import AUTH_BACKOFF
+from exporter.polling.schedule import AUTH_BACKOFF_SECONDS
 from exporter.service import Service
 from exporter.simulator import Simulator
 from support import FakeClock, Scrape, exporting, scrape
@@ -147,7 +147,7 @@ async def fail_and_recover(case: Case, clock: FakeClock, *, steady: bool) -> Non
                 error = account.state.last_poll.error if account.state.last_poll else None
                 await poll_ended(service, clock, account.state.last_poll)
                 after = await scrape(service.urls[0])
-                backed_off = AUTH_BACKOFF if case.reason == "auth" else 0.0
+                backed_off = AUTH_BACKOFF_SECONDS if case.reason == "auth" else 0.0
                 assert account.state.last_poll is not None
                 assert account.state.last_poll.started_at - ended <= INTERVAL + backed_off
 

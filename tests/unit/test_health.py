@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from exporter.errors import REASONS, Throttled
-from exporter.exposition.health import FRESH, Health
+from exporter.exposition.health import MAX_AGE_SECONDS, Health
 from exporter.exposition.text import Syntax, render_metrics
 from exporter.http.transport import Response
 from exporter.polling.state import Account, Poll
@@ -41,7 +41,7 @@ def health_of(clock: FakeClock) -> tuple[Health, Account]:
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 def test_the_whole_registry_reads_as_prometheus_client_writes_it(syntax: Syntax, clock: FakeClock) -> None:
     health, polled = health_of(clock)
-    health.of("default").request_ended("sms", "200", 0.07, Response(200, {"Date": "x"}, b""))
+    health.observer("default").request_ended("sms", "200", 0.07, Response(200, {"Date": "x"}, b""))
     health.poll_ended(polled, Poll(NOW, 1.0, 1, Throttled("slower")), None)
     collected = list(health.registry.collect())
     assert render_metrics(collected, syntax) == reference(collected, syntax)
@@ -85,7 +85,7 @@ def test_of_accounts_that_went_nothing_is_told_and_the_counters_of_the_others_go
     one, two, three = (Account(account(account={"name": name})) for name in ("one", "two", "three"))
     health = Health([one, two], clock, lambda _: {})
     for polled in (one, two):
-        health.of(polled.name).request_ended("sms", "200", 0.1, None)
+        health.observer(polled.name).request_ended("sms", "200", 0.1, None)
         health.poll_ended(polled, Poll(NOW, 1.0, 1), None)
     health.follow([two, three], lambda _: {"checks": 7})
     health.forget_others()
@@ -101,7 +101,7 @@ def test_of_accounts_that_went_nothing_is_told_and_the_counters_of_the_others_go
 def test_an_account_that_was_only_tried_leaves_nothing(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     before = Scrape(health.render("text").decode()).samples.keys()
-    health.of("tried").request_ended("metadata", "error", 0.1, None)
+    health.observer("tried").request_ended("metadata", "error", 0.1, None)
     health.forget_others()
     after = Scrape(health.render("text").decode()).samples.keys()
     assert {key for key in after ^ before if "request_duration" not in key[0]} == set()
@@ -146,16 +146,16 @@ def test_one_collection_serves_all_accounts_until_one_that_is_asked_for_changes(
     for part in ("one", "two", "", None, "three"):
         health.render("text", part)
     assert counted.count == 1
-    health.of("one").throttled(2.0)
+    health.observer("one").throttled(2.0)
     health.render("text", "two")
     assert counted.count == 1
     seen = Scrape(health.render("text", "one").decode())
     assert seen.value("exporter_api_throttle_wait_seconds_total") == 2
     assert counted.count == 2
-    health.of("two").throttled(3.0)
+    health.observer("two").throttled(3.0)
     assert Scrape(health.render("text").decode()).total("exporter_api_throttle_wait_seconds_total") == 5
     assert counted.count == 3
-    clock.advance(FRESH)
+    clock.advance(MAX_AGE_SECONDS)
     for part in ("one", "two"):
         health.render("text", part)
     assert counted.count == 4
@@ -165,10 +165,10 @@ def test_what_is_counted_shows_at_once_and_the_rest_within_a_second(clock: FakeC
     health, _ = health_of(clock)
     first = health.render("text")
     assert health.render("text") is first
-    health.of("default").throttled(2.0)
+    health.observer("default").throttled(2.0)
     assert Scrape(health.render("text").decode()).value("exporter_api_throttle_wait_seconds_total") == 2
     counted = health.render("text")
-    health.of("default").clock_skew = 5.0
+    health.observer("default").clock_skew = 5.0
     assert health.render("text") is counted
-    clock.advance(FRESH)
+    clock.advance(MAX_AGE_SECONDS)
     assert Scrape(health.render("text").decode()).value("exporter_api_clock_skew_seconds") == 5

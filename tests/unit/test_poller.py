@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -8,7 +9,11 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from exporter.errors import AuthError, ServerFault, Throttled
-from exporter.polling.poller import AUTH_BACKOFF, LONGEST_AUTH_BACKOFF, SECRET_WATCH, Poller
+from exporter.polling.account import AccountRunner
+from exporter.polling.events import MAX_LINES
+from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS, Poller
+from exporter.polling.schedule import AUTH_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
+from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
 from exporter.sms.client import RetryBudget
 from exporter.sms.model import SourceServer
@@ -19,21 +24,19 @@ Run = Callable[["Rig"], None]
 
 
 class Rig:
-    """A poller on a list that a test sets, with what it told its listener."""
+    """A poller of a list that a test sets, and what it notified its listener of."""
 
     def __init__(self, clock: FakeClock, **poll: object) -> None:
         self.clock = clock
         self.account = Account(account(poll=poll))
         self.servers: tuple[SourceServer, ...] = (server("a", state="waiting"),)
         self.error: Exception | None = None
-        self.secret: str | None = "wrong"
+        self.secret: str | None = "secret"
+        self.defect: Exception | None = None
         self.took = 0.0
         self.polls: list[float] = []
-        self.told: list[tuple[Poll, Listing[SourceServer] | None]] = []
+        self.ended: list[tuple[Poll, Listing[SourceServer] | None]] = []
         self.poller = Poller(self.account, self.page, clock, self, self.fingerprint)
-
-    async def fingerprint(self) -> str | None:
-        return self.secret
 
     async def page(self, offset: int, limit: int, narrowing: Narrowing, budget: RetryBudget) -> bytes:
         del limit, narrowing, budget
@@ -44,10 +47,18 @@ class Rig:
             raise self.error
         return msgspec.json.encode({"count": len(self.servers), "source_servers": self.servers})
 
-    async def poll_ended(self, polled: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
-        assert polled.state.last_poll is self.account.state.last_poll
-        assert polled.state.last_poll is poll
-        self.told.append((poll, listing))
+    async def fingerprint(self) -> str | None:
+        return self.secret
+
+    async def snapshot_read(self, snapshot: Snapshot) -> None:
+        assert snapshot is not self.account.state.snapshot
+        if self.defect is not None:
+            raise self.defect
+
+    async def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
+        assert account.state is self.account.state
+        assert account.state.last_poll is poll
+        self.ended.append((poll, listing))
 
 
 @pytest.fixture
@@ -115,48 +126,80 @@ async def test_a_failed_poll_leaves_the_snapshot_and_is_not_up(clock: FakeClock)
     assert rig.account.state.snapshot is kept
     assert poll.error is rig.error
     assert not rig.account.state.up
-    assert rig.told[-1] == (poll, None)
+    assert rig.ended[-1] == (poll, None)
 
 
-async def test_a_defect_of_ours_is_a_failed_poll_and_polling_goes_on(clock: FakeClock, run: Run) -> None:
+@pytest.mark.parametrize("where", ["reading", "rendering"])
+async def test_a_defect_of_the_exporter_is_a_failed_poll_and_polling_continues(
+    where: str, clock: FakeClock, run: Run
+) -> None:
     rig = Rig(clock)
-    rig.error = ZeroDivisionError("secret detail")
+    defect = ZeroDivisionError("secret detail")
+    rig.error, rig.defect = (defect, None) if where == "reading" else (None, defect)
     run(rig)
     clock.advance(await clock.until_asleep())
     await clock.until_asleep()
-    assert len(rig.polls) == 2
+    assert len(rig.polls) == len(rig.ended) == 2
+    assert rig.account.state.snapshot is None
     assert rig.account.state.last_poll is not None
-    assert rig.account.state.last_poll.error is not None
-    assert rig.account.state.last_poll.error.reason == "bad_response"
-    assert "secret detail" not in rig.account.state.last_poll.error.message
-    assert "defect of the exporter" in rig.account.state.last_poll.error.hint
-    assert "api.endpoint" not in rig.account.state.last_poll.error.hint
+    error = rig.account.state.last_poll.error
+    assert error is not None
+    assert error.reason == "bad_response"
+    assert "secret detail" not in error.message
+    assert "defect of the exporter" in error.hint
+    assert "api.endpoint" not in error.hint
+
+
+async def test_a_snapshot_that_cannot_be_rendered_leaves_the_previous_one_in_place(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    await rig.poller.poll()
+    rendered = rig.account.state.snapshot
+    rig.defect = ZeroDivisionError()
+    await rig.poller.poll()
+    assert rig.account.state.snapshot is rendered is not None
+    assert not rig.account.state.up
 
 
 async def test_after_refused_credentials_polls_back_off_longer_each_time(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     rig.error = AuthError("refused")
     run(rig)
-    while clock.monotonic() < 4 * LONGEST_AUTH_BACKOFF:
+    while clock.monotonic() < 4 * MAX_BACKOFF_SECONDS:
         clock.advance(await clock.until_asleep())
     pauses = [after - before for before, after in zip(rig.polls, rig.polls[1:], strict=False)]
-    assert pauses[:3] == [AUTH_BACKOFF, 2 * AUTH_BACKOFF, 4 * AUTH_BACKOFF]
-    assert max(pauses) == LONGEST_AUTH_BACKOFF
+    assert pauses[:3] == [AUTH_BACKOFF_SECONDS, 2 * AUTH_BACKOFF_SECONDS, 4 * AUTH_BACKOFF_SECONDS]
+    assert max(pauses) == MAX_BACKOFF_SECONDS
 
 
-async def test_a_changed_secret_ends_the_back_off_at_once(clock: FakeClock, run: Run) -> None:
+async def test_replaced_credentials_end_the_back_off(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     rig.error = AuthError("refused")
     run(rig)
-    assert await clock.until_asleep() == SECRET_WATCH
-    rig.error, rig.secret = None, "right"
-    clock.advance(SECRET_WATCH)
+    assert await clock.until_asleep() == CREDENTIALS_CHECK_SECONDS
+    rig.error, rig.secret = None, "another secret"
+    clock.advance(CREDENTIALS_CHECK_SECONDS)
     assert await clock.until_asleep() == 60
-    assert rig.polls == [0, SECRET_WATCH]
+    assert rig.polls == [0, CREDENTIALS_CHECK_SECONDS]
     assert rig.account.state.up
 
 
-async def test_after_a_success_the_back_off_starts_anew(clock: FakeClock, run: Run) -> None:
+@pytest.mark.parametrize("secret", ["secret", None])
+async def test_credentials_that_are_the_same_or_unreadable_do_not_end_the_back_off(
+    secret: str | None, clock: FakeClock, run: Run
+) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.error = AuthError("the API answered 403 (APIGW.0301)", status=403)
+    run(rig)
+    await clock.until_asleep()
+    rig.secret = secret
+    while clock.monotonic() < AUTH_BACKOFF_SECONDS:
+        assert rig.polls == [0]
+        clock.advance(await clock.until_asleep())
+    await clock.until_asleep()
+    assert rig.polls == [0, AUTH_BACKOFF_SECONDS]
+
+
+async def test_after_a_success_the_back_off_starts_again(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     rig.error = AuthError("refused")
     run(rig)
@@ -164,8 +207,8 @@ async def test_after_a_success_the_back_off_starts_anew(clock: FakeClock, run: R
         clock.advance(await clock.until_asleep())
         rig.error = None if len(rig.polls) == 1 else AuthError("refused")
         await clock.until_asleep()
-    assert [poll.error is None for poll, _ in rig.told] == [False, True, False]
-    due = rig.polls[-1] + AUTH_BACKOFF
+    assert [poll.error is None for poll, _ in rig.ended] == [False, True, False]
+    due = rig.polls[-1] + AUTH_BACKOFF_SECONDS
     while clock.monotonic() < due:
         assert len(rig.polls) == 3
         clock.advance(await clock.until_asleep())
@@ -218,18 +261,11 @@ async def test_other_options_do_not_end_the_back_off_after_a_refusal(clock: Fake
     run(rig)
     await clock.until_asleep()
     rig.poller.follow(under(rig, interval="20s"))
-    while clock.monotonic() < AUTH_BACKOFF:
+    while clock.monotonic() < AUTH_BACKOFF_SECONDS:
         assert rig.polls == [0]
         clock.advance(await clock.until_asleep())
     await clock.until_asleep()
-    assert rig.polls == [0, AUTH_BACKOFF]
-
-
-async def test_the_next_poll_waits_as_long_as_the_api_asked(clock: FakeClock, run: Run) -> None:
-    rig = Rig(clock, interval="60s")
-    rig.error = Throttled("slow down", retry_after=150)
-    run(rig)
-    assert await clock.until_asleep() == 180
+    assert rig.polls == [0, AUTH_BACKOFF_SECONDS]
 
 
 async def test_one_line_is_logged_for_each_change_of_condition(clock: FakeClock) -> None:
@@ -260,7 +296,7 @@ async def test_a_list_that_becomes_too_old_is_logged_once(clock: FakeClock) -> N
         for _ in range(5):
             clock.advance(60)
             await rig.poller.poll()
-            assert len(logged(events, "the last list is too old and served no longer")) == (clock.monotonic() > 150)
+            assert len(logged(events, "dropping stale data")) == (clock.monotonic() > 150)
     assert len(logged(events, "poll failed")) == 1
 
 
@@ -277,29 +313,62 @@ async def test_a_change_of_state_is_logged_with_the_servers_name_and_both_states
 
 async def test_an_undocumented_value_is_logged_once_while_it_lasts(clock: FakeClock) -> None:
     rig = Rig(clock)
-    known, unknown = (server("a", state="waiting"),), (server("a", state="premiging"),)
+    rig.servers = (server("a", state="premiging"),)
     with capture_logs() as events:
-        for rig.servers in (unknown, unknown, known, unknown):
+        for _ in range(200):
             await rig.poller.poll()
+            clock.advance(60)
     entries = logged(events, "undocumented value counts as other")
-    assert [(entry["field"], entry["value"]) for entry in entries] == [("state", "premiging")] * 2
+    assert [(entry["field"], entry["value"]) for entry in entries] == [("state", "premiging")]
 
 
-async def test_a_listener_that_fails_does_not_end_the_polling(clock: FakeClock) -> None:
+async def test_an_undocumented_value_that_comes_and_goes_is_logged_once_per_hour(clock: FakeClock) -> None:
     rig = Rig(clock)
+    documented, undocumented = (server("a", state="waiting"),), (server("a", state="premiging"),)
+    with capture_logs() as events:
+        for minute in range(150):
+            rig.servers = documented if minute % 2 else undocumented
+            await rig.poller.poll()
+            clock.advance(60)
+    assert len(logged(events, "undocumented value counts as other")) == 3
 
-    async def failing(polled: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
-        raise RuntimeError(f"{polled.name} {poll} {listing}")
 
-    rig.poll_ended = failing  # type: ignore[method-assign]
-    assert (await rig.poller.poll()).error is None
+async def test_many_changes_in_one_poll_are_summarised_in_one_line_of_each_kind(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    ids = [f"s{number}" for number in range(MAX_LINES + 30)]
+    rig.servers = tuple(server(name, state="waiting") for name in ids)
+    await rig.poller.poll()
+    rig.servers = tuple(server(name, state="error", os_type=f"os of {name}") for name in ids)
+    with capture_logs() as events:
+        await rig.poller.poll()
+    assert len(logged(events, "server changed state")) == MAX_LINES
+    (more,) = logged(events, "more servers changed state")
+    assert (more["servers"], more["to_states"]) == (30, "error:30")
+    assert len(logged(events, "undocumented value counts as other")) == MAX_LINES
+    (more,) = logged(events, "more undocumented values count as other")
+    assert (more["values"], more["fields"]) == (30, "os_type")
 
 
-@pytest.mark.parametrize("asked", [1e8, float("inf")])
-async def test_the_api_cannot_silence_an_account_for_longer_than_an_hour(
-    clock: FakeClock, run: Run, asked: float
-) -> None:
+async def test_a_poller_that_a_defect_ends_is_started_again_and_keeps_its_back_off(clock: FakeClock) -> None:
+    """The check of the credentials is outside of a poll: its defect ends the poller."""
     rig = Rig(clock, interval="60s")
-    rig.error = Throttled("slower", retry_after=asked)
-    run(rig)
-    assert await clock.until_asleep() == LONGEST_AUTH_BACKOFF
+    rig.error = AuthError("refused")
+
+    defects = [ZeroDivisionError()]
+
+    async def fingerprint() -> str | None:
+        if rig.polls and defects:
+            raise defects.pop()
+        return "secret"
+
+    rig.poller = Poller(rig.account, rig.page, clock, rig, fingerprint)
+    runner = AccountRunner(rig.account, rig.poller, clock, b"", contextlib.AsyncExitStack())
+    with capture_logs() as events:
+        runner.start()
+        while len(rig.polls) < 2:
+            clock.advance(await clock.until_asleep())
+            await clock.until_asleep()
+        await runner.close()
+    assert rig.polls[1] >= AUTH_BACKOFF_SECONDS
+    assert [poll.error.reason for poll, _ in rig.ended if poll.error][:2] == ["auth", "bad_response"]
+    assert logged(events, "polling stopped because of a defect of the exporter, restarting")

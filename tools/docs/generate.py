@@ -178,8 +178,8 @@ def _health() -> Iterable[Metric]:
     unknown = {("state", "premiging"): 1}
     account.state.snapshot = Snapshot(ACCOUNT, MOMENT, listed.servers, listed.count, unknown=unknown)
     health = Health([account], _StoppedClock(), lambda _: {"disks": 0})
-    response = Response(200, {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, b"")
-    health.of(ACCOUNT).request_ended("sms", "200", 0.1, response)
+    response = Response(200, {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, b"", MOMENT)
+    health.observer(ACCOUNT).request_ended("sms", "200", 0.1, response)
     health.poll_ended(account, poll, Listing((), 0, unreadable={"memory": 1}))
     text = health.render("text").decode()
     own = (metric for metric in text_string_to_metric_families(text) if metric.name.startswith(PREFIX))

@@ -1,0 +1,81 @@
+"""The log lines of a poll: its result, a change of the account's condition, and what the new list changed."""
+
+from collections import Counter
+from typing import Final
+
+import structlog
+
+from exporter.polling.snapshot import Snapshot
+from exporter.polling.state import Account, Poll
+
+MAX_LINES: Final = 100
+"""Lines about single servers or values in one poll. The rest is counted in one line: each line takes the
+event loop about 100 microseconds, and a list can change in 10,000 places at once."""
+
+UNDOCUMENTED_VALUE_SECONDS: Final = 3600.0
+"""Time in which an undocumented value that comes and goes is logged once."""
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+def log_poll(account: Account, poll: Poll, previous: Poll | None) -> None:
+    """Log the result at debug, and a change of the account's condition at info or warn."""
+    result = poll.error.reason if poll.error else "complete"
+    log.debug("poll ended", account=account.name, result=result, duration=round(poll.duration, 3), pages=poll.pages)
+    previous_reason = previous.error.reason if previous and previous.error else None
+    if poll.error is None and (previous is None or previous_reason):
+        snapshot = account.state.snapshot
+        log.info(
+            "account is up",
+            account=account.name,
+            servers=len(snapshot.servers) if snapshot else 0,
+            pages=poll.pages,
+        )
+    if poll.error is not None and poll.error.reason != previous_reason:
+        log.warning("poll failed", account=account.name, err=poll.error.message, **poll.error.facts())
+    expired = previous and account.served_snapshot(previous.ended_at) and not account.served_snapshot(poll.ended_at)
+    if poll.error is not None and expired:
+        log.warning("dropping stale data", account=account.name)
+
+
+def log_transitions(snapshot: Snapshot) -> None:
+    """Log each server that changed its state since the previous list, up to MAX_LINES."""
+    for transition in snapshot.transitions[:MAX_LINES]:
+        log.info(
+            "server changed state",
+            account=snapshot.account,
+            server_id=transition.server.id,
+            server=transition.server.name,
+            from_state=transition.from_state,
+            to_state=transition.to_state,
+        )
+    if more := snapshot.transitions[MAX_LINES:]:
+        states = Counter(transition.to_state for transition in more)
+        log.info(
+            "more servers changed state",
+            account=snapshot.account,
+            servers=len(more),
+            to_states=",".join(f"{state}:{count}" for state, count in states.most_common(MAX_LINES)),
+        )
+
+
+def log_undocumented_values(snapshot: Snapshot, logged_at: dict[tuple[str, str], float]) -> None:
+    """Log each value outside its documented enumeration once while it lasts, up to MAX_LINES in one poll.
+
+    `logged_at` is the memory between polls: when a value (field, value) was logged, in seconds since the epoch.
+    """
+    now = snapshot.read_at
+    for known, at in list(logged_at.items()):
+        if known not in snapshot.unknown and not 0 <= now - at < UNDOCUMENTED_VALUE_SECONDS:
+            del logged_at[known]
+    new = [value for value in snapshot.unknown if value not in logged_at]
+    logged_at.update(dict.fromkeys(new, now))
+    for field, value in new[:MAX_LINES]:
+        log.warning("undocumented value counts as other", account=snapshot.account, field=field, value=value)
+    if more := new[MAX_LINES:]:
+        log.warning(
+            "more undocumented values count as other",
+            account=snapshot.account,
+            values=len(more),
+            fields=",".join(sorted({field for field, _ in more})),
+        )

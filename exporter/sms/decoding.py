@@ -1,25 +1,22 @@
 """Decoding of one page of a list from bytes.
 
-A record that is as documented is decoded straight into its struct, any other one field by field. A record with the same
-bytes as one in the previous list is not decoded again.
+A page of records that are as documented is decoded at once into structs, any other record field by field. Values nested
+in a record are decoded only if their bytes are new: in most polls only a few numbers of a record change.
 """
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from operator import attrgetter
-from typing import Any, Final, Generic, TypeAlias
+from types import GenericAlias
+from typing import Any, Final, Generic
 
 import msgspec
 
 from exporter.errors import BadResponse
 from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import NonNegativeInt, RecordT
-from exporter.sms.tolerant import UNREADABLE, Findings, Unknown, read_int, read_record
-
-_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+from exporter.sms.nested import NestedValues, build_row_type, nested_fields
+from exporter.sms.tolerant import UNDECODABLE, UNREADABLE, Findings, Unknown, load_json, read_int, read_record
 
 _get_id: Final = attrgetter("id")
 
@@ -46,81 +43,89 @@ class Page(Generic[RecordT]):
         return len(self.records) + self.duplicates + self.invalid
 
 
-_Row: TypeAlias = tuple[RecordT | None, Findings | None]
-"""A decoded record, None if it has no id, and what was not as documented in it."""
-
-
 class Records(Generic[RecordT]):
-    """Decodes the pages of one list after another, each record once while it stays the same.
+    """Decodes the pages of one list after another.
 
-    A record is recognized by the digest of its bytes: it is then the same object as in the previous list.
+    A record that is equal to the one in the previous list is the same object, and so is a nested value in it.
     """
 
     def __init__(self, endpoint: Endpoint[RecordT]) -> None:
         self._endpoint = endpoint
-        envelope = msgspec.defstruct(
-            "Envelope",
-            [("count", NonNegativeInt), ("rows", list[msgspec.Raw])],
-            rename={"rows": endpoint.envelope_key},
-        )
-        self._envelope_decoder = msgspec.json.Decoder(envelope)
-        self._record_decoder = msgspec.json.Decoder(endpoint.record_type)
-        self._previous: dict[bytes, _Row[RecordT]] = {}
-        self._current: dict[bytes, _Row[RecordT]] = {}
+        self._nested = [NestedValues(endpoint.record_type, item) for item in nested_fields(endpoint.record_type)]
+        self._row_type = build_row_type(endpoint.record_type)
+        self._row_decoder = msgspec.json.Decoder(self._row_type)
+        self._page_decoder = self._build_decoder(self._row_type)
+        self._raw_page_decoder = self._build_decoder(msgspec.Raw)
+        self._previous: dict[str, RecordT] = {}
+        self._current: dict[str, RecordT] = {}
 
     def list_ended(self) -> None:
         """Remember the records of the list that was just read, and no others."""
         self._previous, self._current = self._current, {}
+        for nested in self._nested:
+            nested.list_ended()
 
     def page(self, body: bytes) -> Page[RecordT]:
         """Decode the body of a 200 response. Raises BadResponse if it is not a page of this list."""
-        try:
-            envelope: Any = self._envelope_decoder.decode(body)
-        except _UNDECODABLE:
-            return self._page(*self._read_envelope(body))
-        return self._page(envelope.count, envelope.rows)
-
-    def _page(self, count: int, rows: Sequence[object]) -> Page[RecordT]:
-        records: list[RecordT] = []
-        unreadable: Counter[str] = Counter()
-        unknown: Counter[Unknown] = Counter()
-        for row in rows:
-            record, findings = self._read(row)
-            if record is not None:
-                records.append(record)
-            if findings is not None:
-                unreadable.update(findings.unreadable)
-                unknown.update(findings.unknown)
+        count, rows = self._read_rows(body)
+        findings = Findings()
+        records = [record for row in rows if (record := self._read(row, findings)) is not None]
         distinct = _distinct(records)
         return Page(
             tuple(distinct),
             count,
             duplicates=len(records) - len(distinct),
             invalid=len(rows) - len(records),
-            unreadable=unreadable,
-            unknown=unknown,
+            unreadable=findings.unreadable,
+            unknown=findings.unknown,
         )
 
-    def _read(self, row: object) -> _Row[RecordT]:
-        if not isinstance(row, msgspec.Raw):
-            return self._read_tolerantly(row)
-        digest = sha256(row).digest()
-        known = self._current.get(digest) or self._previous.get(digest)
-        if known is None:
+    def _read_rows(self, body: bytes) -> tuple[int, Sequence[object]]:
+        """Return the count and the rows of a page: decoded, or as bytes if one of them is not as documented."""
+        for decoder in (self._page_decoder, self._raw_page_decoder):
             try:
-                record = self._record_decoder.decode(row)
-                known = (record if record.id else None), None
-            except _UNDECODABLE:
-                known = self._read_tolerantly(_load_json(bytes(row)))
-        self._current[digest] = known
-        return known
+                envelope = decoder.decode(body)
+            except UNDECODABLE:
+                continue
+            return envelope.count, envelope.rows
+        return self._read_envelope(body)
 
-    def _read_tolerantly(self, content: object) -> _Row[RecordT]:
-        findings = Findings()
-        return read_record(content, self._endpoint.record_type, findings), findings
+    def _read(self, row: object, findings: Findings) -> RecordT | None:
+        decoded = self._decode(row) if isinstance(row, msgspec.Raw) else row
+        if isinstance(decoded, self._row_type):
+            record = self._complete(decoded, findings) if decoded.id else None
+        else:
+            record = read_record(decoded, self._endpoint.record_type, findings)
+        if record is None:
+            return None
+        previous = self._previous.get(record.id)
+        if previous == record:
+            record = previous
+        self._current[record.id] = record
+        return record
+
+    def _decode(self, row: msgspec.Raw) -> object:
+        try:
+            return self._row_decoder.decode(row)
+        except UNDECODABLE:
+            return load_json(bytes(row))
+
+    def _complete(self, row: RecordT, findings: Findings) -> RecordT:
+        """Decode the nested values of a row, which is then a record."""
+        for nested in self._nested:
+            value, found = nested.decode(getattr(row, nested.name))
+            # Nothing else has seen this record yet, so it may still change.
+            msgspec.structs.force_setattr(row, nested.name, value)
+            if found is not None:
+                findings.add(found)
+        return row
+
+    def _build_decoder(self, row_type: type[Any]) -> "msgspec.json.Decoder[Any]":
+        fields = [("count", NonNegativeInt), ("rows", GenericAlias(list, row_type))]
+        return msgspec.json.Decoder(msgspec.defstruct("Envelope", fields, rename={"rows": self._endpoint.envelope_key}))
 
     def _read_envelope(self, body: bytes) -> tuple[int, list[object]]:
-        content = _load_json(body)
+        content = load_json(body)
         if not isinstance(content, dict):
             raise BadResponse("the API answered 200 with a body that is not a JSON object")
         count = read_int(content.get("count"))
@@ -142,10 +147,3 @@ def _distinct(records: list[RecordT]) -> list[RecordT]:
     for record in records:
         first.setdefault(record.id, record)
     return list(first.values())
-
-
-def _load_json(text: bytes) -> object:
-    try:
-        return json.loads(text.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return UNREADABLE

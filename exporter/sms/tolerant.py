@@ -5,6 +5,7 @@ left out and counted, and so is each value outside the documented ones, which is
 lost as a whole.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+import msgspec
 from msgspec import inspect
 
 from exporter.sms.model import MAX_INT64, MAX_NUMBER, Record, RecordT
@@ -27,6 +29,11 @@ class Findings:
     unreadable: Counter[str] = field(default_factory=Counter)
     unknown: Counter[Unknown] = field(default_factory=Counter)
 
+    def add(self, other: "Findings") -> None:
+        """Count the findings of another value."""
+        self.unreadable.update(other.unreadable)
+        self.unknown.update(other.unknown)
+
 
 class _Unreadable:
     """The result for a value that is present and cannot be read."""
@@ -34,8 +41,19 @@ class _Unreadable:
 
 UNREADABLE: Final = _Unreadable()
 
-_Reader: TypeAlias = Callable[[Any, str, Findings], object]
+UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for JSON that is not as documented."""
+
+Reader: TypeAlias = Callable[[Any, str, Findings], object]
 """Reads the value of the field at a path; None if it cannot be read."""
+
+
+def load_json(text: bytes) -> object:
+    """Return decoded JSON of any content, UNREADABLE if it is not JSON."""
+    try:
+        return json.loads(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return UNREADABLE
 
 
 def read_record(content: object, record_type: type[RecordT], findings: Findings) -> RecordT | None:
@@ -63,18 +81,19 @@ def _is_identity(value: object) -> bool:
 
 @cache
 def _id_key(record_type: type[Record]) -> str:
-    return next(item.encode_name for item in _fields(record_type) if item.name == "id")
+    return next(item.encode_name for item in struct_fields(record_type) if item.name == "id")
 
 
-def _fields(struct: type[Record]) -> tuple[inspect.Field, ...]:
+def struct_fields(struct: type[Record]) -> tuple[inspect.Field, ...]:
+    """Return the fields of a struct."""
     info = inspect.type_info(struct)
     assert isinstance(info, inspect.StructType)  # noqa: S101 - narrows the type for mypy
     return info.fields
 
 
 @cache
-def _struct_reader(struct: type[Record]) -> _Reader:
-    readers = [(item.name, item.encode_name, _reader_for(item.type)) for item in _fields(struct)]
+def _struct_reader(struct: type[Record]) -> Reader:
+    readers = [(item.name, item.encode_name, build_reader(item.type)) for item in struct_fields(struct)]
 
     def read(value: object, path: str, findings: Findings) -> object:
         if not isinstance(value, dict):
@@ -92,7 +111,8 @@ def _struct_reader(struct: type[Record]) -> _Reader:
     return read
 
 
-def _reader_for(kind: inspect.Type) -> _Reader:
+def build_reader(kind: inspect.Type) -> Reader:
+    """Return the tolerant reader of a type."""
     for alternative in kind.types if isinstance(kind, inspect.UnionType) else (kind,):
         if convert := _CONVERTERS.get(type(alternative)):
             return _value_reader(convert)
@@ -102,11 +122,11 @@ def _reader_for(kind: inspect.Type) -> _Reader:
             case inspect.StructType(cls=struct):
                 return _struct_reader(struct)
             case inspect.VarTupleType(item_type=item):
-                return _list_reader(_reader_for(item))
+                return _list_reader(build_reader(item))
     raise TypeError(f"no tolerant reader for {kind}")
 
 
-def _value_reader(convert: Callable[[object], object]) -> _Reader:
+def _value_reader(convert: Callable[[object], object]) -> Reader:
     def read(value: object, path: str, findings: Findings) -> object:
         result = convert(value)
         if result is UNREADABLE:
@@ -117,7 +137,7 @@ def _value_reader(convert: Callable[[object], object]) -> _Reader:
     return read
 
 
-def _enumeration_reader(documented: frozenset[object]) -> _Reader:
+def _enumeration_reader(documented: frozenset[object]) -> Reader:
     read_text = _value_reader(_read_text)
 
     def read(value: object, path: str, findings: Findings) -> object:
@@ -129,7 +149,7 @@ def _enumeration_reader(documented: frozenset[object]) -> _Reader:
     return read
 
 
-def _list_reader(read_item: _Reader) -> _Reader:
+def _list_reader(read_item: Reader) -> Reader:
     def read(value: object, path: str, findings: Findings) -> object:
         if not isinstance(value, list):
             findings.unreadable[path] += 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from exporter.errors import BadResponse
 from exporter.sms.decoding import Page, Records
 from exporter.sms.endpoints import SOURCE_SERVERS
-from exporter.sms.model import SourceServer
+from exporter.sms.model import SourceServer, Task
 from support import DATA, example, example_servers
 
 MISSING = object()
@@ -80,6 +80,41 @@ def test_an_unchanged_record_is_the_same_object_in_the_next_list() -> None:
     (kept, was), (known_again, changed) = lists
     assert known_again is kept
     assert (was.replicatesize, changed.replicatesize) == (1, 2)
+
+
+def test_a_changed_record_keeps_the_nested_values_that_did_not_change() -> None:
+    records = Records(SOURCE_SERVERS)
+    record = example_servers()[0]
+    tasks, targets = [], []
+    for speed in (1, 2):
+        record["last_visit_time"] = speed
+        record["current_task"] = {"id": "t", "migrate_speed": speed}
+        server = only(records.page(json.dumps({"count": 1, "source_servers": [record]}).encode()))
+        records.list_ended()
+        tasks.append(server.current_task)
+        targets.append(server.init_target_server)
+    assert targets[0] is not None
+    assert targets[1] is targets[0]
+    assert [task and task.migrate_speed for task in tasks] == [1, 2]
+
+
+def test_equal_checks_of_two_servers_are_one_object() -> None:
+    checks = [{"name": "CPU", "result": "OK"}]
+    one, other = page_of({"id": "a", "checks": checks}, {"id": "b", "checks": checks}).records
+    assert one.checks is not None
+    assert one.checks is other.checks
+
+
+def test_an_unreadable_nested_value_costs_no_other_value_and_is_counted_in_every_list() -> None:
+    records = Records(SOURCE_SERVERS)
+    odd = {"id": "t", "state": "NEW", "speed_limit": "fast", "clone_server": []}
+    body = json.dumps({"count": 1, "source_servers": [{"id": "a", "memory": 4, "current_task": odd}]}).encode()
+    for _ in range(2):
+        page = records.page(body)
+        records.list_ended()
+        assert (only(page).memory, only(page).current_task) == (4, Task(id="t", state="NEW"))
+        assert page.unknown == {("current_task.state", "NEW"): 1}
+        assert page.unreadable == {"current_task.speed_limit": 1, "current_task.clone_server": 1}
 
 
 def test_a_record_that_left_the_list_is_forgotten() -> None:

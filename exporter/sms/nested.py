@@ -1,0 +1,72 @@
+"""Records and lists nested in a record: most stay the same from poll to poll, so each is decoded once.
+
+A nested value is recognized by a hash of its bytes, and equal ones are one object, even in different records. That
+saves most of the decoding and of the memory, and makes two lists cheap to compare.
+"""
+
+from typing import Final, TypeAlias, cast, get_type_hints
+
+import msgspec
+from msgspec import inspect
+
+from exporter.sms.model import Record, RecordT
+from exporter.sms.tolerant import UNDECODABLE, Findings, build_reader, load_json, struct_fields
+
+_NULL: Final = msgspec.Raw(b"null")
+
+NestedValue: TypeAlias = tuple[object, Findings | None]
+"""A decoded value, and what was not as documented in it."""
+
+
+def nested_fields(record_type: type[Record]) -> list[inspect.Field]:
+    """Return the fields of a record whose values are records or lists."""
+    return [item for item in struct_fields(record_type) if _is_nested(item.type)]
+
+
+def _is_nested(kind: inspect.Type) -> bool:
+    alternatives = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return any(isinstance(each, inspect.StructType | inspect.VarTupleType) for each in alternatives)
+
+
+def build_row_type(record_type: type[RecordT]) -> type[RecordT]:
+    """Return the type of a record whose nested values are still bytes."""
+    fields = [
+        (item.name, msgspec.Raw, msgspec.field(default=_NULL, name=item.encode_name))
+        for item in nested_fields(record_type)
+    ]
+    row_type = msgspec.defstruct(
+        record_type.__name__, fields, bases=(record_type,), frozen=True, kw_only=True, gc=False
+    )
+    return cast("type[RecordT]", row_type)
+
+
+class NestedValues:
+    """The values of one nested field in the previous list and in the one that is being read."""
+
+    def __init__(self, record_type: type[Record], item: inspect.Field) -> None:
+        self.name = item.name
+        self._path = item.encode_name
+        self._decoder = msgspec.json.Decoder(get_type_hints(record_type, include_extras=True)[item.name])
+        self._read_tolerantly = build_reader(item.type)
+        self._previous: dict[int, NestedValue] = {}
+        self._current: dict[int, NestedValue] = {}
+
+    def list_ended(self) -> None:
+        """Remember the values of the list that was just read, and no others."""
+        self._previous, self._current = self._current, {}
+
+    def decode(self, raw: msgspec.Raw) -> NestedValue:
+        """Return the value in these bytes: the same object if it is known."""
+        # Two values with the same 64-bit SipHash, whose key is random in each process, are not a case to consider.
+        key = hash(bytes(raw))
+        known = self._current.get(key)
+        if known is None:
+            known = self._current[key] = self._previous.get(key) or self._decode_new(raw)
+        return known
+
+    def _decode_new(self, raw: msgspec.Raw) -> NestedValue:
+        try:
+            return self._decoder.decode(raw), None
+        except UNDECODABLE:
+            findings = Findings()
+            return self._read_tolerantly(load_json(bytes(raw)), self._path, findings), findings

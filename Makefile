@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs dashboards screenshots golden requirements tools manifests compose clean
+.PHONY: help demo test lint format bench docs dashboards screenshots golden requirements tools manifests compose clean \
+	site dist wheel-test sbom chart image image-push chart-push lint-workflows check-version release-notes
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,8 @@ golden: $(VENV)/dev ## Write the golden expositions anew, to be looked at in the
 requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed requirements
 	$(BIN)/uv pip compile $(UV_ARGS) pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile $(UV_ARGS) pyproject.toml --group dev -o requirements/dev.txt
+	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group release -o requirements/release.txt
+	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group site -o requirements/site.txt
 
 UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
@@ -82,8 +85,81 @@ compose: ## Write Prometheus's configuration for Compose: the one of deploy/prom
 	@sed -e 's/127\.0\.0\.1:9093/alertmanager:9093/' -e 's/127\.0\.0\.1:10058/exporter:10058/' \
 		deploy/prometheus/prometheus.yml >deploy/compose/prometheus.yml
 
+site: $(VENV)/site ## Build the documentation site strictly into build/documentation/site
+	@$(BIN)/python -m tools.docs.site build/documentation
+	@echo "Read it at http://127.0.0.1:8000 after: python3 -m http.server -b 127.0.0.1 -d build/documentation/site"
+
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' exporter/__init__.py)
+WHEEL := dist/huaweicloud_sms_exporter-$(VERSION)-py3-none-any.whl
+SDIST := dist/huaweicloud_sms_exporter-$(VERSION).tar.gz
+# The date of every file in the packages, so that the same commit gives the same bytes.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
+
+dist: $(VENV)/dev ## Build wheel and sdist into dist/, twice, and fail if their bytes differ
+	@git rev-parse HEAD >exporter/REVISION 2>/dev/null || rm -f exporter/REVISION
+	@rm -rf dist build/again
+	@$(BIN)/python -m hatchling build -d dist
+	@$(BIN)/python -m hatchling build -d build/again >/dev/null
+	@rm -f exporter/REVISION
+	@cmp $(WHEEL) build/again/$(notdir $(WHEEL))
+	@cmp $(SDIST) build/again/$(notdir $(SDIST))
+
+# The sdist without the package, so that the tests import the installed wheel.
+TRIAL := build/wheel-test
+wheel-test: ## Run the unit tests of the sdist in dist/ on its wheel, in a clean environment (PYTHON=… chooses one)
+	@test -f $(WHEEL) && test -f $(SDIST) || { echo "make dist builds the packages first" >&2; exit 1; }
+	@rm -rf $(TRIAL) && mkdir -p $(TRIAL)
+	@tar -xzf $(SDIST) -C $(TRIAL) --strip-components 1
+	@rm -r $(TRIAL)/exporter
+	@$(PYTHON) -m venv $(TRIAL)/.venv
+	@$(TRIAL)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(TRIAL)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(WHEEL)
+	cd $(TRIAL) && .venv/bin/python -m pytest --numprocesses 2 -p no:cacheprovider tests/unit $(ARGS)
+
+sbom: $(VENV)/release ## Write the SBOM of the wheel's environment (CycloneDX) and its licences into dist/
+	@test -f $(WHEEL) || { echo "make dist builds the packages first" >&2; exit 1; }
+	@rm -rf build/sbom
+	@$(PYTHON) -m venv build/sbom
+	@build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@build/sbom/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(WHEEL)
+	@build/sbom/bin/python -m pip uninstall --quiet --yes setuptools wheel pip 2>/dev/null
+	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml -o dist/sbom.cdx.json build/sbom
+	$(BIN)/pip-licenses --python build/sbom/bin/python --with-urls --format markdown --output-file dist/LICENSES.md
+
+chart: tools/bin/.built ## Package the Helm chart into dist/
+	tools/bin/helm package --destination dist deploy/kubernetes/chart
+
+IMAGE ?= huaweicloud-sms-exporter
+PLATFORMS ?= linux/amd64,linux/arm64
+BUILD := --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(VERSION) .
+
+image: ## Build the image for this machine (needs docker)
+	docker build $(BUILD)
+
+image-push: ## Build the image for all platforms with SBOM and provenance, and push it to IMAGE=…
+	docker buildx build --platform $(PLATFORMS) --sbom=true --provenance=mode=max --push --metadata-file dist/image.json $(BUILD)
+
+chart-push: chart ## Push the packaged chart to CHARTS=oci://…
+	tools/bin/helm push dist/huaweicloud-sms-exporter-$(VERSION).tgz $(CHARTS)
+
+check-version: ## Fail unless TAG=v… is the version of package, chart and changelog
+	@test "$(TAG)" = "v$(VERSION)" || { echo "the tag is $(TAG), the version of the package $(VERSION)" >&2; exit 1; }
+	@grep -qx "version: $(VERSION)" deploy/kubernetes/chart/Chart.yaml || { echo "Chart.yaml has another version" >&2; exit 1; }
+	@grep -qx "appVersion: $(VERSION)" deploy/kubernetes/chart/Chart.yaml || { echo "Chart.yaml has another appVersion" >&2; exit 1; }
+	@grep -q "^## $(VERSION)\b" CHANGELOG.md || { echo "CHANGELOG.md has no section $(VERSION)" >&2; exit 1; }
+
+release-notes: ## Print the section of the changelog for the version
+	@awk '/^## / { printing = index($$0, "## $(VERSION)") == 1; next } printing' CHANGELOG.md
+
+lint-workflows: $(VENV)/release tools/bin/actionlint ## Check the GitHub workflows
+	$(BIN)/zizmor --offline --persona pedantic --quiet .github
+	tools/bin/actionlint
+
+tools/bin/actionlint: tools/actionlint/go.mod tools/actionlint/go.sum
+	cd tools/actionlint && go build -o ../bin/ github.com/rhysd/actionlint/cmd/actionlint
+
 clean: ## Remove everything that was set up
-	rm -rf $(VENV) tools/bin tools/wheels .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist $(VENV) tools/bin tools/wheels .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed (Debian: apt install python3-venv); PYTHON=… names one." >&2; exit 1; }
@@ -98,3 +174,11 @@ $(VENV)/dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --require-hashes -r $<
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@ $(VENV)/run
+
+$(VENV)/site: requirements/site.txt | $(VENV)/dev
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+$(VENV)/release: requirements/release.txt | $(VENV)/dev
+	@$(PIP) install --require-hashes -r $<
+	@touch $@

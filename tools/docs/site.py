@@ -1,0 +1,90 @@
+"""Builds the documentation site from the pages of the repository: `python -m tools.docs.site DIRECTORY`.
+
+The pages keep their places, so links between them need no change. A link to a directory leads to its README.md, which
+is generated if it does not exist; a link to another file leads to the repository.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+CONFIGURATION: Final = Path(__file__).with_name("zensical.toml")
+FOLDERS: Final = ("docs", "deploy", "grafana")
+"""The directories that contain pages and pictures, besides the pages at the top of the repository."""
+
+_LINK: Final = re.compile(r"(\]\()(?!https?://|#)([^)#\s]+)((?:#[^)\s]*)?\))")
+_PICTURES: Final = (".png", ".svg")
+
+
+def repository_url() -> str:
+    """Return the address of the repository, from the project metadata."""
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    url: str = metadata["project"]["urls"]["Source"]
+    return url
+
+
+def site_files(root: Path) -> dict[str, str | bytes]:
+    """Return the contents of the source directory of the site by path."""
+    paths = [*root.glob("*.md"), *(path for folder in FOLDERS for path in (root / folder).rglob("*"))]
+    names = {path.relative_to(root).as_posix() for path in paths if path.suffix in {".md", *_PICTURES}}
+    pages = {name: (root / name).read_text(encoding="utf-8") for name in names if name.endswith(".md")}
+    indexes: dict[str, str] = {}
+    for name, text in pages.items():
+        for _, target, _ in _LINK.findall(text):
+            folder = _resolve(name, target)
+            if f"{folder}/README.md" not in pages and any(page.startswith(f"{folder}/") for page in pages):
+                indexes[f"{folder}/README.md"] = _index(folder, pages)
+    pages |= indexes
+    url = repository_url()
+    converted = {name: _convert_links(name, text, {*names, *indexes}, root, url) for name, text in pages.items()}
+    return {**converted, **{name: (root / name).read_bytes() for name in names if not name.endswith(".md")}}
+
+
+def _resolve(page: str, target: str) -> str:
+    return os.path.normpath(Path(page).parent / target)
+
+
+def _index(folder: str, pages: dict[str, str]) -> str:
+    """Return a page that lists the pages of a directory by title."""
+    names = sorted(name for name in pages if Path(name).parent.as_posix() == folder)
+    titles = (re.sub(r"^# ", "", pages[name].partition("\n")[0]) for name in names)
+    items = "".join(f"- [{title}]({Path(name).name})\n" for title, name in zip(titles, names, strict=True))
+    return f"# {Path(folder).name.capitalize()}\n\n{items}"
+
+
+def _convert_links(page: str, text: str, names: set[str], root: Path, url: str) -> str:
+    """Turn the links that do not lead to a file of the site into links to the repository."""
+
+    def convert(match: re.Match[str]) -> str:
+        before, target, after = match.groups()
+        path = _resolve(page, target)
+        if path in names:
+            return match[0]
+        if f"{path}/README.md" in names:
+            return f"{before}{target.rstrip('/')}/README.md{after}"
+        kind = "tree" if (root / path).is_dir() else "blob"
+        return f"{before}{url}/{kind}/main/{path}{after}"
+
+    return _LINK.sub(convert, text)
+
+
+def build_site(folder: Path) -> int:
+    """Write the pages to `folder`/docs, build the site strictly in `folder`/site, and return the exit code."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in site_files(ROOT).items():
+        file = folder / "docs" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    shutil.copy(CONFIGURATION, folder)
+    zensical = Path(sys.executable).with_name("zensical")
+    return subprocess.run([zensical, "build", "--strict"], cwd=folder, check=False).returncode  # noqa: S603 - no input
+
+
+if __name__ == "__main__":
+    sys.exit(build_site(Path(sys.argv[1]).resolve()))

@@ -78,7 +78,7 @@ class Limits:
     body: float = 1.0
     """For reading and discarding a request body that no handler wants, so that the client sees the response."""
     connections: int = 512
-    """Maximum number of open connections; the pollers need file descriptors, too."""
+    """Maximum number of open connections, at most half of the process's file descriptors."""
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -92,9 +92,16 @@ class Connection(web.RequestHandler):
     """
 
     def __init__(self, server: web.Server, limits: Limits) -> None:
+        loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = loop.create_future()
+        """Done when the connection is closed."""
+        self.first_request: asyncio.Future[None] = loop.create_future()
+        """Done when the headers of the first request have been read."""
+        self.has_request = False
+        """Whether a request is in progress."""
         super().__init__(
             server,
-            loop=asyncio.get_running_loop(),
+            loop=loop,
             keepalive_timeout=limits.idle,
             access_log_class=AccessLogger,
             access_log=logging.getLogger(ACCESS_LOGGER),
@@ -103,14 +110,13 @@ class Connection(web.RequestHandler):
             max_field_size=MAX_LINE_BYTES,
             max_headers=MAX_HEADER_FIELDS,
         )
-        self._server = server
         self._limits = limits
         # aiohttp drops its own reference when it closes the connection, which an unread response can delay for ever.
         self._raw_transport: asyncio.BaseTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the timer, or refuse the connection if there are too many."""
+        """Start the timer."""
         super().connection_made(transport)
         self._raw_transport = transport
         if isinstance(transport, asyncio.Transport):
@@ -118,9 +124,6 @@ class Connection(web.RequestHandler):
             # lost when the process ends. 1 and not 0: at 0, asyncio's TLS treats an empty buffer as full.
             transport.set_write_buffer_limits(1)
         self._abort_after(self._limits.first_head)
-        if len(self._server.connections) > self._limits.connections:
-            log.debug("connection refused: too many connections")
-            self._abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop the timer."""
@@ -128,9 +131,14 @@ class Connection(web.RequestHandler):
             self._timer.cancel()
         self._raw_transport = None
         super().connection_lost(exc)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def start_exchange(self) -> None:
         """Restart the timer: the headers of a request have been read."""
+        self.has_request = True
+        if not self.first_request.done():
+            self.first_request.set_result(None)
         self._abort_after(self._limits.exchange)
 
     def handle_error(
@@ -165,7 +173,10 @@ class Connection(web.RequestHandler):
         """Send a response; replace aiohttp's response to an unknown `Expect` header, which would echo it."""
         if isinstance(resp, web.HTTPExpectationFailed):
             resp = _plain_response(resp.status)
-        return await super().finish_response(request, resp, start_time)
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self.has_request = False
 
     def _abort_after(self, seconds: float) -> None:
         if self._timer is not None:

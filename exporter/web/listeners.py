@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import socket
-import ssl
 import stat
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +12,8 @@ from exporter.settings.quantities import ListenAddress, UnixAddress
 
 UNIX_SOCKET_MODE: Final = 0o660
 """The exporter's user and group may connect to a unix socket."""
-HANDSHAKE_TIMEOUT_SECONDS: Final = 10.0
-"""Limit for a TLS handshake, and for the closing handshake."""
+BACKLOG: Final = 1024
+"""Connections that the kernel accepts before the exporter does."""
 _FIRST_DESCRIPTOR: Final = 3
 
 
@@ -28,36 +26,48 @@ Endpoint = ListenAddress | UnixAddress | socket.socket
 
 
 @contextlib.asynccontextmanager
-async def listen(
-    endpoint: Endpoint,
-    protocol: Callable[[], asyncio.Protocol],
-    tls: ssl.SSLContext | None,
-) -> AsyncIterator[Sequence[socket.socket]]:
-    """Accept connections during the context, which gives the sockets. Raises ListenError."""
-    loop = asyncio.get_running_loop()
-    timeout = HANDSHAKE_TIMEOUT_SECONDS if tls else None
-    accept = partial(
-        loop.create_server,
-        protocol,
-        ssl=tls,
-        ssl_handshake_timeout=timeout,
-        ssl_shutdown_timeout=timeout,
-    )
+async def listen(endpoint: Endpoint) -> AsyncIterator[Sequence[socket.socket]]:
+    """Open the listening sockets of an endpoint, closed at the end of the context. Raises ListenError."""
     try:
-        if isinstance(endpoint, ListenAddress):
-            server = await accept(host=endpoint.host, port=endpoint.port)
-        else:
-            server = await accept(sock=_bind_unix(endpoint.path) if isinstance(endpoint, UnixAddress) else endpoint)
+        sockets = await _open(endpoint)
     except OSError as error:
         reason = error.strerror or error
         raise ListenError(f"--web.listen-address: cannot listen on {endpoint}: {reason}") from error
     inode = endpoint.path.stat().st_ino if isinstance(endpoint, UnixAddress) else 0
     try:
-        yield server.sockets
+        yield sockets
     finally:
-        server.close()
+        for listener in sockets:
+            listener.close()
         if isinstance(endpoint, UnixAddress):
             _unlink(endpoint.path, inode)
+
+
+async def _open(endpoint: Endpoint) -> Sequence[socket.socket]:
+    if isinstance(endpoint, ListenAddress):
+        return await _listen_on_address(endpoint)
+    listener = _bind_unix(endpoint.path) if isinstance(endpoint, UnixAddress) else endpoint
+    listener.listen(BACKLOG)
+    return [listener]
+
+
+async def _listen_on_address(address: ListenAddress) -> Sequence[socket.socket]:
+    """Listen on all addresses of a host name, or on all interfaces. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    # asyncio resolves and binds; accepting is ours.
+    server = await loop.create_server(
+        asyncio.Protocol, host=address.host, port=address.port, backlog=BACKLOG, start_serving=False
+    )
+    sockets = [listener.dup() for listener in server.sockets]
+    server.close()
+    try:
+        for listener in sockets:
+            listener.listen(BACKLOG)
+    except OSError:
+        for listener in sockets:
+            listener.close()
+        raise
+    return sockets
 
 
 def _bind_unix(path: Path) -> socket.socket:

@@ -1,5 +1,6 @@
 """The HTTP server: one application on all listeners, stopped without interrupting a scrape."""
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -8,11 +9,12 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from exporter.web.acceptor import Acceptor, max_connections
 from exporter.web.connection import DEFAULT_LIMITS, Connection, Limits
 from exporter.web.listeners import Endpoint, listen, socket_url
 
-SHUTDOWN_TIMEOUT_SECONDS: Final = 10.0
-"""How long scrapes in progress may take after a stop was requested."""
+SHUTDOWN_TIMEOUT_SECONDS: Final = 8.0
+"""How long scrapes in progress may take after a stop was requested, less than the 10 seconds that Docker waits."""
 
 
 @contextlib.asynccontextmanager
@@ -30,13 +32,19 @@ async def serve(
     runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
     await runner.setup()
     server = cast("web.Server", runner.server)
+    acceptor = Acceptor(lambda: Connection(server, limits), tls, max_connections(limits.connections))
     try:
         async with contextlib.AsyncExitStack() as stack:
             sockets: list[socket.socket] = []
             for endpoint in endpoints:
-                sockets += await stack.enter_async_context(
-                    listen(endpoint, lambda: Connection(server, limits), tls),
-                )
+                sockets += await stack.enter_async_context(listen(endpoint))
+            for listener in sockets:
+                acceptor.start(listener)
+            stack.push_async_callback(acceptor.stop)
             yield tuple(dict.fromkeys(socket_url(listener, tls=tls is not None) for listener in sockets))
     finally:
+        # aiohttp applies its timeout to each step of closing a connection, so this bounds all of them.
+        deadline = asyncio.get_running_loop().call_later(SHUTDOWN_TIMEOUT_SECONDS, acceptor.abort)
         await runner.cleanup()
+        deadline.cancel()
+        acceptor.abort()

@@ -153,6 +153,38 @@ async def test_a_new_client_ca_on_disk_replaces_the_previous_one(site: Site, clo
         assert (await ask(f"{service.urls[0]}/metrics", site.client("scraper")))[0] == 200
 
 
+async def test_a_plain_http_request_to_the_tls_port_is_answered_400(site: Site, clock: FakeClock) -> None:
+    site.write(tls_server_config=site.certify())
+    async with site.exporting(clock) as service:
+        status, text, _ = await ask(service.urls[0].replace("https:", "http:"))
+    assert (status, text) == (400, "Client sent an HTTP request to an HTTPS server.\n")
+
+
+@pytest.mark.parametrize(
+    ("version", "alert"),
+    [
+        (ssl.TLSVersion.TLSv1_2, "HANDSHAKE_FAILURE"),
+        (ssl.TLSVersion.TLSv1_3, "CERTIFICATE_REQUIRED"),
+    ],
+)
+async def test_a_client_without_its_certificate_receives_a_tls_alert(
+    site: Site, clock: FakeClock, version: ssl.TLSVersion, alert: str
+) -> None:
+    site.write(tls_server_config=site.certify() | REQUIRE)
+    client = site.client()
+    client.minimum_version = client.maximum_version = version
+    async with site.exporting(clock) as service:
+        port = int(service.urls[0].rpartition(":")[2])
+
+        async def connect_and_read() -> None:
+            reader, _ = await asyncio.open_connection("127.0.0.1", port, ssl=client)
+            # In TLS 1.3 the client's handshake ends before the server checks the certificate.
+            await reader.read()
+
+        with pytest.raises(ssl.SSLError, match=alert):
+            await connect_and_read()
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 

@@ -124,12 +124,22 @@ async def test_a_client_that_never_reads_is_disconnected_and_frees_its_place() -
             assert len(await read(reader)) < len(BIG)
 
 
-async def test_a_connection_above_the_limit_is_refused_and_the_others_are_served() -> None:
+async def test_above_the_maximum_the_oldest_idle_connection_is_closed_and_the_new_one_served() -> None:
     async with served(Limits(first_head=NEVER, exchange=NEVER, idle=NEVER, connections=2)) as url:
-        async with connected(url) as (reader, writer), connected(url):
-            assert await send(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == b""
+        async with connected(url) as (oldest, _), connected(url) as (reader, writer):
+            assert (await fetch(url))[0] == 200
+            assert await read(oldest) == b""
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert (await reader.read()).endswith(b"small")
+
+
+async def test_above_the_maximum_no_request_in_progress_is_interrupted() -> None:
+    async with served(Limits(first_head=NEVER, exchange=NEVER, idle=NEVER, connections=1)) as url:
+        async with connected(url) as (reader, writer):
+            writer.write(b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            assert await send(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == b""
+            assert len(await read(reader)) > len(BIG)
 
 
 SECRET = b"aHVudGVyMg"

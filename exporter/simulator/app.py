@@ -1,4 +1,4 @@
-"""The simulator as one aiohttp application, and as a context that serves it on a socket."""
+"""The simulator as an aiohttp application, and as a context manager that serves it on a socket."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from aiohttp import web
 
 from exporter.clock import Clock, SystemClock
 from exporter.simulator import control
-from exporter.simulator.answers import NOT_FOUND, Refusal, gateway_error
+from exporter.simulator.authentication import Authenticator
 from exporter.simulator.control import Control
+from exporter.simulator.errors import NOT_FOUND, ErrorResponse, gateway_error
 from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.fleet import ACCELERATION, Fleet
-from exporter.simulator.gate import Gate
 from exporter.simulator.iam import Iam
+from exporter.simulator.injection import FaultInjector, render_error
 from exporter.simulator.metadata import Metadata
-from exporter.simulator.misbehaviour import Misbehaviour, refused
 from exporter.simulator.signing import AccessKey, AccessKeys
 from exporter.simulator.sources import Offsets, Sources
 from exporter.simulator.tokens import Tokens, User
 
-DAY: Final = 86_400.0
-REMEMBERED: Final = 100_000
-"""Requests that the log holds at most; the older half is forgotten then."""
+DAY_SECONDS: Final = 86_400.0
+MAX_REQUESTS: Final = 100_000
+"""Maximum number of requests in the log; when it is reached, the older half is dropped."""
 
 _SHUTDOWN_TIMEOUT: Final = 1.0
-_LOOPBACKS: Final[Mapping[str, str]] = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - read, not bound
-"""Where what listens everywhere is reached from this machine."""
+_LOOPBACKS: Final[Mapping[str, str]] = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - only compared
+"""The loopback address by which a server on all addresses is reached from this machine."""
 _APIS: Final = (
     ("/v3/auth/", "iam"),
     ("/v3/projects", "iam"),
@@ -40,7 +40,7 @@ _APIS: Final = (
 
 @dataclass(slots=True)
 class Received:
-    """A request that came in. `status` is None until the head of an answer is sent."""
+    """A received request. `status` is None until the headers of a response are sent."""
 
     api: str
     method: str
@@ -53,13 +53,12 @@ _RECEIVED: Final = web.RequestKey("received", Received)
 
 
 class Simulator:
-    """The SMS and IAM APIs and an ECS's metadata service under one URL, for an `async with`.
+    """The SMS and IAM APIs and the metadata service of an ECS under one URL, for an `async with`.
 
-    `fleet` replaces the living one of `servers`, `seed` and `acceleration` (see `Fleet`). `faults` are in
-    force from the start. `offsets` is what the query's offset counts. `token_lifetime` and `key_lifetime`
-    are the seconds that tokens from IAM and temporary keys live; without `metadata_tokens` the metadata
-    service is an older one. `port` 0 is any free one. Raises BadFault, and OSError where the address
-    cannot be had.
+    `fleet` replaces the simulated one that `servers`, `seed` and `acceleration` describe (see `Fleet`). `faults` are
+    active from the start. `offsets` says what the offset of a query counts. `token_lifetime` and `key_lifetime` are the
+    lifetimes of IAM tokens and temporary keys in seconds. Without `metadata_tokens` the metadata service is an older
+    version. Port 0 is any free port. Raises BadFault, and OSError if the address cannot be bound.
     """
 
     def __init__(  # noqa: PLR0913 - options, all by name and with defaults
@@ -74,8 +73,8 @@ class Simulator:
         port: int = 0,
         faults: Iterable[Fault | str] = (),
         offsets: Offsets = "records",
-        token_lifetime: float = DAY,
-        key_lifetime: float = DAY,
+        token_lifetime: float = DAY_SECONDS,
+        key_lifetime: float = DAY_SECONDS,
         metadata_tokens: bool = True,
     ) -> None:
         self.clock = clock or SystemClock()
@@ -89,24 +88,24 @@ class Simulator:
         self.key_lifetime = key_lifetime
         self.metadata_tokens = metadata_tokens
         self.user = User("simulator-domain", "simulator", "simulator-password", "cn-north-4")
-        """May list source servers."""
-        self.powerless_user = User("simulator-domain", "powerless", "powerless-password", "cn-north-4", permitted=False)
-        """May do nothing."""
+        """A user with permission to list source servers."""
+        self.unpermitted_user = User("simulator-domain", "unpermitted", "other-password", "cn-north-4", permitted=False)
+        """A user without any permission."""
         self.token = self.tokens.issue_static(self.user)
-        """A token that lives until all are expired."""
-        self.powerless_token = self.tokens.issue_static(self.powerless_user)
+        """A token that is valid until all tokens are expired."""
+        self.unpermitted_token = self.tokens.issue_static(self.unpermitted_user)
         self.access_key = AccessKey("SIMULATORACCESSKEY00", "simulator-secret-key")
         self.keys.add(self.access_key)
         self._address = (host, port)
         self._runner: web.AppRunner | None = None
 
     def now(self) -> float:
-        """Give the API's own idea of the time, in seconds since the epoch."""
+        """Return the time of the API's clock, in seconds since the epoch."""
         return self.clock.time() + self.faults.skew()
 
     @property
     def url(self) -> str:
-        """The base URL under which SMS, IAM and metadata are served; only while in the context."""
+        """The base URL of SMS, IAM and the metadata service, available inside the context."""
         if self._runner is None or not self._runner.addresses:
             raise RuntimeError("the simulator is not running")
         host, port = self._runner.addresses[0][:2]
@@ -117,7 +116,7 @@ class Simulator:
         self._runner = web.AppRunner(
             create_app(self),
             access_log=None,
-            # Who no longer waits for an answer ends what hangs.
+            # A handler that hangs ends when its client disconnects.
             handler_cancellation=True,
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
         )
@@ -142,9 +141,9 @@ class Simulator:
 
 
 def create_app(simulator: Simulator) -> web.Application:
-    """Make the application that serves a simulator."""
-    gate = Gate(simulator.tokens, simulator.keys, simulator.now)
-    misbehaviour = Misbehaviour(simulator.faults, simulator.tokens, simulator.clock, simulator.now)
+    """Return the application that serves a simulator."""
+    authenticator = Authenticator(simulator.tokens, simulator.keys, simulator.now)
+    injector = FaultInjector(simulator.faults, simulator.tokens, simulator.clock, simulator.now)
 
     @web.middleware
     async def serve(
@@ -155,13 +154,13 @@ def create_app(simulator: Simulator) -> web.Application:
             if request.path.startswith(control.PREFIX):
                 return await handler(request)
             received = _receive(request, simulator.requests)
-            return await misbehaviour.answer(request, received.api, handler)
-        except Refusal as refusal:
-            return refused(refusal)
+            return await injector.answer(request, received.api, handler)
+        except ErrorResponse as error:
+            return render_error(error)
         except web.HTTPException as error:
-            return refused(gateway_error(error.status, NOT_FOUND, "The API does not exist."))
+            return render_error(gateway_error(error.status, NOT_FOUND, "The API does not exist."))
 
-    async def sign_off(request: web.Request, response: web.StreamResponse) -> None:
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Request-Id"] = uuid4().hex
         response.headers["Date"] = formatdate(simulator.now(), usegmt=True)
         received = request.get(_RECEIVED)
@@ -169,13 +168,13 @@ def create_app(simulator: Simulator) -> web.Application:
             received.status = response.status
 
     app = web.Application(middlewares=[serve])
-    app.on_response_prepare.append(sign_off)
-    app.add_routes(Sources(simulator.fleet, gate, simulator.offsets).routes())
+    app.on_response_prepare.append(add_headers)
+    app.add_routes(Sources(simulator.fleet, authenticator, simulator.offsets).routes())
     app.add_routes(
         Iam(
-            (simulator.user, simulator.powerless_user),
+            (simulator.user, simulator.unpermitted_user),
             simulator.tokens,
-            gate,
+            authenticator,
             now=simulator.now,
             token_lifetime=simulator.token_lifetime,
         ).routes(),
@@ -198,7 +197,7 @@ def _receive(request: web.Request, requests: list[Received]) -> Received:
     api = next((api for prefix, api in _APIS if request.path.startswith(prefix)), "sms")
     received = Received(api, request.method, request.path, dict(request.query))
     request[_RECEIVED] = received
-    if len(requests) >= REMEMBERED:
-        del requests[: REMEMBERED // 2]
+    if len(requests) >= MAX_REQUESTS:
+        del requests[: MAX_REQUESTS // 2]
     requests.append(received)
     return received

@@ -1,27 +1,27 @@
-"""The control endpoint: faults, servers, tokens and time changed while the simulator runs.
+"""The control endpoint, which changes faults, servers, tokens and time while the simulator runs.
 
-It needs no authentication: the simulator listens on loopback unless told otherwise.
+It needs no authentication: the simulator listens on loopback by default.
 
     S=http://127.0.0.1:10059
-    curl $S/control/state                                                       # what there is, and what is in force
+    curl $S/control/state                                                       # state of the fleet and active faults
     curl "$S/control/servers?state=replicate"                                   # id, name, state, … of servers
     curl $S/control/servers/ID                                                  # one record
     curl -X POST $S/control/servers                                             # add a server
     curl -X POST $S/control/servers -d '{"count": 500}'                         # add or remove until there are 500
-    curl -X POST $S/control/servers/ID/fail                                     # let its migration fail
-    curl -X POST $S/control/servers/ID/disconnect                               # let its agent fall silent
-    curl -X POST $S/control/servers/ID/stall                                    # let no byte move (409 where none does)
-    curl -X PATCH $S/control/servers/ID -d '{"name": "x"}'                      # lay down fields of its record
-    curl -X DELETE $S/control/servers/ID/overrides                              # give it back to its own life
+    curl -X POST $S/control/servers/ID/fail                                     # make its migration fail
+    curl -X POST $S/control/servers/ID/disconnect                               # disconnect its agent
+    curl -X POST $S/control/servers/ID/stall                                    # stop its replication (or 409)
+    curl -X PATCH $S/control/servers/ID -d '{"name": "x"}'                      # override fields of its record
+    curl -X DELETE $S/control/servers/ID/overrides                              # remove the overrides
     curl -X DELETE $S/control/servers/ID                                        # remove it
-    curl $S/control/faults                                                      # the faults in force
-    curl -X POST $S/control/faults -d '{"fault": "throttled=5,times=3"}'        # put a fault in force
-    curl -X DELETE $S/control/faults                                            # end all faults
-    curl -X DELETE $S/control/faults/throttled                                  # end those of a name
-    curl -X POST $S/control/tokens/expire                                       # end every token issued so far
+    curl $S/control/faults                                                      # active faults
+    curl -X POST $S/control/faults -d '{"fault": "throttled=5,times=3"}'        # add a fault
+    curl -X DELETE $S/control/faults                                            # remove all faults
+    curl -X DELETE $S/control/faults/throttled                                  # remove the faults of one kind
+    curl -X POST $S/control/tokens/expire                                       # expire all issued tokens
     curl -X POST $S/control/tokens/restore                                      # make the static tokens valid again
-    curl -X POST $S/control/freeze                                              # let the fleet stand still
-    curl -X DELETE $S/control/freeze                                            # let it live on
+    curl -X POST $S/control/freeze                                              # freeze the fleet
+    curl -X DELETE $S/control/freeze                                            # unfreeze the fleet
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from exporter.simulator.answers import Refusal
+from exporter.simulator.errors import ErrorResponse
 from exporter.simulator.faults import KINDS, BadFault, Fault, Faults
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.sources import read_query
@@ -44,7 +44,7 @@ _BRIEF: Final = ("id", "name", "state", "migration_cycle", "connected", "replica
 
 
 class Control:
-    """Serves the control endpoint of one simulator; `requests` is its log."""
+    """Serves the control endpoint of one simulator; `requests` is its request log."""
 
     def __init__(self, fleet: Fleet, faults: Faults, tokens: Tokens, requests: Sized) -> None:
         self._fleet = fleet
@@ -53,7 +53,7 @@ class Control:
         self._requests = requests
 
     def routes(self) -> Sequence[web.RouteDef]:
-        """Give the routes under `/control/`."""
+        """Return the routes under `/control/`."""
         return [
             web.get("/control/state", self.state),
             web.get("/control/servers", self.list_servers),
@@ -62,9 +62,9 @@ class Control:
             web.patch("/control/servers/{id}", self.override_server),
             web.delete("/control/servers/{id}", self.remove_server),
             web.delete("/control/servers/{id}/overrides", self.clear_overrides),
-            web.post("/control/servers/{id}/fail", self._doing(self._fleet.fail)),
-            web.post("/control/servers/{id}/disconnect", self._doing(self._fleet.disconnect)),
-            web.post("/control/servers/{id}/stall", self._doing(self._fleet.stall)),
+            web.post("/control/servers/{id}/fail", self._act(self._fleet.fail)),
+            web.post("/control/servers/{id}/disconnect", self._act(self._fleet.disconnect)),
+            web.post("/control/servers/{id}/stall", self._act(self._fleet.stall)),
             web.get("/control/faults", self.list_faults),
             web.post("/control/faults", self.add_fault),
             web.delete("/control/faults", self.clear_faults),
@@ -72,29 +72,29 @@ class Control:
             web.post("/control/tokens/expire", self.expire_tokens),
             web.post("/control/tokens/restore", self.restore_tokens),
             web.post("/control/freeze", self.freeze),
-            web.delete("/control/freeze", self.thaw),
+            web.delete("/control/freeze", self.unfreeze),
         ]
 
     async def state(self, _: web.Request) -> web.Response:
-        """Give the fleet's moment, size and states, the faults in force and the number of requests."""
+        """Return the time, size and states of the fleet, the active faults and the number of requests."""
         return web.json_response(
             {
                 "time": self._fleet.now(),
                 "servers": len(self._fleet),
                 "states": Counter(str(record.get("state")) for record in self._fleet.records()),
-                "faults": [_told(fault) for fault in self._faults],
+                "faults": [_as_json(fault) for fault in self._faults],
                 "requests": len(self._requests),
             },
         )
 
     async def list_servers(self, request: web.Request) -> web.Response:
-        """Give servers in brief; the query is that of the API, without a limit."""
+        """Return a summary of servers; the query parameters are those of the API, without a limit."""
         selection = self._fleet.select(read_query(request))
         rows = selection.rows(0, len(selection))
         return web.json_response([{name: row.get(name) for name in _BRIEF} for row in rows])
 
     async def add_servers(self, request: web.Request) -> web.Response:
-        """Add one server, or add and remove until there are `count`."""
+        """Add one server, or add or remove servers until there are `count`."""
         count = (await _body(request)).get("count")
         if count is None:
             return web.json_response({"id": self._fleet.add()}, status=HTTPStatus.CREATED)
@@ -104,17 +104,17 @@ class Control:
         return web.json_response({"servers": len(self._fleet)})
 
     async def show_server(self, request: web.Request) -> web.Response:
-        """Give a record."""
+        """Return a record."""
         return web.json_response(self._record(request))
 
     async def override_server(self, request: web.Request) -> web.Response:
-        """Lay down the fields of the body, and give the record."""
+        """Override the fields in the body, and return the record."""
         self._record(request)
         self._fleet.override(request.match_info["id"], **await _body(request))
         return await self.show_server(request)
 
     async def clear_overrides(self, request: web.Request) -> web.Response:
-        """Give a server back to its own life, and give the record."""
+        """Remove the overrides of a server, and return the record."""
         self._fleet.clear_overrides(request.match_info["id"])
         return await self.show_server(request)
 
@@ -124,24 +124,24 @@ class Control:
         self._fleet.remove(request.match_info["id"])
         return _done()
 
-    def _doing(self, deed: Callable[[str], None]) -> Callable[[web.Request], Any]:
-        async def do(request: web.Request) -> web.Response:
+    def _act(self, action: Callable[[str], None]) -> Callable[[web.Request], Any]:
+        async def handler(request: web.Request) -> web.Response:
             self._record(request)
             try:
-                deed(request.match_info["id"])
+                action(request.match_info["id"])
             except ValueError as error:
-                raise Refusal(HTTPStatus.CONFLICT, {"error": str(error)}) from error
+                raise ErrorResponse(HTTPStatus.CONFLICT, {"error": str(error)}) from error
             return await self.show_server(request)
 
-        return do
+        return handler
 
     async def list_faults(self, _: web.Request) -> web.Response:
-        """Give the faults in force, and those that there are."""
-        kinds = {name: kind.tells for name, kind in KINDS.items()}
-        return web.json_response({"faults": [_told(fault) for fault in self._faults], "kinds": kinds})
+        """Return the active faults and all kinds of faults."""
+        kinds = {name: kind.description for name, kind in KINDS.items()}
+        return web.json_response({"faults": [_as_json(fault) for fault in self._faults], "kinds": kinds})
 
     async def add_fault(self, request: web.Request) -> web.Response:
-        """Put the `fault` of the body in force, written as on the command line."""
+        """Add the `fault` in the body, written as on the command line."""
         text = (await _body(request)).get("fault")
         if not isinstance(text, str):
             raise _bad('a fault is written {"fault": "NAME[=VALUE][,times=N][,after=N][,api=API]"}')
@@ -149,15 +149,15 @@ class Control:
             fault = self._faults.add(text)
         except BadFault as error:
             raise _bad(str(error)) from error
-        return web.json_response(_told(fault), status=HTTPStatus.CREATED)
+        return web.json_response(_as_json(fault), status=HTTPStatus.CREATED)
 
     async def clear_faults(self, request: web.Request) -> web.Response:
-        """End all faults, or those of a name."""
+        """Remove all faults, or those of one kind."""
         self._faults.clear(request.match_info.get("name"))
         return _done()
 
     async def expire_tokens(self, _: web.Request) -> web.Response:
-        """End every token that was issued so far."""
+        """Expire all tokens issued so far."""
         self._tokens.expire_all()
         return _done()
 
@@ -167,20 +167,20 @@ class Control:
         return _done()
 
     async def freeze(self, _: web.Request) -> web.Response:
-        """Let the fleet stand still."""
+        """Freeze the fleet."""
         self._fleet.freeze()
         return _done()
 
-    async def thaw(self, _: web.Request) -> web.Response:
-        """Let the fleet live on."""
-        self._fleet.thaw()
+    async def unfreeze(self, _: web.Request) -> web.Response:
+        """Unfreeze the fleet."""
+        self._fleet.unfreeze()
         return _done()
 
     def _record(self, request: web.Request) -> dict[str, Any]:
         try:
             return self._fleet.record(request.match_info["id"])
         except KeyError as error:
-            raise Refusal(HTTPStatus.NOT_FOUND, {"error": "no such server"}) from error
+            raise ErrorResponse(HTTPStatus.NOT_FOUND, {"error": "no such server"}) from error
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
@@ -194,15 +194,15 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return content
 
 
-def _bad(message: str) -> Refusal:
-    return Refusal(HTTPStatus.BAD_REQUEST, {"error": message})
+def _bad(message: str) -> ErrorResponse:
+    return ErrorResponse(HTTPStatus.BAD_REQUEST, {"error": message})
 
 
 def _done() -> web.Response:
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-def _told(fault: Fault) -> dict[str, object]:
+def _as_json(fault: Fault) -> dict[str, object]:
     return {
         "name": fault.name,
         "value": fault.value,

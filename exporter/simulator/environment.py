@@ -34,7 +34,7 @@ LINUX_CHECKS: Final = (
     "LINUX_BLOCK_SUPPORT",
 )
 
-# (check, error code): a warning lets the migration go on, an error makes the server unavailable.
+# (check, error code): the migration continues after a warning; an error makes the server unavailable.
 _WINDOWS_WARNINGS: Final = (("FREE_SPACE", "SMS.6543"), ("OEM_SYSTEM", "SMS.6559"))
 _WINDOWS_ERRORS: Final = (
     ("OS_VERSION", "SMS.6504"),
@@ -52,8 +52,8 @@ _LINUX_ERRORS: Final = (
 _WARNING_SHARE: Final = 0.12
 
 
-def make_checks(rng: Random, *, windows: bool, index: int) -> tuple[list[Check], list[Check]]:
-    """Draw the checks as they are when all is well (perhaps with a warning), and while one fails."""
+def build_checks(rng: Random, *, windows: bool, index: int) -> tuple[list[Check], list[Check]]:
+    """Return random checks twice: all passing, possibly with a warning, and with one that fails."""
     names = WINDOWS_CHECKS if windows else LINUX_CHECKS
     warned = rng.choice(_WINDOWS_WARNINGS if windows else _LINUX_WARNINGS)
     failed = rng.choice(_WINDOWS_ERRORS if windows else _LINUX_ERRORS)

@@ -1,4 +1,4 @@
-"""The fleet that the simulator lists: living servers or given records, and what a person does to them."""
+"""The fleet that the simulator lists: simulated servers or given records, and the changes made to them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,28 +8,28 @@ import msgspec
 
 from exporter.clock import Clock, SystemClock
 from exporter.simulator.query import Query
-from exporter.simulator.server import FixedServer, LivingServer, Server
+from exporter.simulator.server import FixedServer, MigratingServer, Server
 from exporter.simulator.task import milliseconds
 
 ACCELERATION: Final = 60.0
-"""Simulated seconds a real second: a migration takes minutes instead of hours."""
+"""Simulated seconds per real second: a migration takes minutes instead of hours."""
 
 MOVING: Final = frozenset({"replicate", "syncing"})
-"""States in which bytes move."""
+"""States in which data is replicated."""
 
-_STANDSTILL: Final = {"migrate_speed": 0.0, "remain_seconds": None, "estimate_complete_time": None}
+_NO_PROGRESS: Final = {"migrate_speed": 0.0, "remain_seconds": None, "estimate_complete_time": None}
 
 
 @dataclass(slots=True)
 class _Override:
-    """What of a server a person laid down: fields, and the moment at which all others stand still."""
+    """Overridden fields of a server, and the moment at which all others are frozen."""
 
     fields: Mapping[str, object] = field(default_factory=dict)
     held_at: float | None = None
 
 
 class Selection:
-    """The servers that a query asks for, in the API's order, at one moment."""
+    """The servers that match a query, in the API's order, at one moment."""
 
     def __init__(self, fleet: "Fleet", servers: Sequence[Server], moment: float) -> None:
         self._fleet = fleet
@@ -40,16 +40,16 @@ class Selection:
         return len(self._servers)
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
-        """Give the records from `start` to before `stop`; parts of them may be `msgspec.Raw`."""
+        """Return the records of a range; parts of them can be `msgspec.Raw`."""
         return [self._fleet.render(server, self._moment) for server in self._servers[start:stop]]
 
 
 class Fleet:
-    """Servers that live by themselves, and that a person can add, remove, fail, disconnect and stall.
+    """Servers that migrate by themselves, and that can be added, removed, failed, disconnected and stalled.
 
-    `servers` is how many, all drawn from `seed`: the same seed makes the same fleet and the same life,
-    counted from the `clock`'s time now. `acceleration` is simulated seconds a real second; it shortens
-    what servers go through (and so their sizes), while displayed speeds and times are true in real time.
+    All `servers` are derived from `seed`: the same seed produces the same fleet with the same history, starting at the
+    current time of `clock`. `acceleration` is simulated seconds per real second. It shortens the phases of a migration
+    and with them the sizes, while the reported speeds and times are true in real time.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Fleet:
 
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, Any]], *, clock: Clock | None = None) -> "Fleet":
-        """Make a fleet that lists these records as they are, in this order."""
+        """Return a fleet that lists these records unchanged, in this order."""
         fleet = cls(0, clock=clock)
         for record in records:
             fleet.add(record)
@@ -87,19 +87,19 @@ class Fleet:
         return [server.id for server in self._servers]
 
     def now(self) -> float:
-        """Give the moment that records tell of, in seconds since the epoch."""
+        """Return the time of the records, in seconds since the epoch."""
         return self._clock.time() if self._frozen_at is None else self._frozen_at
 
     def freeze(self, moment: float | None = None) -> None:
-        """Let the fleet's life stand still at a moment (seconds since the epoch), by default now."""
+        """Freeze the fleet at a time (seconds since the epoch), by default now."""
         self._frozen_at = self._clock.time() if moment is None else moment
 
-    def thaw(self) -> None:
-        """Let the fleet live on from where the clock is."""
+    def unfreeze(self) -> None:
+        """Continue at the current time of the clock."""
         self._frozen_at = None
 
     def select(self, query: Query | None = None) -> Selection:
-        """Give the servers that a query asks for, its limit and offset left aside."""
+        """Return the servers that match the filters of a query; limit and offset are ignored."""
         moment = self.now()
         if query is None or not query.filters:
             return Selection(self, self._servers, moment)
@@ -107,23 +107,23 @@ class Fleet:
         return Selection(self, chosen, moment)
 
     def records(self) -> list[dict[str, Any]]:
-        """Give all records as they are now, as the API would show them."""
+        """Return all current records as the API would send them."""
         rows = self.select().rows(0, len(self))
         plain: list[dict[str, Any]] = msgspec.json.decode(msgspec.json.encode(rows))
         return plain
 
     def record(self, server_id: str) -> dict[str, Any]:
-        """Give one record as it is now. Raises KeyError where there is no such server."""
+        """Return one current record. Raises KeyError if there is no such server."""
         row = self.render(self._find(server_id), self.now())
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(row))
         return plain
 
     def add(self, record: Mapping[str, Any] | None = None) -> str:
-        """Add a server at the end of the list, a living one or a given record, and give its id."""
+        """Add a simulated server or a given record at the end of the list, and return its id."""
         if record is not None:
             server: Server = FixedServer(dict(record))
         else:
-            server = LivingServer(
+            server = MigratingServer(
                 seed=self._seed,
                 index=self._next_index,
                 acceleration=self._acceleration,
@@ -134,61 +134,61 @@ class Fleet:
         return server.id
 
     def resize(self, servers: int) -> None:
-        """Add living servers, or remove from the end of the list, until there are so many."""
+        """Add simulated servers, or remove servers from the end of the list, until there are that many."""
         del self._servers[servers:]
         while len(self._servers) < servers:
             self.add()
 
     def remove(self, server_id: str) -> None:
-        """Remove a server. Raises KeyError where there is no such server."""
+        """Remove a server. Raises KeyError if there is no such server."""
         self._servers.remove(self._find(server_id))
         self._overrides.pop(server_id, None)
 
     def override(self, server_id: str, **fields: object) -> None:
-        """Lay down fields of a record; an object such as `current_task` is merged, all else lives on.
+        """Override fields of a record; objects such as `current_task` are merged, all other fields keep changing.
 
-        Raises KeyError where there is no such server.
+        Raises KeyError if there is no such server.
         """
         self._find(server_id)
         override = self._overrides.setdefault(server_id, _Override())
         override.fields = _merged(override.fields, fields)
 
     def clear_overrides(self, server_id: str | None = None) -> None:
-        """Give a server, or all, back to its own life."""
+        """Remove the overrides of a server, or of all servers."""
         if server_id is None:
             self._overrides.clear()
         else:
             self._overrides.pop(server_id, None)
 
     def fail(self, server_id: str) -> None:
-        """Let a server's migration fail now, and stay failed. Raises KeyError as `override`."""
+        """Make a server's migration fail permanently. Raises KeyError like `override`."""
         self._hold(
             server_id,
             {"state": "error", "state_action_time": milliseconds(self.now())},
-            {"state": "MIGRATE_FAIL", **_STANDSTILL},
+            {"state": "MIGRATE_FAIL", **_NO_PROGRESS},
         )
 
     def disconnect(self, server_id: str) -> None:
-        """Let a server's agent fall silent now, in the state it is in. Raises KeyError as `override`."""
+        """Disconnect a server's agent; the server stays in its state. Raises KeyError like `override`."""
         self._hold(
             server_id,
             {"connected": False, "last_visit_time": milliseconds(self.now())},
-            _STANDSTILL,
+            _NO_PROGRESS,
         )
 
     def stall(self, server_id: str) -> None:
-        """Let no byte of a connected server move from now on.
+        """Stop the replication of a connected server.
 
-        Raises KeyError as `override`, and ValueError where none moves or it is not connected.
+        Raises KeyError like `override`, and ValueError if the server does not replicate or is not connected.
         """
         record = self.record(server_id)
         state = record.get("state")
         if state not in MOVING or not record.get("connected"):
             raise ValueError(f"only a connected server in {' or '.join(sorted(MOVING))} can stall, not one in {state}")
-        self._hold(server_id, {}, _STANDSTILL)
+        self._hold(server_id, {}, _NO_PROGRESS)
 
     def render(self, server: Server, moment: float) -> dict[str, Any]:
-        """Give a server's record at a moment, with what a person laid down; parts may be `msgspec.Raw`."""
+        """Return a server's record at a moment with its overrides; parts can be `msgspec.Raw`."""
         override = self._overrides.get(server.id)
         if override is None:
             return server.record(moment)
@@ -198,7 +198,7 @@ class Fleet:
         return _merged(record, override.fields)
 
     def _hold(self, server_id: str, fields: Mapping[str, Any], task: Mapping[str, Any]) -> None:
-        """Lay down fields, those of the task where there is one, and let the rest of the record stand still."""
+        """Override fields, those of the task if there is one, and freeze all other fields of the record."""
         has_task = self.record(server_id).get("current_task") is not None
         self.override(server_id, **fields, **({"current_task": task} if has_task else {}))
         override = self._overrides[server_id]

@@ -1,4 +1,4 @@
-"""The disks and volumes of a simulated server. All sizes are bytes, and they add up to what is migrated."""
+"""The disks and volumes of a simulated server. All sizes are in bytes and add up to the migrated size."""
 
 from random import Random
 from typing import Final, TypeAlias
@@ -11,11 +11,11 @@ _BOOT: Final = 512 << 20
 _LVM_SHARE: Final = 0.35
 _INODE_BYTES: Final = 16_384
 _PLAIN_SHARE: Final = 0.2
-"""Share of servers whose agent tells only name, size and use of a disk, as in the reference's example."""
+"""Share of servers whose agent reports only name, size and use of a disk, as in the example of the reference."""
 
 
-def make_target(rng: Random, *, windows: bool, used: int) -> Part:
-    """Draw the recommended disks and volume groups of a server whose disks hold `used` bytes."""
+def build_target(rng: Random, *, windows: bool, used: int) -> Part:
+    """Return random recommended disks and volume groups for `used` bytes of data."""
     data_disk = rng.random() < 0.4  # noqa: PLR2004 - a share
     system_used = int(used * rng.uniform(0.2, 0.6)) if data_disk else used
     contents = [(system_used, True)] + ([(used - system_used, False)] if data_disk else [])
@@ -35,11 +35,11 @@ def make_target(rng: Random, *, windows: bool, used: int) -> Part:
 def _disk(windows: bool, number: int, used: int, system: bool) -> Part:
     name = f"Disk {number}" if windows else f"/dev/vd{'abcd'[number]}"
     use = ("OS" if windows else "BOOT") if system else "NORMAL"
-    return {"name": name, "size": _room_for(used), "device_use": use}
+    return {"name": name, "size": _disk_size(used), "device_use": use}
 
 
-def _room_for(used: int) -> int:
-    """Give the size of a disk, in whole 10 GiB, of which `used` bytes fill a good half."""
+def _disk_size(used: int) -> int:
+    """Return the size of a disk, a multiple of 10 GiB, that is about 60 % full with `used` bytes."""
     return -(-int(used * 1.6 + _GIBIBYTE) // (10 * _GIBIBYTE)) * 10 * _GIBIBYTE
 
 
@@ -104,7 +104,7 @@ def _volume(
 
 
 def _volume_group(content: tuple[int, bool], disk: Part) -> Part:
-    """Make the group on the last disk: a volume for the system or the data, and one for logs."""
+    """Return the group on the last disk: a volume for the system or the data, and one for logs."""
     used, system = content
     size = _size(disk)
     logs_used = used // 10

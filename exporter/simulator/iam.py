@@ -1,4 +1,4 @@
-"""A stand-in for IAM: tokens for passwords, and the lists of projects and domains that the SDK asks for."""
+"""A stand-in for IAM: tokens for passwords, and the lists of projects and domains that the SDK requests."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -8,40 +8,40 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from exporter.simulator.answers import iam_error
-from exporter.simulator.gate import Gate
+from exporter.simulator.authentication import Authenticator
+from exporter.simulator.errors import iam_error
 from exporter.simulator.inventory import identifier
 from exporter.simulator.tokens import Tokens, User
 
 REGIONS: Final = ("cn-north-4", "ap-southeast-3", "my-kualalumpur-1", "ru-moscow-1")
-"""The regions in which every domain has its project of the same name."""
-WRONG_PASSWORDS_TO_LOCK: Final = 5
-LOCK: Final = 15 * 60.0
-"""Seconds that a user stays locked after so many wrong passwords in a row."""
+"""The regions in which every domain has a project of the same name."""
+MAX_WRONG_PASSWORDS: Final = 5
+LOCK_SECONDS: Final = 15 * 60.0
+"""How long a user is locked after that many wrong passwords in a row."""
 
 
 class Iam:
-    """Serves IAM for some users; `token_lifetime` is in seconds, `now` gives seconds since the epoch."""
+    """Serves IAM for `users`; `token_lifetime` is in seconds, `now` returns seconds since the epoch."""
 
     def __init__(
         self,
         users: Sequence[User],
         tokens: Tokens,
-        gate: Gate,
+        authenticator: Authenticator,
         *,
         now: Callable[[], float],
         token_lifetime: float,
     ) -> None:
         self._users = {(user.domain, user.name): user for user in users}
         self._tokens = tokens
-        self._gate = gate
+        self._authenticator = authenticator
         self._now = now
         self._token_lifetime = token_lifetime
         self._wrong: dict[User, int] = {}
         self._locked_until: dict[User, float] = {}
 
     def routes(self) -> list[web.RouteDef]:
-        """Give the routes of IAM."""
+        """Return the routes of IAM."""
         return [
             web.post("/v3/auth/tokens", self.create_token),
             web.get("/v3/projects", self.list_projects),
@@ -49,7 +49,7 @@ class Iam:
         ]
 
     async def create_token(self, request: web.Request) -> web.Response:
-        """Give a token for a password: 201, the token in `X-Subject-Token`."""
+        """Issue a token for a password: 201, with the token in `X-Subject-Token`."""
         content = await _read(request)
         user = self._identify(content)
         project = _scope(content, user)
@@ -76,8 +76,8 @@ class Iam:
         )
 
     async def list_projects(self, request: web.Request) -> web.Response:
-        """Give the projects, all or the one named by `name`."""
-        await self._gate.admit(request)
+        """Return all projects, or the one with the name `name`."""
+        await self._authenticator.authenticate(request)
         wanted = request.query.get("name")
         projects = [
             {"id": project_id(name), "name": name, "enabled": True, "is_domain": False, "description": ""}
@@ -87,8 +87,8 @@ class Iam:
         return web.json_response({"projects": projects, "links": {}})
 
     async def list_domains(self, request: web.Request) -> web.Response:
-        """Give the domains."""
-        await self._gate.admit(request)
+        """Return the domains."""
+        await self._authenticator.authenticate(request)
         names = dict.fromkeys(domain for domain, _ in self._users)
         domains = [{"id": domain_id(name), "name": name, "enabled": True} for name in names]
         return web.json_response({"domains": domains, "links": {}})
@@ -111,13 +111,13 @@ class Iam:
 
     def _count_wrong(self, user: User) -> None:
         self._wrong[user] = self._wrong.get(user, 0) + 1
-        if self._wrong[user] >= WRONG_PASSWORDS_TO_LOCK:
+        if self._wrong[user] >= MAX_WRONG_PASSWORDS:
             del self._wrong[user]
-            self._locked_until[user] = self._now() + LOCK
+            self._locked_until[user] = self._now() + LOCK_SECONDS
 
 
 def _scope(content: object, user: User) -> str | None:
-    """Give the project that a token is asked for, None for a domain. Raises Refusal for an unknown one."""
+    """Return the requested project, None for a domain. Raises ErrorResponse if it is unknown."""
     domain = _at(content, "auth", "scope", "domain")
     if isinstance(domain, dict):
         if domain.get("name") == user.domain or domain.get("id") == domain_id(user.domain):
@@ -152,15 +152,15 @@ def _hex(*parts: str) -> str:
 
 
 def project_id(name: str) -> str:
-    """Give the id of the project of a region: 32 hexadecimal digits."""
+    """Return the id of the project of a region: 32 hexadecimal digits."""
     return _hex("project", name)
 
 
 def domain_id(name: str) -> str:
-    """Give the id of a domain: 32 hexadecimal digits."""
+    """Return the id of a domain: 32 hexadecimal digits."""
     return _hex("domain", name)
 
 
 def timestamp(moment: float) -> str:
-    """Write seconds since the epoch as IAM does: UTC with microseconds."""
+    """Format seconds since the epoch as IAM does: UTC with microseconds."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""Who a simulated server is: identity, operating system, and the project it belongs to."""
+"""The identity of a simulated server: name, addresses, operating system and projects."""
 
 import hashlib
 from random import Random
@@ -30,7 +30,7 @@ _WINDOWS: Final = (
 _LINUX_ROLES: Final = ("web", "app", "api", "db-pg", "db-mysql", "cache", "mq", "search", "ci", "batch")
 _WINDOWS_ROLES: Final = ("win-ad", "win-sql", "win-file", "win-iis", "win-erp")
 _CORES: Final = (1, 2, 2, 4, 4, 8, 8, 16, 32)
-_HOSTS_A_SUBNET: Final = 250
+_HOSTS_PER_SUBNET: Final = 250
 
 ENTERPRISE_PROJECTS: Final = (
     "4f3b8f5e-7c0f-4c51-9a3d-1f2e7d6b5a01",
@@ -44,7 +44,7 @@ MIGRATION_PROJECTS: Final = (
 
 
 class Identity(Struct, frozen=True, gc=False):
-    """What stays the same of a server. `memory` is in bytes; None is a field that the API leaves out."""
+    """The constant properties of a server. `memory` is in bytes; None is a field that the API leaves out."""
 
     id: str
     index: int
@@ -61,15 +61,15 @@ class Identity(Struct, frozen=True, gc=False):
 
 
 def identifier(*parts: object) -> str:
-    """Derive a version 4 UUID from what names a thing: the same parts, the same id."""
+    """Return a version 4 UUID derived from `parts`: the same parts give the same id."""
     digest = hashlib.blake2b(":".join(map(str, parts)).encode(), digest_size=16).digest()
     return str(UUID(bytes=digest, version=4))
 
 
-def make_identity(rng: Random, *, server_id: str, index: int) -> Identity:
-    """Draw who a server is; name and addresses are unique to its index."""
+def build_identity(rng: Random, *, server_id: str, index: int) -> Identity:
+    """Return a random identity; name and addresses are unique to the index."""
     windows = rng.random() < 0.3  # noqa: PLR2004 - a share
-    subnet, host = divmod(index, _HOSTS_A_SUBNET)
+    subnet, host = divmod(index, _HOSTS_PER_SUBNET)
     cores = rng.choice(_CORES)
     role = rng.choice(_WINDOWS_ROLES if windows else _LINUX_ROLES)
     return Identity(
@@ -82,7 +82,7 @@ def make_identity(rng: Random, *, server_id: str, index: int) -> Identity:
         os_version=rng.choice(_WINDOWS if windows else _LINUX),
         oem_system=windows and rng.random() < 0.1,  # noqa: PLR2004 - a share
         cpu_quantity=cores,
-        # The firmware keeps some of it, so that real figures are never round.
+        # The firmware reserves some of it, so real values are never round.
         memory=(cores * rng.choice((1024, 2048, 4096)) - rng.randrange(16, 64)) * _MEBIBYTE,
         enterprise_project_id=rng.choice(("0", None, *ENTERPRISE_PROJECTS)),
         migproject=MIGRATION_PROJECTS[index % len(MIGRATION_PROJECTS)],

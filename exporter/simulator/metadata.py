@@ -1,4 +1,4 @@
-"""A stand-in for the metadata service of an ECS whose agency gives it temporary keys."""
+"""A stand-in for the metadata service of an ECS with an agency, which issues temporary keys."""
 
 import secrets
 from collections.abc import Callable
@@ -7,17 +7,17 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.simulator.answers import Refusal
+from exporter.simulator.errors import ErrorResponse
 from exporter.simulator.iam import timestamp
 from exporter.simulator.signing import AccessKeys
 
-LONGEST_TTL: Final = 21_600
+MAX_TTL_SECONDS: Final = 21_600
 
 
 class Metadata:
-    """Serves temporary keys that live `key_lifetime` seconds; `now` gives seconds since the epoch.
+    """Issues temporary keys for `key_lifetime` seconds; `now` returns seconds since the epoch.
 
-    Without `with_tokens` it is an older service: it knows no token and asks for none.
+    Without `with_tokens` it is an older service, which neither issues nor requires tokens.
     """
 
     def __init__(
@@ -35,28 +35,28 @@ class Metadata:
         self._tokens: dict[str, float] = {}
 
     def routes(self) -> list[web.RouteDef]:
-        """Give the routes of the metadata service."""
+        """Return the routes of the metadata service."""
         return [
             web.put("/meta-data/latest/api/token", self.create_token),
-            web.get("/openstack/latest/securitykey", self.give_key),
+            web.get("/openstack/latest/securitykey", self.create_key),
         ]
 
     async def create_token(self, request: web.Request) -> web.Response:
-        """Give a token, as plain text, that lives as long as `X-Metadata-Token-Ttl-Seconds` says."""
+        """Issue a token, as plain text, with the lifetime in `X-Metadata-Token-Ttl-Seconds`."""
         if not self._with_tokens:
             raise web.HTTPNotFound
         ttl = request.headers.get("X-Metadata-Token-Ttl-Seconds", "")
-        if not ttl.isdecimal() or not 1 <= int(ttl) <= LONGEST_TTL:
-            raise Refusal(HTTPStatus.BAD_REQUEST, {"message": "X-Metadata-Token-Ttl-Seconds is expected"})
+        if not ttl.isdecimal() or not 1 <= int(ttl) <= MAX_TTL_SECONDS:
+            raise ErrorResponse(HTTPStatus.BAD_REQUEST, {"message": "X-Metadata-Token-Ttl-Seconds is expected"})
         token = secrets.token_urlsafe(40)
         self._tokens[token] = self._now() + int(ttl)
         return web.Response(text=token)
 
-    async def give_key(self, request: web.Request) -> web.Response:
-        """Give new temporary keys; 401 without a token that was given here."""
+    async def create_key(self, request: web.Request) -> web.Response:
+        """Issue a temporary key; 401 without a valid token."""
         token = request.headers.get("X-Metadata-Token", "")
         if self._with_tokens and self._tokens.get(token, 0.0) <= self._now():
-            raise Refusal(HTTPStatus.UNAUTHORIZED, {"message": "X-Metadata-Token is missing or expired"})
+            raise ErrorResponse(HTTPStatus.UNAUTHORIZED, {"message": "X-Metadata-Token is missing or expired"})
         expires_at = self._now() + self._key_lifetime
         key = self._keys.issue_temporary(expires_at=expires_at)
         credential = {

@@ -1,4 +1,4 @@
-"""What faults do to the records of a page."""
+"""Faults in the records of a page."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from exporter.simulator.fleet import Selection
 
 @dataclass(slots=True)
 class Page:
-    """A page being made: `count` and `rows` as they will be sent, and where it lies in its list."""
+    """A page before it is sent: `count` and `rows`, and its position in the list."""
 
     selection: Selection
     start: int
@@ -20,14 +20,14 @@ class Page:
     rows: list[dict[str, Any]]
 
 
-def make_page(selection: Selection, start: int, limit: int, faults: Iterable[Fault]) -> Page:
-    """Make the page of `limit` records from `start`, spoilt by faults."""
+def build_page(selection: Selection, start: int, limit: int, faults: Iterable[Fault]) -> Page:
+    """Return the page of `limit` records from `start`, changed by faults."""
     stop = start + limit
     page = Page(selection, start, stop, len(selection), selection.rows(start, stop))
     for fault in faults:
-        spoil = _SPOILERS.get(fault.name)
-        if spoil is not None:
-            spoil(page, fault)
+        apply = _PAGE_FAULTS.get(fault.name)
+        if apply is not None:
+            apply(page, fault)
     return page
 
 
@@ -64,7 +64,7 @@ def _duplicates_within(page: Page, _: Fault) -> None:
         page.rows[-1] = page.rows[0]
 
 
-def _moved(page: Page, _: Fault) -> None:
+def _shift(page: Page, _: Fault) -> None:
     if page.start and page.rows:
         following = page.selection.rows(page.stop, page.stop + 1) or page.selection.rows(0, 1)
         page.rows = [*page.rows[1:], *following]
@@ -75,14 +75,14 @@ def _empty(page: Page, _: Fault) -> None:
     page.rows = []
 
 
-_SPOILERS: Final[Mapping[str, Callable[[Page, Fault], None]]] = MappingProxyType(
+_PAGE_FAULTS: Final[Mapping[str, Callable[[Page, Fault], None]]] = MappingProxyType(
     {
         "wrong-types": _wrong_types,
         "short-page": _short,
         "count-changes": _count_changes,
         "duplicates-across-pages": _duplicates_across,
         "duplicates-within-page": _duplicates_within,
-        "moved": _moved,
+        "moved": _shift,
         "empty-list": _empty,
     },
 )

@@ -8,9 +8,9 @@ from typing import Any, Final
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 
 DEFAULT_LIMIT: Final = 200
-LARGEST_LIMIT: Final = 200
-LARGEST_OFFSET: Final = 65_535
-LONGEST_TEXT: Final = 255
+MAX_LIMIT: Final = 200
+MAX_OFFSET: Final = 65_535
+MAX_TEXT_LENGTH: Final = 255
 
 _TEXTS: Final = ("name", "id", "ip", "ipv6", "migproject", "enterprise_project_id", "vm_id")
 _FLAGS: Final = ("connected", "is_consistency_result_exist")
@@ -18,29 +18,29 @@ _DEFAULT_PROJECT: Final = "0"
 
 
 class BadParameter(ValueError):
-    """A parameter that the API refuses; the message names it."""
+    """The API refuses a parameter; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A checked query. `filters` holds what narrows the list, by parameter, with flags as booleans."""
+    """A valid query. `filters` are the values that narrow the list, by parameter; flags are booleans."""
 
     limit: int = DEFAULT_LIMIT
     offset: int = 0
     filters: Mapping[str, str | bool] = field(default_factory=lambda: MappingProxyType({}))
 
     def matches(self, record: Mapping[str, Any], migproject: str) -> bool:
-        """Tell whether a record, of a server in that migration project, is asked for."""
+        """Return whether the record of a server in this migration project matches the query."""
         return all(
             _value(record, migproject, name) == wanted
             for name, wanted in self.filters.items()
-            # An IP address is preferred to an IPv6 address where both are given.
+            # If both addresses are given, the API ignores the IPv6 address.
             if not (name == "ipv6" and "ip" in self.filters)
         )
 
 
 def parse_query(parameters: Mapping[str, str]) -> Query:
-    """Read the parameters of a request; unknown and empty ones are ignored. Raises BadParameter."""
+    """Parse the parameters of a request; unknown and empty ones are ignored. Raises BadParameter."""
     given = {name: value for name, value in parameters.items() if value}
     filters: dict[str, str | bool] = {}
     for name in _TEXTS:
@@ -53,8 +53,8 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
         if name in given:
             filters[name] = _choice(name, given[name].lower(), ("true", "false")) == "true"
     return Query(
-        limit=_whole("limit", given, LARGEST_LIMIT) or DEFAULT_LIMIT,
-        offset=_whole("offset", given, LARGEST_OFFSET),
+        limit=_parse_int("limit", given, MAX_LIMIT) or DEFAULT_LIMIT,
+        offset=_parse_int("offset", given, MAX_OFFSET),
         filters=filters,
     )
 
@@ -73,8 +73,8 @@ def _value(record: Mapping[str, Any], migproject: str, name: str) -> object:
 
 
 def _text(name: str, value: str) -> str:
-    if len(value) > LONGEST_TEXT:
-        raise BadParameter(f"{name} is longer than {LONGEST_TEXT} characters")
+    if len(value) > MAX_TEXT_LENGTH:
+        raise BadParameter(f"{name} is longer than {MAX_TEXT_LENGTH} characters")
     return value
 
 
@@ -84,7 +84,7 @@ def _choice(name: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def _whole(name: str, given: Mapping[str, str], largest: int) -> int:
+def _parse_int(name: str, given: Mapping[str, str], largest: int) -> int:
     value = given.get(name, "0")
     if not (value.isascii() and value.isdecimal()) or len(value) > len(str(largest)) or int(value) > largest:
         raise BadParameter(f"{name} must be an integer from 0 to {largest}")

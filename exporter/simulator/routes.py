@@ -1,8 +1,8 @@
-"""The ways a server takes through the states of the API, as data.
+"""The sequences of states that a server passes through, as data.
 
-One run is a beginning, a set-up, a copy, a synchronisation, a cut-over and an end, each drawn by weight
-from the variants below. Durations are simulated minutes: at the default acceleration of 60 they are as
-many real seconds. The weights are chosen so that a fleet of 250 shows nearly every state at any moment.
+One run is a beginning, a set-up, a copy, a synchronisation, a cut-over and an end, each chosen at random, by weight,
+from the variants below. Durations are simulated minutes: at the default acceleration of 60 they are real seconds. With
+these weights a fleet of 250 has nearly every state at any moment.
 """
 
 from random import Random
@@ -12,10 +12,10 @@ from msgspec import Struct
 
 
 class Leg(Struct, frozen=True):
-    """A state to be in for `shortest` to `longest` simulated minutes.
+    """A state that lasts `shortest` to `longest` simulated minutes.
 
-    With `upto` the leg lasts until that share of the server's bytes is copied instead. `connected` is
-    whether the agent is reached meanwhile; `checked` whether it ever reported its environment.
+    With `upto` the state lasts until this share of the server's bytes is copied instead. `connected` says whether the
+    agent is connected, `checked` whether it has reported its environment.
     """
 
     state: str
@@ -28,7 +28,7 @@ class Leg(Struct, frozen=True):
 
 
 Variants: TypeAlias = tuple[tuple[float, tuple[Leg, ...]], ...]
-"""Legs in a row, and their weight among the other ways to go."""
+"""Sequences of legs with their weights."""
 
 _WAITING: Final = Leg("waiting", "checking", 60, 180)
 _SETTING_UP: Final = Leg("initialize", "setting", 40, 120)
@@ -83,7 +83,7 @@ COPIES: Final[Variants] = (
         ),
     ),
     (0.09, (Leg("replicate", "replicating", upto=0.8), Leg("skipping", "replicating", 200, 420), _COPIED)),
-    # Stalled: connected and replicating, but no byte moves for longer than alerts wait.
+    # Stalled: connected and replicating, but nothing is replicated for longer than the alerts wait.
     (
         0.01,
         (
@@ -146,7 +146,7 @@ _LEGS: Final = tuple([legs for _, legs in variants] for variants in PARTS)
 
 
 def choose_run(rng: Random) -> list[Leg]:
-    """Draw the legs of one whole run, from registration to the end of the migration."""
+    """Return random legs of one run, from registration to the end of the migration."""
     run: list[Leg] = []
     for legs, weights in zip(_LEGS, _WEIGHTS, strict=True):
         run.extend(rng.choices(legs, weights)[0])

@@ -1,4 +1,4 @@
-"""One simulated source server: its record at any moment, Table 4 of the reference."""
+"""One simulated source server: its record at any moment (Table 4 of the reference)."""
 
 from functools import cached_property
 from random import Random
@@ -6,10 +6,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from exporter.simulator.environment import make_checks
-from exporter.simulator.hardware import make_target
-from exporter.simulator.inventory import Identity, identifier, make_identity
-from exporter.simulator.task import TaskMaker, milliseconds
+from exporter.simulator.environment import build_checks
+from exporter.simulator.hardware import build_target
+from exporter.simulator.inventory import Identity, build_identity, identifier
+from exporter.simulator.task import TaskBuilder, milliseconds
 from exporter.simulator.timeline import Plan, Position
 
 _DAY: Final = 86_400.0
@@ -20,45 +20,45 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Server(Protocol):
-    """What a fleet is made of."""
+    """A server of a fleet."""
 
     @property
     def id(self) -> str:
-        """The id under which the API knows it."""
+        """The id of the server in the API."""
 
     @property
     def migproject(self) -> str:
-        """The id of its migration project, which no field of its record tells; empty where unknown."""
+        """The id of its migration project, which is in no field of the record; empty if unknown."""
 
     def record(self, moment: float) -> dict[str, Any]:
-        """Give the record at a moment in seconds since the epoch; parts may be `msgspec.Raw`."""
+        """Return the record at a moment in seconds since the epoch; parts can be `msgspec.Raw`."""
 
 
 class FixedServer:
-    """A server whose record is given and never changes."""
+    """A server with a given record that never changes."""
 
     def __init__(self, record: dict[str, Any]) -> None:
         self.id = str(record.get("id", ""))
         self.migproject = ""
         self._record = record
 
-    def record(self, moment: float) -> dict[str, Any]:  # noqa: ARG002 - as a living server
-        """Give the record as it was given."""
+    def record(self, moment: float) -> dict[str, Any]:  # noqa: ARG002 - the signature of the protocol
+        """Return the record unchanged."""
         return dict(self._record)
 
 
 class _Facts:
-    """What of a living server is drawn once: everything but its id."""
+    """The random properties of a simulated server, except its id."""
 
     def __init__(self, seed: int, index: int, server_id: str, acceleration: float, epoch: float) -> None:
         rng = Random(f"{seed}:{index}")  # noqa: S311 - a simulation, not a secret
         self.plan = Plan(rng, acceleration=acceleration, epoch=epoch)
-        self.identity = make_identity(rng, server_id=server_id, index=index)
-        self.task = TaskMaker(rng, self.identity, seed=seed, speed_limit=self.plan.speed_limit)
-        passing, failing = make_checks(rng, windows=self.identity.windows, index=index)
+        self.identity = build_identity(rng, server_id=server_id, index=index)
+        self.task = TaskBuilder(rng, self.identity, seed=seed, speed_limit=self.plan.speed_limit)
+        passing, failing = build_checks(rng, windows=self.identity.windows, index=index)
         self.passing = msgspec.Raw(_encode(passing))
         self.failing = msgspec.Raw(_encode(failing))
-        target = make_target(rng, windows=self.identity.windows, used=self.plan.size)
+        target = build_target(rng, windows=self.identity.windows, used=self.plan.size)
         self.heartbeat = rng.uniform(0.0, _HEARTBEAT)
         self.consistency = rng.random() < 0.3  # noqa: PLR2004 - a share
         self.forgets_sizes = rng.random() < 0.3  # noqa: PLR2004 - a share
@@ -70,11 +70,10 @@ class _Facts:
         )
 
 
-class LivingServer:
-    """A server that migrates for ever. What it is and does is drawn from `seed` and `index` when first asked.
+class MigratingServer:
+    """A server that migrates again and again. Its properties are derived from `seed` and `index` at the first use.
 
-    `acceleration` shortens its plan, `epoch` is the moment (seconds since the epoch) at which the plan is
-    where the draw put it.
+    `acceleration` shortens its plan. The plan starts, at a random offset, at `epoch` (seconds since the epoch).
     """
 
     __slots__ = ("__dict__", "_acceleration", "_epoch", "_index", "_seed", "id")
@@ -96,7 +95,7 @@ class LivingServer:
         return self._facts.identity.migproject
 
     def record(self, moment: float) -> dict[str, Any]:
-        """Give the record at a moment in seconds since the epoch."""
+        """Return the record at a moment in seconds since the epoch."""
         facts = self._facts
         position = facts.plan.at(moment)
         phase = position.phase
@@ -126,7 +125,7 @@ class LivingServer:
 
 
 def _fixed_fields(identity: Identity, *, add_date: int, has_tc: bool, target: object) -> dict[str, Any]:
-    """Give the fields that never change; the target is encoded once."""
+    """Return the fields that never change; the target is encoded once."""
     fields: dict[str, Any] = {
         "id": identity.id,
         "ip": identity.ip,

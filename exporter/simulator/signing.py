@@ -1,4 +1,4 @@
-"""Verifies `SDK-HMAC-SHA256` signatures, from the path and the query as they came over the wire."""
+"""Verification of `SDK-HMAC-SHA256` signatures over the path and the query exactly as they were received."""
 
 import hashlib
 import hmac
@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from typing import Final, NoReturn
 from urllib.parse import quote, unquote
 
-from exporter.simulator.answers import bad_authentication
+from exporter.simulator.errors import bad_authentication
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
-MOST_SKEW: Final = 15 * 60.0
-"""Seconds by which the clock of who signs may be off."""
-REFUSALS_TO_LOCK: Final = 5
-"""A key is locked when more than so many of its requests in a row were refused."""
-LOCK: Final = 5 * 60.0
-"""Seconds that a key stays locked."""
+MAX_SKEW_SECONDS: Final = 15 * 60.0
+"""Maximum difference between the clocks of client and API."""
+MAX_REFUSALS: Final = 5
+"""A key is locked after more consecutive refusals than this."""
+LOCK_SECONDS: Final = 5 * 60.0
+"""How long a key stays locked."""
 
 _AUTHORIZATION: Final = re.compile(
     rf"{ALGORITHM} Access=(?P<ak>[^,]+), ?SignedHeaders=(?P<headers>[^,]+), ?Signature=(?P<signature>\w+)",
@@ -38,7 +38,7 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """What a signature covers: `target` is path and query as received, `headers` ignore case."""
+    """The signed parts of a request: `target` is path and query as received, `headers` are case-insensitive."""
 
     method: str
     target: str
@@ -54,17 +54,17 @@ class _Record:
 
 
 class AccessKeys:
-    """The keys that are known, and how often each was refused."""
+    """The known access keys, with their consecutive refusals."""
 
     def __init__(self) -> None:
         self._records: dict[str, _Record] = {}
 
     def add(self, key: AccessKey) -> None:
-        """Accept what is signed with a key from now on."""
+        """Accept signatures of a key from now on."""
         self._records[key.ak] = _Record(key)
 
     def issue_temporary(self, *, expires_at: float) -> AccessKey:
-        """Give a new temporary key."""
+        """Return a new temporary key."""
         key = AccessKey(
             ak=f"HST{secrets.token_hex(9).upper()}",
             sk=secrets.token_urlsafe(30),
@@ -77,8 +77,8 @@ class AccessKeys:
     def verify(self, request: SignedRequest, now: float) -> None:
         """Check the `Authorization` of a request received `now` (seconds since the epoch).
 
-        Raises Refusal, whose text tells a bad signature, an unknown key, an expired signature and a locked
-        key apart.
+        Raises ErrorResponse, with different texts for a bad signature, an unknown key, an expired signature and a
+        locked key.
         """
         match = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
         if match is None:
@@ -97,7 +97,7 @@ class AccessKeys:
         signed_at = _read_date(request.headers.get("X-Sdk-Date", ""))
         if signed_at is None or "x-sdk-date" not in names:
             self._refuse(record, now, "verify aksk signature fail, X-Sdk-Date is missing or malformed")
-        if abs(now - signed_at) > MOST_SKEW:
+        if abs(now - signed_at) > MAX_SKEW_SECONDS:
             self._refuse(record, now, "verify aksk signature fail, signature expired")
         expected = sign(key.sk, request, names)
         if not hmac.compare_digest(expected, match["signature"]):
@@ -109,14 +109,14 @@ class AccessKeys:
 
     def _refuse(self, record: _Record, now: float, reason: str) -> NoReturn:
         record.refusals += 1
-        if record.refusals > REFUSALS_TO_LOCK:
+        if record.refusals > MAX_REFUSALS:
             record.refusals = 0
-            record.locked_until = now + LOCK
+            record.locked_until = now + LOCK_SECONDS
         raise bad_authentication(reason)
 
 
 def sign(sk: str, request: SignedRequest, names: list[str]) -> str:
-    """Give the signature, in hexadecimal, over a request and those of its headers."""
+    """Return the signature of a request with the named headers, in hexadecimal."""
     path, _, query = request.target.partition("?")
     canonical = "\n".join(
         (
@@ -134,7 +134,7 @@ def sign(sk: str, request: SignedRequest, names: list[str]) -> str:
 
 
 def _sha256(text: str) -> str:
-    # Header bytes that are no UTF-8 come as lone surrogates, and are signed as the bytes they were.
+    # Header bytes that are not UTF-8 arrive as lone surrogates; the original bytes are signed.
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -144,7 +144,7 @@ def _canonical_path(path: str) -> str:
 
 
 def _canonical_query(query: str) -> str:
-    """Sort by key, then value, and quote again what was percent-encoded; a `+` is a plus here."""
+    """Sort by key, then value, and normalize the percent-encoding; a `+` is a literal plus."""
     pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
     decoded = sorted((unquote(key), unquote(value)) for key, value in pairs)
     return "&".join(f"{quote(key, safe='~')}={quote(value, safe='~')}" for key, value in decoded)

@@ -1,4 +1,4 @@
-"""The API itself: `GET /v3/sources`."""
+"""The list of source servers: `GET /v3/sources`."""
 
 from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
@@ -6,44 +6,44 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from aiohttp import web
 
-from exporter.simulator.answers import BAD_PARAMETER, gateway_error
+from exporter.simulator.authentication import Authenticator
+from exporter.simulator.errors import BAD_PARAMETER, gateway_error
 from exporter.simulator.fleet import Fleet
-from exporter.simulator.gate import Gate
-from exporter.simulator.misbehaviour import STRUCK
-from exporter.simulator.pages import make_page
+from exporter.simulator.injection import APPLIED_FAULTS
+from exporter.simulator.pages import build_page
 from exporter.simulator.query import BadParameter, Query, parse_query
 
 Offsets: TypeAlias = Literal["records", "pages"]
-"""What the query's `offset` counts."""
+"""What the `offset` of a query counts."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class Sources:
-    """Lists a fleet to who is admitted."""
+    """Lists a fleet to authenticated clients."""
 
-    def __init__(self, fleet: Fleet, gate: Gate, offsets: Offsets) -> None:
+    def __init__(self, fleet: Fleet, authenticator: Authenticator, offsets: Offsets) -> None:
         self._fleet = fleet
-        self._gate = gate
+        self._authenticator = authenticator
         self._offsets = offsets
 
     def routes(self) -> list[web.RouteDef]:
-        """Give the route of the list."""
+        """Return the route of the list."""
         return [web.get("/v3/sources", self.list_servers)]
 
     async def list_servers(self, request: web.Request) -> web.Response:
-        """Give one page; an empty one past the end. Raises Refusal: 400, 401 or 403."""
-        await self._gate.admit(request)
+        """Return one page; it is empty behind the end of the list. Raises ErrorResponse: 400, 401 or 403."""
+        await self._authenticator.authenticate(request)
         query = read_query(request)
         start = query.offset * (query.limit if self._offsets == "pages" else 1)
-        struck = request[STRUCK]
-        page = make_page(self._fleet.select(query), start, query.limit, struck)
+        faults = request[APPLIED_FAULTS]
+        page = build_page(self._fleet.select(query), start, query.limit, faults)
         body = _encode({"count": page.count, "source_servers": page.rows})
         return web.Response(body=body, content_type="application/json")
 
 
 def read_query(request: web.Request) -> Query:
-    """Read a request's query. Raises Refusal 400."""
+    """Parse the query of a request. Raises ErrorResponse 400."""
     try:
         return parse_query(request.query)
     except BadParameter as error:

@@ -1,4 +1,4 @@
-"""The migration task of a simulated server, Table 5 of the reference."""
+"""The migration task of a simulated server (Table 5 of the reference)."""
 
 from collections.abc import Mapping
 from random import Random
@@ -28,7 +28,7 @@ _STATES: Final[Mapping[str, str]] = MappingProxyType(
         "finished": "MIGRATE_SUCCESS",
     },
 )
-# A drill's states, and what they make of the clone.
+# The state of the clone in each state of a migration drill.
 _CLONES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "cloning": "CREATING",
@@ -42,13 +42,13 @@ _CLONES: Final[Mapping[str, str]] = MappingProxyType(
 )
 _PREPARING_SHARE: Final = 0.3
 _CLONE_ERROR: Final = "SMS.3205"
-_CLONE_MESSAGE: Final = "The quota of volumes is used up: the clone could not be created."
+_CLONE_MESSAGE: Final = "The clone could not be created: the volume quota is exhausted."
 _REGION: Final = "cn-north-4"
 _LOG_EXPIRY: Final = 3600
 
 
-class TaskMaker:
-    """Makes the task of one server; `seed` makes its ids, which are new in each run."""
+class TaskBuilder:
+    """Builds the task of one server; its ids are derived from `seed` and differ in each run."""
 
     def __init__(self, rng: Random, identity: Identity, *, seed: int, speed_limit: int) -> None:
         self._identity = identity
@@ -71,7 +71,7 @@ class TaskMaker:
         }
 
     def at(self, position: Position, moment: float) -> dict[str, Any] | None:
-        """Give the task at a moment (seconds since the epoch), None where the server has none."""
+        """Return the task at a moment (seconds since the epoch), None if the server has none."""
         phase = position.phase
         if phase.task_start is None:
             return None
@@ -114,7 +114,7 @@ class TaskMaker:
         }
 
     def _subtask(self, position: Position) -> str:
-        """Name the current subtask and its percentage, such as `MIGRATE_LINUX_FILE-42`."""
+        """Return the current subtask with its percentage, such as `MIGRATE_LINUX_FILE-42`."""
         before, during, after = self._subtasks()
         state, cycle = position.phase.leg.state, position.phase.leg.cycle
         if cycle == "setting":
@@ -136,7 +136,7 @@ class TaskMaker:
         )
 
     def _logs(self, position: Position, run: tuple[int, int]) -> dict[str, Any]:
-        """Give the logs' state; those of an ended or failed task are shared under a secret link."""
+        """Return the state of the logs; those of a finished or failed task are shared by a secret link."""
         if position.phase.leg.state not in {"error", "finished"} or not self._uploads_logs:
             return {"log_collect_status": "INIT"}
         if position.progress < 0.2:  # noqa: PLR2004 - a share
@@ -154,12 +154,12 @@ class TaskMaker:
 
 
 def milliseconds(moment: float) -> int:
-    """Write seconds since the epoch as the API does; a clock near its epoch has nothing before it."""
+    """Format seconds since the epoch as the API does; times before the epoch become 0."""
     return max(0, int(moment * 1000))
 
 
 def _remaining(position: Position) -> float | None:
-    """Give the seconds until all is across at the speed of this moment; None while nothing moves."""
+    """Return the seconds until all data is replicated at the current speed; None while nothing is replicated."""
     if not position.speed:
         return None
     left = position.phase.total - position.replicated

@@ -1,8 +1,8 @@
-"""A server's whole plan: phases and steps of transfer, from which any moment can be looked up.
+"""The complete plan of a server: phases and transfer steps, from which its state at any moment follows.
 
-A plan is a few runs in a row and is walked through for ever. All times in it are real seconds from the
-plan's start; speeds are Mbit/s as they are displayed, and bytes are what such a speed moves in real
-time. Acceleration only shortens the plan, and with it the sizes.
+A plan is a few consecutive runs and repeats forever. All times are real seconds from the start of the plan. Speeds are
+in Mbit/s as reported, and bytes are what such a speed transfers in real time. Acceleration only shortens the plan, and
+with it the sizes.
 """
 
 from bisect import bisect_right
@@ -15,7 +15,7 @@ from exporter.simulator.routes import Leg, choose_run
 
 BYTES_PER_MEGABIT: Final = 125_000
 RUNS: Final = 2
-"""Runs in a plan before it repeats."""
+"""Number of runs in a plan before it repeats."""
 
 _COPY_MINUTES: Final = (180.0, 900.0)
 _STEP_MINUTES: Final = (25.0, 90.0)
@@ -25,11 +25,11 @@ _LIMITS: Final = (0, 0, 0, 0, 0, 100, 200, 300)
 
 
 class Phase(Struct, frozen=True, gc=False):
-    """A time in one state.
+    """A period in one state.
 
-    `since_state`, `since_cycle` and `since_connection` are when those last changed. `task_start` is None
-    where the server has no task yet.
-    `total` is the number of bytes to move, and `run` the number of the run in its plan.
+    `since_state`, `since_cycle` and `since_connection` are the times of the last change of each. `task_start` is None
+    if the server has no task yet. `total` is the number of bytes to replicate, and `run` the index of the run in the
+    plan.
     """
 
     start: float
@@ -44,7 +44,7 @@ class Phase(Struct, frozen=True, gc=False):
 
 
 class Step(Struct, frozen=True, gc=False):
-    """A time at one speed (Mbit/s; 0 where nothing moves), `replicated` bytes being across at its start."""
+    """A period at one speed (Mbit/s, 0 if nothing is transferred), with `replicated` bytes at its start."""
 
     start: float
     speed: float
@@ -53,7 +53,7 @@ class Step(Struct, frozen=True, gc=False):
 
 
 class Position(Struct, frozen=True, gc=False):
-    """Where a plan is at a moment: `origin` is when this round of it began, in seconds since the epoch."""
+    """A position in a plan: `origin` is the start of the current repetition, in seconds since the epoch."""
 
     phase: Phase
     speed: float
@@ -64,15 +64,15 @@ class Position(Struct, frozen=True, gc=False):
 
     @property
     def progress(self) -> float:
-        """How much of the phase has passed, 0 to 1."""
+        """The elapsed share of the phase, 0 to 1."""
         return (self.elapsed - self.phase.start) / self.phase.seconds
 
 
 class Plan:
-    """What one server goes through, over and over.
+    """The phases of one server, repeated forever.
 
-    `size` is the number of bytes that its first copy moves, `speed_limit` in Mbit/s (0: none).
-    `offset` is how far into the plan the server is at `epoch` (seconds since the epoch).
+    `size` is the number of bytes of the first copy, `speed_limit` is in Mbit/s (0: none). `offset` is the position in
+    the plan at `epoch` (seconds since the epoch).
     """
 
     __slots__ = ("_starts", "_steps", "epoch", "offset", "period", "size", "speed_limit")
@@ -93,7 +93,7 @@ class Plan:
         self.offset = rng.random() * self.period
 
     def at(self, moment: float) -> Position:
-        """Give where the plan is at a moment, in seconds since the epoch."""
+        """Return the position at a moment in seconds since the epoch."""
         lap, elapsed = divmod(moment - self.epoch + self.offset, self.period)
         step = self._steps[bisect_right(self._starts, elapsed) - 1]
         moved = (elapsed - step.start) * step.speed * BYTES_PER_MEGABIT
@@ -108,7 +108,7 @@ class Plan:
 
 
 class _Builder:
-    """Lays runs one after the other; `now` is how long the plan is so far."""
+    """Appends runs to a plan; `now` is the length of the plan so far."""
 
     def __init__(self, rng: Random, size: int, base: float, limit: int, minute: float) -> None:
         self.now = 0.0
@@ -120,7 +120,7 @@ class _Builder:
         self._minute = minute
 
     def add_run(self, run: int) -> None:
-        """Add a whole run, from registration to the end of the migration."""
+        """Append one run, from registration to the end of the migration."""
         replicated = 0.0
         total = self._size
         task_start = None
@@ -130,7 +130,7 @@ class _Builder:
             moves = self._moves(leg, replicated)
             moved = sum(seconds * speed for seconds, speed in moves) * BYTES_PER_MEGABIT
             if leg.state == "syncing":
-                # What changed on the source meanwhile is all across when the synchronisation ends.
+                # All changes of the source are replicated when the synchronisation ends.
                 total = round(replicated + moved)
             self._add(leg, moves, replicated, total=total, task_start=task_start, run=run)
             replicated = replicated if leg.upto is None else leg.upto * self._size
@@ -147,7 +147,7 @@ class _Builder:
         task_start: float | None,
         run: int,
     ) -> None:
-        # A plan ends connected and cut over, and begins in checking: its first phase changes all three.
+        # A plan ends connected and cut over, and begins in checking, so its first phase changes all three.
         before = self.steps[-1].phase if self.steps else None
         phase = Phase(
             start=self.now,
@@ -168,7 +168,7 @@ class _Builder:
             self.now += seconds
 
     def _moves(self, leg: Leg, replicated: float) -> list[tuple[float, float]]:
-        """Give the leg as pairs of real seconds and Mbit/s, at least one."""
+        """Return the leg as pairs of real seconds and Mbit/s, at least one."""
         if leg.upto is not None:
             return self._copying(leg.upto * self._size - replicated)
         seconds = self._rng.uniform(leg.shortest, leg.longest) * self._minute
@@ -179,7 +179,7 @@ class _Builder:
 
     def _copying(self, left: float) -> list[tuple[float, float]]:
         moves = []
-        # Less than a byte is what rounding leaves, and no step of its own.
+        # Less than one byte is a rounding error, not a step.
         while left >= 1.0:
             speed = self._base * self._rng.uniform(0.6, 1.4)
             speed = round(min(speed, self._limit) if self._limit else speed, 1)

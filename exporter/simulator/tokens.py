@@ -1,4 +1,4 @@
-"""Users and the tokens that IAM gave them."""
+"""Users and the tokens that IAM issued to them."""
 
 import secrets
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _TOKEN_BYTES: Final = 96
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An IAM user; `permitted` is whether they may list source servers."""
+    """An IAM user; `permitted` says whether the user may list source servers."""
 
     domain: str
     name: str
@@ -19,11 +19,11 @@ class User:
     permitted: bool = True
 
 
-class Standing(Enum):
-    """What a token is worth."""
+class TokenStatus(Enum):
+    """The result of checking a token."""
 
-    GOOD = auto()
-    POWERLESS = auto()
+    VALID = auto()
+    NOT_PERMITTED = auto()
     EXPIRED = auto()
     UNKNOWN = auto()
 
@@ -35,35 +35,35 @@ class _Token:
 
 
 class Tokens:
-    """All tokens ever issued. Moments are seconds since the epoch, lifetimes seconds."""
+    """All issued tokens. Times are seconds since the epoch."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, _Token] = {}
         self._static: set[str] = set()
 
     def issue(self, user: User, *, expires_at: float) -> str:
-        """Give a new token; older ones stay valid."""
+        """Return a new token; older tokens stay valid."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         self._tokens[token] = _Token(user, expires_at)
         return token
 
     def issue_static(self, user: User) -> str:
-        """Give a token that lives until all are expired."""
+        """Return a token that is valid until all tokens are expired."""
         token = self.issue(user, expires_at=float("inf"))
         self._static.add(token)
         return token
 
-    def standing(self, token: str | None, now: float) -> Standing:
-        """Tell what a token is worth now; None is a token that was not sent."""
+    def status(self, token: str | None, now: float) -> TokenStatus:
+        """Return the status of a token; None means that no token was sent."""
         known = self._tokens.get(token or "")
         if known is None:
-            return Standing.UNKNOWN
+            return TokenStatus.UNKNOWN
         if known.expires_at <= now:
-            return Standing.EXPIRED
-        return Standing.GOOD if known.user.permitted else Standing.POWERLESS
+            return TokenStatus.EXPIRED
+        return TokenStatus.VALID if known.user.permitted else TokenStatus.NOT_PERMITTED
 
     def expire_all(self) -> None:
-        """End every token that was issued so far, static ones too."""
+        """Expire all issued tokens, including static ones."""
         for token in self._tokens.values():
             token.expires_at = float("-inf")
 

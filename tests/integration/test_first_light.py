@@ -40,7 +40,7 @@ async def test_the_example_with_distinct_ids_is_counted_as_it_is(clock: FakeCloc
 async def test_a_403_is_a_failed_poll_for_want_of_permission(clock: FakeClock) -> None:
     async with (
         simulated(clock, 3) as simulator,
-        exporting(simulator, clock, auth={"token": simulator.powerless_token}) as service,
+        exporting(simulator, clock, auth={"token": simulator.unpermitted_token}) as service,
     ):
         seen = await scrape(service.urls[0])
     assert seen.value("up") == 0

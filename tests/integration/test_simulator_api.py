@@ -21,7 +21,7 @@ async def sim(clock: FakeClock) -> AsyncIterator[Simulator]:
 
 
 async def listed(sim: Simulator, *, token: str | None = None, **query: object) -> Answer:
-    """Ask for the list with the simulator's own token, or another ("" is none)."""
+    """Request the list with the simulator's own token, or another one ("" is none)."""
     sent = sim.token if token is None else token
     headers = {"X-Auth-Token": sent} if sent else {}
     params = {name: str(value) for name, value in query.items()}
@@ -33,7 +33,7 @@ async def listed(sim: Simulator, *, token: str | None = None, **query: object) -
 
 
 async def authenticated(sim: Simulator, user: User, **scope: object) -> tuple[int, Any, str | None]:
-    """Ask IAM for a token: status, body and token."""
+    """Request a token from IAM; return status, body and token."""
     identity = {
         "methods": ["password"],
         "password": {"user": {"domain": {"name": user.domain}, "name": user.name, "password": user.password}},
@@ -59,7 +59,7 @@ async def test_a_page_past_the_end_is_empty_and_keeps_the_count(sim: Simulator) 
     assert await listed(sim, offset=65535) == (200, {"count": 450, "source_servers": []})
 
 
-async def test_offsets_count_pages_where_asked_for(clock: FakeClock) -> None:
+async def test_offsets_count_pages_if_configured(clock: FakeClock) -> None:
     async with Simulator(servers=450, clock=clock, offsets="pages") as sim:
         _, second = await listed(sim, limit=200, offset=1)
         past = await listed(sim, limit=200, offset=200)
@@ -76,7 +76,7 @@ async def test_a_filter_narrows_the_list_and_its_count(sim: Simulator) -> None:
     assert [server["id"] for server in page["source_servers"]] == expected[5:15]
 
 
-async def test_migration_projects_share_the_fleet_out(sim: Simulator) -> None:
+async def test_every_server_is_in_one_migration_project(sim: Simulator) -> None:
     projects = ("6a1d2c3e-5b4f-4d6e-8f70-91a2b3c4d501", "nowhere")
 
     assert [(await listed(sim, migproject=project))[1]["count"] for project in projects] == [150, 0]
@@ -85,7 +85,7 @@ async def test_migration_projects_share_the_fleet_out(sim: Simulator) -> None:
 @pytest.mark.parametrize(
     "query", [{"limit": 201}, {"limit": -1}, {"offset": 65536}, {"state": "premiging"}, {"connected": "yes"}]
 )
-async def test_a_bad_parameter_is_refused_in_the_shape_of_the_api(sim: Simulator, query: dict[str, Any]) -> None:
+async def test_a_bad_parameter_is_refused_in_the_error_format_of_the_api(sim: Simulator, query: dict[str, Any]) -> None:
     status, body = await listed(sim, **query)
 
     assert status == 400
@@ -93,12 +93,12 @@ async def test_a_bad_parameter_is_refused_in_the_shape_of_the_api(sim: Simulator
     assert body["error_code"]
 
 
-async def test_given_records_are_served_as_they_are() -> None:
+async def test_given_records_are_served_unchanged() -> None:
     async with Simulator(fleet=Fleet.from_records(example()["source_servers"])) as sim:
         assert await listed(sim) == (200, example())
 
 
-async def test_no_token_and_an_unknown_one_get_the_403_of_the_reference(sim: Simulator) -> None:
+async def test_a_missing_or_unknown_token_gets_the_403_of_the_reference(sim: Simulator) -> None:
     reference = json.loads((DATA / "error-403.json").read_text())
 
     assert await listed(sim, token="") == (403, reference)
@@ -107,9 +107,9 @@ async def test_no_token_and_an_unknown_one_get_the_403_of_the_reference(sim: Sim
 
 async def test_a_user_without_permission_gets_the_403_of_the_reference(sim: Simulator) -> None:
     reference = json.loads((DATA / "error-403.json").read_text())
-    _, _, token = await authenticated(sim, sim.powerless_user)
+    _, _, token = await authenticated(sim, sim.unpermitted_user)
 
-    assert await listed(sim, token=sim.powerless_token) == (403, reference)
+    assert await listed(sim, token=sim.unpermitted_token) == (403, reference)
     assert await listed(sim, token=token) == (403, reference)
 
 
@@ -148,7 +148,7 @@ async def test_a_token_is_scoped_to_a_project_by_name_or_id_or_to_the_domain(sim
     assert "could not be found" in refusal["error"]["message"]
 
 
-async def test_a_wrong_password_is_refused_in_the_shape_of_iam(sim: Simulator) -> None:
+async def test_a_wrong_password_is_refused_in_the_error_format_of_iam(sim: Simulator) -> None:
     wrong = User(sim.user.domain, sim.user.name, "wrong", sim.user.project)
     status, body, token = await authenticated(sim, wrong)
 
@@ -157,7 +157,7 @@ async def test_a_wrong_password_is_refused_in_the_shape_of_iam(sim: Simulator) -
     assert body["error"]["message"] == "The username or password is wrong."
 
 
-async def test_five_wrong_passwords_lock_the_user_for_a_quarter_of_an_hour(sim: Simulator, clock: FakeClock) -> None:
+async def test_five_wrong_passwords_lock_the_user_for_15_minutes(sim: Simulator, clock: FakeClock) -> None:
     wrong = User(sim.user.domain, sim.user.name, "wrong", sim.user.project)
     for _ in range(5):
         await authenticated(sim, wrong)
@@ -170,7 +170,7 @@ async def test_five_wrong_passwords_lock_the_user_for_a_quarter_of_an_hour(sim: 
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"auth": {"identity": {"methods": ["token"]}}}'])
-async def test_a_login_that_makes_no_sense_is_a_bad_request(sim: Simulator, body: bytes) -> None:
+async def test_an_invalid_login_is_a_bad_request(sim: Simulator, body: bytes) -> None:
     async with (
         aiohttp.ClientSession() as session,
         session.post(f"{sim.url}/v3/auth/tokens", data=body) as response,
@@ -179,7 +179,7 @@ async def test_a_login_that_makes_no_sense_is_a_bad_request(sim: Simulator, body
         assert (await response.json())["error"]["code"] == 400
 
 
-async def test_every_answer_has_a_request_id_of_its_own_and_the_clocks_date(sim: Simulator) -> None:
+async def test_every_response_has_a_unique_request_id_and_the_date_of_the_clock(sim: Simulator) -> None:
     ids = set()
     async with aiohttp.ClientSession() as session:
         for path in ("/v3/sources", "/v3/projects", "/nowhere", "/control/state"):
@@ -196,7 +196,7 @@ async def test_another_path_is_unknown_to_the_gateway(sim: Simulator) -> None:
         assert (await response.json())["error_code"] == "APIGW.0101"
 
 
-async def test_the_log_has_what_was_asked_and_answered(sim: Simulator) -> None:
+async def test_the_request_log_has_requests_and_their_status(sim: Simulator) -> None:
     await listed(sim, limit=10, offset=20)
     await listed(sim, token="made-up")
     await authenticated(sim, sim.user)
@@ -208,7 +208,7 @@ async def test_the_log_has_what_was_asked_and_answered(sim: Simulator) -> None:
     ]
 
 
-async def test_many_pages_are_served_at_once(clock: FakeClock) -> None:
+async def test_many_pages_are_served_concurrently(clock: FakeClock) -> None:
     async with Simulator(servers=3000, clock=clock) as sim:
         pages = await asyncio.gather(*(listed(sim, limit=200, offset=offset) for offset in range(0, 3000, 200)))
 
@@ -216,25 +216,25 @@ async def test_many_pages_are_served_at_once(clock: FakeClock) -> None:
         assert len(sim.requests) == 15
 
 
-async def test_two_simulators_stand_side_by_side() -> None:
+async def test_two_simulators_run_side_by_side() -> None:
     async with Simulator(servers=1) as one, Simulator(servers=2) as two:
         assert one.url != two.url
         assert (await listed(one))[1]["count"] == 1
         assert (await listed(two))[1]["count"] == 2
 
 
-async def test_a_simulator_that_listens_everywhere_is_reached_on_loopback() -> None:
+async def test_a_simulator_on_all_addresses_has_a_loopback_url() -> None:
     async with Simulator(servers=1, host="0.0.0.0") as sim:
         assert sim.url.startswith("http://127.0.0.1:")
         assert (await listed(sim))[0] == 200
 
 
-def test_a_simulator_that_does_not_run_has_no_url() -> None:
+def test_a_simulator_that_is_not_running_has_no_url() -> None:
     with pytest.raises(RuntimeError, match="not running"):
         _ = Simulator(servers=1).url
 
 
-async def test_an_address_in_use_is_an_error_and_leaves_nothing_open() -> None:
+async def test_an_address_in_use_is_an_error_and_leaves_no_open_socket() -> None:
     async with Simulator(servers=1) as sim:
         port = int(sim.url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):

@@ -18,7 +18,7 @@ async def sim(clock: FakeClock) -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def call(sim: Simulator) -> AsyncIterator[Call]:
-    """Call the control endpoint: method, path below it, body."""
+    """Call the control endpoint with a method, the path below it and a body."""
     async with aiohttp.ClientSession() as session:
 
         async def calling(method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -36,7 +36,7 @@ async def status_of_the_list(sim: Simulator) -> int:
         return response.status
 
 
-async def test_the_state_tells_what_there_is(sim: Simulator, call: Call, clock: FakeClock) -> None:
+async def test_the_state_has_servers_faults_and_requests(sim: Simulator, call: Call, clock: FakeClock) -> None:
     sim.faults.add("throttled=5,times=2")
     await status_of_the_list(sim)
     status, state = await call("GET", "state")
@@ -68,7 +68,7 @@ async def test_servers_are_added_and_removed(sim: Simulator, call: Call) -> None
     assert len(sim.fleet) == 7
 
 
-async def test_servers_fail_fall_silent_and_stall(call: Call, clock: FakeClock) -> None:
+async def test_servers_can_fail_disconnect_and_stall(call: Call, clock: FakeClock) -> None:
     _, (one, two, three, *_) = await call("GET", "servers?state=replicate&connected=true")
     await call("POST", f"servers/{one['id']}/fail")
     await call("POST", f"servers/{two['id']}/disconnect")
@@ -81,7 +81,7 @@ async def test_servers_fail_fall_silent_and_stall(call: Call, clock: FakeClock) 
     assert shown[2]["replicatesize"] == three["replicatesize"]
 
 
-async def test_a_server_lives_on_when_its_overrides_are_cleared(sim: Simulator, call: Call) -> None:
+async def test_a_server_continues_when_its_overrides_are_removed(sim: Simulator, call: Call) -> None:
     server_id = sim.fleet.ids[0]
     before = sim.fleet.record(server_id)
     _, changed = await call("PATCH", f"servers/{server_id}", {"name": "x", "current_task": None})
@@ -91,7 +91,7 @@ async def test_a_server_lives_on_when_its_overrides_are_cleared(sim: Simulator, 
     assert restored == before
 
 
-async def test_a_server_that_moves_no_byte_cannot_stall(call: Call) -> None:
+async def test_a_server_that_does_not_replicate_cannot_stall(call: Call) -> None:
     _, (waiting, *_) = await call("GET", "servers?state=waiting")
     status, refusal = await call("POST", f"servers/{waiting['id']}/stall")
 
@@ -113,7 +113,7 @@ async def test_an_unknown_server_is_not_found(call: Call, method: str, path: str
     assert (await call(method, path, {}))[0] == 404
 
 
-async def test_faults_come_and_go(sim: Simulator, call: Call) -> None:
+async def test_faults_are_added_and_removed(sim: Simulator, call: Call) -> None:
     status, fault = await call("POST", "faults", {"fault": "server-error"})
     assert (status, fault["name"]) == (201, "server-error")
     assert await status_of_the_list(sim) == 500
@@ -128,7 +128,7 @@ async def test_faults_come_and_go(sim: Simulator, call: Call) -> None:
 
 
 @pytest.mark.parametrize("body", [{"fault": "gremlins"}, {"fault": 5}, {}, [], "text"])
-async def test_an_unknown_fault_is_refused_with_a_reason(call: Call, body: object) -> None:
+async def test_an_invalid_fault_is_refused_with_a_reason(call: Call, body: object) -> None:
     status, refusal = await call("POST", "faults", body)
 
     assert status == 400
@@ -142,7 +142,7 @@ async def test_tokens_expire_and_are_restored(sim: Simulator, call: Call) -> Non
     assert await status_of_the_list(sim) == 200
 
 
-async def test_the_fleet_stands_still_and_lives_on(sim: Simulator, call: Call, clock: FakeClock) -> None:
+async def test_the_fleet_is_frozen_and_unfrozen(sim: Simulator, call: Call, clock: FakeClock) -> None:
     await call("POST", "freeze")
     before = sim.fleet.records()
     clock.advance(60)
@@ -151,7 +151,7 @@ async def test_the_fleet_stands_still_and_lives_on(sim: Simulator, call: Call, c
     assert sim.fleet.records() != before
 
 
-async def test_control_is_neither_struck_by_faults_nor_logged(sim: Simulator, call: Call) -> None:
+async def test_control_requests_are_neither_affected_by_faults_nor_logged(sim: Simulator, call: Call) -> None:
     sim.faults.add("server-error")
 
     assert (await call("GET", "state"))[0] == 200

@@ -20,7 +20,7 @@ async def sim(clock: FakeClock) -> AsyncIterator[Simulator]:
 
 
 class Reply:
-    """A whole answer."""
+    """A complete response."""
 
     def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
         self.status = response.status
@@ -41,7 +41,7 @@ async def fetch(sim: Simulator, offset: int = 0, limit: int = 10) -> Reply:
 
 
 async def ids(sim: Simulator) -> tuple[list[list[str]], list[int]]:
-    """Read the three pages of ten: their ids and counts."""
+    """Read three pages of ten records; return their ids and counts."""
     pages = [(await fetch(sim, offset)).json() for offset in (0, 10, 20)]
     return [[server["id"] for server in page["source_servers"]] for page in pages], [p["count"] for p in pages]
 
@@ -52,13 +52,13 @@ async def until(happened: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
-async def test_a_fault_from_the_start_strikes_the_first_request(clock: FakeClock) -> None:
+async def test_a_fault_from_the_start_affects_the_first_request(clock: FakeClock) -> None:
     async with Simulator(servers=1, clock=clock, faults=["server-error,times=1"]) as sim:
         assert (await fetch(sim)).status == 500
         assert (await fetch(sim)).status == 200
 
 
-async def test_throttling_says_when_to_come_back_only_if_asked_to(sim: Simulator) -> None:
+async def test_throttling_has_a_retry_after_only_with_a_value(sim: Simulator) -> None:
     for fault in ("throttled,times=1", "throttled=7,times=1", "throttled-until=90,times=1"):
         sim.faults.add(fault)
     replies = [await fetch(sim) for _ in range(3)]
@@ -71,7 +71,7 @@ async def test_throttling_says_when_to_come_back_only_if_asked_to(sim: Simulator
     assert date.timestamp() == NOW + 90
 
 
-async def test_a_server_error_is_in_the_shape_of_the_api(sim: Simulator) -> None:
+async def test_a_server_error_has_the_error_format_of_the_api(sim: Simulator) -> None:
     sim.faults.add("server-error")
     reply = await fetch(sim)
 
@@ -79,7 +79,7 @@ async def test_a_server_error_is_in_the_shape_of_the_api(sim: Simulator) -> None
     assert set(reply.json()) == {"error_code", "error_msg"}
 
 
-async def test_a_bad_gateway_answers_in_html(sim: Simulator) -> None:
+async def test_a_bad_gateway_responds_with_html(sim: Simulator) -> None:
     sim.faults.add("bad-gateway")
     reply = await fetch(sim)
 
@@ -87,7 +87,7 @@ async def test_a_bad_gateway_answers_in_html(sim: Simulator) -> None:
     assert reply.headers["Content-Type"].startswith("text/html")
 
 
-async def test_a_refusal_can_be_had_in_spite_of_good_credentials(sim: Simulator) -> None:
+async def test_valid_credentials_can_be_refused(sim: Simulator) -> None:
     sim.faults.add("forbidden,times=1")
     sim.faults.add("unauthorized,times=1")
     forbidden, unauthorized = await fetch(sim), await fetch(sim)
@@ -106,7 +106,7 @@ async def test_tokens_expire_in_the_middle_of_a_poll(sim: Simulator) -> None:
     assert replies[1].json()["error_code"] == "APIGW.0307"
 
 
-async def test_html_comes_with_a_200(sim: Simulator) -> None:
+async def test_html_has_status_200(sim: Simulator) -> None:
     sim.faults.add("html")
     reply = await fetch(sim)
 
@@ -115,7 +115,7 @@ async def test_html_comes_with_a_200(sim: Simulator) -> None:
     assert reply.body.startswith(b"<!DOCTYPE html>")
 
 
-async def test_a_redirect_leads_to_the_same_path_elsewhere(sim: Simulator) -> None:
+async def test_a_redirect_points_to_the_same_path_at_another_host(sim: Simulator) -> None:
     sim.faults.add("redirect=http://elsewhere.example:81")
     reply = await fetch(sim)
 
@@ -123,7 +123,7 @@ async def test_a_redirect_leads_to_the_same_path_elsewhere(sim: Simulator) -> No
     assert reply.headers["Location"] == "http://elsewhere.example:81/v3/sources?limit=10&offset=0"
 
 
-async def test_a_reset_is_no_answer(sim: Simulator) -> None:
+async def test_a_reset_is_no_response(sim: Simulator) -> None:
     sim.faults.add("reset")
 
     with pytest.raises(aiohttp.ClientConnectionError):
@@ -131,7 +131,7 @@ async def test_a_reset_is_no_answer(sim: Simulator) -> None:
     assert sim.requests[-1].status is None
 
 
-async def test_a_reset_in_the_middle_of_a_body_is_half_an_answer(sim: Simulator) -> None:
+async def test_a_reset_in_the_middle_of_a_body_is_half_a_response(sim: Simulator) -> None:
     sim.faults.add("reset-mid-body")
 
     with pytest.raises(aiohttp.ClientError):
@@ -139,7 +139,7 @@ async def test_a_reset_in_the_middle_of_a_body_is_half_an_answer(sim: Simulator)
     assert sim.requests[-1].status == 200
 
 
-async def test_a_truncated_body_looks_whole_and_is_no_json(sim: Simulator) -> None:
+async def test_a_truncated_body_looks_complete_and_is_not_json(sim: Simulator) -> None:
     sim.faults.add("truncated")
     reply = await fetch(sim)
 
@@ -167,7 +167,7 @@ async def test_latency_ends_with_its_fault(sim: Simulator, clock: FakeClock) -> 
 
 
 @pytest.mark.parametrize("name", ["hang-before-body", "hang-mid-body", "endless-body"])
-async def test_a_body_that_hangs_breaks_off_when_the_fault_is_cleared(sim: Simulator, name: str) -> None:
+async def test_a_body_that_hangs_is_reset_when_the_fault_is_removed(sim: Simulator, name: str) -> None:
     fault = sim.faults.add(f"{name},times=1")
     reading = asyncio.create_task(fetch(sim))
     await until(lambda: fault.hits)
@@ -178,19 +178,19 @@ async def test_a_body_that_hangs_breaks_off_when_the_fault_is_cleared(sim: Simul
     assert (await fetch(sim)).status == 200
 
 
-async def test_a_request_that_hangs_can_be_sent_again_when_the_fault_is_cleared(sim: Simulator) -> None:
+async def test_a_request_that_hangs_can_be_repeated_when_the_fault_is_removed(sim: Simulator) -> None:
     fault = sim.faults.add("hang")
     reading = asyncio.create_task(fetch(sim))
     await until(lambda: fault.hits)
     sim.faults.clear()
 
-    # aiohttp's client asks once more by itself where a connection broke before any answer.
+    # aiohttp's client repeats a request by itself if the connection broke before any response.
     assert (await reading).status == 200
     assert [request.status for request in sim.requests] == [None, 200]
 
 
 @pytest.mark.parametrize("name", ["hang", "hang-before-body", "hang-mid-body", "endless-body", "latency=9"])
-async def test_what_hangs_ends_when_the_simulator_closes(clock: FakeClock, name: str) -> None:
+async def test_requests_that_hang_end_when_the_simulator_closes(clock: FakeClock, name: str) -> None:
     async with Simulator(servers=SERVERS, clock=clock) as sim:
         fault = sim.faults.add(name)
         reading = asyncio.create_task(fetch(sim))
@@ -200,7 +200,7 @@ async def test_what_hangs_ends_when_the_simulator_closes(clock: FakeClock, name:
     assert reading.exception() is None or isinstance(reading.exception(), aiohttp.ClientError)
 
 
-async def test_the_head_is_there_before_a_body_that_hangs(sim: Simulator) -> None:
+async def test_the_headers_arrive_before_a_body_that_hangs(sim: Simulator) -> None:
     fault = sim.faults.add("hang-before-body")
     async with (
         aiohttp.ClientSession(headers={"X-Auth-Token": sim.token}) as session,
@@ -211,7 +211,7 @@ async def test_the_head_is_there_before_a_body_that_hangs(sim: Simulator) -> Non
         assert not fault.ended.is_set()
 
 
-async def test_an_endless_body_goes_on_and_on(sim: Simulator) -> None:
+async def test_an_endless_body_does_not_end(sim: Simulator) -> None:
     sim.faults.add("endless-body")
     size = 0
     async with (
@@ -234,7 +234,7 @@ async def test_one_record_has_values_of_wrong_types(sim: Simulator) -> None:
     assert isinstance(second["cpu_quantity"], int)
 
 
-async def test_a_page_is_short_of_records(sim: Simulator) -> None:
+async def test_a_page_lacks_records(sim: Simulator) -> None:
     sim.faults.add("short-page,after=1,times=1")
     pages, counts = await ids(sim)
 
@@ -290,7 +290,7 @@ async def test_the_clock_of_the_api_is_ahead(sim: Simulator) -> None:
 
 
 @pytest.mark.parametrize("name", ["server-error", "bad-gateway", "html", "truncated", "throttled=3"])
-async def test_iam_and_metadata_fail_apart_from_the_list(sim: Simulator, name: str) -> None:
+async def test_iam_and_metadata_fail_independently_of_the_list(sim: Simulator, name: str) -> None:
     sim.faults.add(f"{name},api=iam")
     sim.faults.add(f"{name},api=metadata")
     async with aiohttp.ClientSession(headers={"X-Auth-Token": sim.token}) as session:
@@ -301,7 +301,7 @@ async def test_iam_and_metadata_fail_apart_from_the_list(sim: Simulator, name: s
     assert (await fetch(sim)).status == 200
 
 
-async def test_every_fault_over_http_leaves_a_simulator_that_works(sim: Simulator, clock: FakeClock) -> None:
+async def test_the_simulator_works_after_every_fault(sim: Simulator, clock: FakeClock) -> None:
     values: dict[str, float | str] = {
         "latency": 1.0,
         "throttled-until": 5,

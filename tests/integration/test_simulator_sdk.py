@@ -14,12 +14,12 @@ PROJECT = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the SDK write to a home folder that is not the user's."""
+    """Give the SDK a home directory of its own to write to."""
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def client(sim: Simulator, key: AccessKey, project: str | None) -> Any:
-    """Make the official client; without a project it asks IAM for that of the region."""
+    """Return the official client; without a project it requests that of the region from IAM."""
     credentials = BasicCredentials(key.ak, key.sk, project).with_iam_endpoint(sim.url)
     if key.security_token:
         credentials = credentials.with_security_token(key.security_token)
@@ -30,7 +30,7 @@ def client(sim: Simulator, key: AccessKey, project: str | None) -> Any:
 
 
 def read_ids(sdk: Any) -> list[str]:
-    """Read the whole list page by page."""
+    """Read the complete list page by page."""
     ids: list[str] = []
     count = 1
     while len(ids) < count:
@@ -59,7 +59,7 @@ async def test_the_official_sdk_finds_its_project() -> None:
         ]
 
 
-async def test_the_official_sdk_is_admitted_with_a_temporary_key() -> None:
+async def test_the_official_sdk_authenticates_with_a_temporary_key() -> None:
     async with Simulator(servers=2) as sim:
         key = sim.keys.issue_temporary(expires_at=sim.now() + 3600)
 

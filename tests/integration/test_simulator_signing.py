@@ -10,7 +10,7 @@ import pytest
 from yarl import URL
 
 from exporter.simulator import AccessKey, Simulator
-from exporter.simulator.signing import LOCK
+from exporter.simulator.signing import LOCK_SECONDS
 from support import FakeClock
 
 Answer = tuple[int, Any]
@@ -29,7 +29,7 @@ def quoted(text: str) -> str:
 def signed(
     url: URL, key: AccessKey, moment: float, *, path: str, query: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Sign a GET as Huawei's documents tell, written apart from the simulator's own."""
+    """Sign a GET as documented by Huawei, independently of the simulator's implementation."""
     date = datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%SZ")
     headers = {"host": f"{url.host}:{url.port}", "x-sdk-date": date}
     if key.security_token:
@@ -45,7 +45,7 @@ def signed(
 
 
 async def asked(sim: Simulator, key: AccessKey, *, moment: float | None = None, **query: str) -> Answer:
-    """Ask for the list, signed with a key at a moment (now if left out)."""
+    """Request the list, signed with a key at a moment (default: now)."""
     path = "/v3/sources"
     base = URL(sim.url)
     headers = signed(base, key, sim.clock.time() if moment is None else moment, path=path, query=query)
@@ -58,7 +58,7 @@ async def asked(sim: Simulator, key: AccessKey, *, moment: float | None = None, 
 
 
 async def temporary_key(sim: Simulator) -> AccessKey:
-    """Get a temporary key from the metadata service, as an ECS would."""
+    """Get a temporary key from the metadata service, as an ECS does."""
     async with aiohttp.ClientSession() as session:
         lifetime = {"X-Metadata-Token-Ttl-Seconds": "21600"}
         async with session.put(f"{sim.url}/meta-data/latest/api/token", headers=lifetime) as response:
@@ -68,7 +68,7 @@ async def temporary_key(sim: Simulator) -> AccessKey:
     return AccessKey(credential["access"], credential["secret"], credential["securitytoken"])
 
 
-async def test_a_right_signature_is_admitted(sim: Simulator) -> None:
+async def test_a_correct_signature_is_accepted(sim: Simulator) -> None:
     status, body = await asked(sim, sim.access_key, limit="200", offset="0")
 
     assert (status, body["count"]) == (200, 3)
@@ -91,7 +91,7 @@ async def test_a_changed_query_breaks_the_signature(sim: Simulator) -> None:
         assert response.status == 401
 
 
-async def test_refusals_are_told_apart(sim: Simulator) -> None:
+async def test_refusals_have_different_texts(sim: Simulator) -> None:
     key = sim.access_key
     now = sim.clock.time()
     answers = [
@@ -114,7 +114,7 @@ async def test_refusals_are_told_apart(sim: Simulator) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-900, 900])
-async def test_a_clock_that_is_off_by_a_quarter_of_an_hour_is_admitted(sim: Simulator, seconds: int) -> None:
+async def test_a_clock_skew_of_15_minutes_is_accepted(sim: Simulator, seconds: int) -> None:
     assert (await asked(sim, sim.access_key, moment=sim.clock.time() + seconds))[0] == 200
 
 
@@ -127,7 +127,7 @@ async def test_a_clock_that_is_off_by_a_quarter_of_an_hour_is_admitted(sim: Simu
         "SDK-HMAC-SHA256 Access=SIMULATORACCESSKEY00, SignedHeaders=host, Signature=00",
     ],
 )
-async def test_an_authorization_that_makes_no_sense_is_refused(sim: Simulator, authorization: str) -> None:
+async def test_a_malformed_authorization_is_refused(sim: Simulator, authorization: str) -> None:
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"{sim.url}/v3/sources", headers={"Authorization": authorization}) as response,
@@ -147,11 +147,11 @@ async def test_more_than_five_refusals_in_a_row_lock_the_key_for_five_minutes(si
     status, body = await asked(sim, sim.access_key)
     assert status == 401
     assert "AK access failed to reach the limit,forbidden" in body["error_msg"]
-    clock.advance(LOCK)
+    clock.advance(LOCK_SECONDS)
     assert (await asked(sim, sim.access_key))[0] == 200
 
 
-async def test_a_temporary_key_is_admitted_with_its_security_token_until_it_expires(
+async def test_a_temporary_key_is_accepted_with_its_security_token_until_it_expires(
     sim: Simulator, clock: FakeClock
 ) -> None:
     key = await temporary_key(sim)
@@ -164,7 +164,7 @@ async def test_a_temporary_key_is_admitted_with_its_security_token_until_it_expi
     assert "expired" in body["error_msg"]
 
 
-async def test_the_metadata_service_asks_for_a_token_of_its_own(sim: Simulator, clock: FakeClock) -> None:
+async def test_the_metadata_service_requires_its_own_token(sim: Simulator, clock: FakeClock) -> None:
     async with aiohttp.ClientSession() as session:
 
         async def status(**headers: str) -> int:
@@ -184,7 +184,7 @@ async def test_the_metadata_service_asks_for_a_token_of_its_own(sim: Simulator, 
         assert await status(X_Metadata_Token=token) == 401
 
 
-async def test_an_older_metadata_service_knows_no_token(clock: FakeClock) -> None:
+async def test_an_older_metadata_service_has_no_tokens(clock: FakeClock) -> None:
     async with (
         Simulator(servers=1, clock=clock, metadata_tokens=False) as sim,
         aiohttp.ClientSession() as session,
@@ -196,7 +196,7 @@ async def test_an_older_metadata_service_knows_no_token(clock: FakeClock) -> Non
         assert sorted(credential) == ["access", "expires_at", "secret", "securitytoken"]
 
 
-async def test_projects_and_domains_are_listed_to_who_is_admitted(sim: Simulator) -> None:
+async def test_projects_and_domains_are_listed_to_authenticated_clients(sim: Simulator) -> None:
     async with aiohttp.ClientSession(headers={"X-Auth-Token": sim.token}) as session:
         async with session.get(f"{sim.url}/v3/projects?name=cn-north-4") as response:
             projects = (await response.json())["projects"]

@@ -4,22 +4,22 @@ from exporter.simulator import KINDS, BadFault, Fault, parse_fault
 from exporter.simulator.faults import Faults
 
 
-def names(struck: list[Fault]) -> list[str]:
-    return [fault.name for fault in struck]
+def names(faults: list[Fault]) -> list[str]:
+    return [fault.name for fault in faults]
 
 
-def test_a_fault_is_read_as_it_is_written() -> None:
+def test_the_notation_of_a_fault_is_parsed() -> None:
     fault = parse_fault("throttled=5,times=3,after=1,api=iam")
 
     assert (fault.name, fault.value, fault.times, fault.after, fault.api) == ("throttled", 5, 3, 1, "iam")
 
 
-def test_a_url_is_a_value() -> None:
+def test_a_url_can_be_a_value() -> None:
     assert parse_fault("redirect=http://127.0.0.1:1/a=b,times=1").value == "http://127.0.0.1:1/a=b"
 
 
-def test_an_unknown_fault_is_answered_with_all_that_there_are() -> None:
-    with pytest.raises(BadFault, match="gremlins: no such fault") as raised:
+def test_the_error_for_an_unknown_fault_lists_all_faults() -> None:
+    with pytest.raises(BadFault, match="gremlins: unknown fault") as raised:
         parse_fault("gremlins")
 
     assert all(name in str(raised.value) for name in KINDS)
@@ -46,12 +46,12 @@ def test_an_unknown_fault_is_answered_with_all_that_there_are() -> None:
         "",
     ],
 )
-def test_what_is_written_wrongly_is_refused(text: str) -> None:
+def test_an_invalid_notation_is_refused(text: str) -> None:
     with pytest.raises(BadFault):
         parse_fault(text)
 
 
-def test_every_fault_can_be_written() -> None:
+def test_every_fault_has_a_notation() -> None:
     samples = {"latency": "1", "throttled-until": "5", "redirect": "http://h", "clock-skew": "-60"}
 
     for name in KINDS:
@@ -59,29 +59,29 @@ def test_every_fault_can_be_written() -> None:
         assert parse_fault(text).name == name
 
 
-def test_a_fault_strikes_so_many_times_after_so_many_requests() -> None:
+def test_a_fault_affects_times_requests_after_the_first_ones() -> None:
     faults = Faults(["server-error,times=2,after=1"])
 
-    assert [names(faults.strike("sms")) for _ in range(4)] == [[], ["server-error"], ["server-error"], []]
+    assert [names(faults.take("sms")) for _ in range(4)] == [[], ["server-error"], ["server-error"], []]
     assert list(faults) == []
 
 
-def test_a_fault_strikes_its_own_api_only() -> None:
+def test_a_fault_affects_its_own_api_only() -> None:
     faults = Faults(["server-error,api=iam"])
 
-    assert names(faults.strike("sms")) == []
-    assert names(faults.strike("iam")) == ["server-error"]
+    assert names(faults.take("sms")) == []
+    assert names(faults.take("iam")) == ["server-error"]
 
 
-def test_faults_add_up_until_one_answers() -> None:
+def test_faults_add_up_until_one_replaces_the_response() -> None:
     faults = Faults(["latency=1", "short-page", "forbidden,times=1", "bad-gateway,times=1"])
 
-    assert names(faults.strike("sms")) == ["latency", "short-page", "forbidden"]
-    assert names(faults.strike("sms")) == ["latency", "short-page", "bad-gateway"]
-    assert names(faults.strike("sms")) == ["latency", "short-page"]
+    assert names(faults.take("sms")) == ["latency", "short-page", "forbidden"]
+    assert names(faults.take("sms")) == ["latency", "short-page", "bad-gateway"]
+    assert names(faults.take("sms")) == ["latency", "short-page"]
 
 
-def test_a_cleared_fault_has_ended() -> None:
+def test_a_removed_fault_has_ended() -> None:
     faults = Faults(["hang", "latency=1"])
     hang, latency = faults
     faults.clear("hang")
@@ -93,12 +93,12 @@ def test_a_cleared_fault_has_ended() -> None:
     assert latency.ended.is_set()
 
 
-def test_tokens_expire_once_unless_told_otherwise() -> None:
+def test_tokens_expire_once_by_default() -> None:
     assert parse_fault("token-expiry").times == 1
     assert parse_fault("token-expiry,times=3").times == 3
 
 
-def test_skews_of_the_clock_add_up_and_go_with_their_fault() -> None:
+def test_clock_skews_add_up_and_end_with_their_fault() -> None:
     faults = Faults(["clock-skew=60", "clock-skew=-20"])
 
     assert faults.skew() == 40

@@ -26,7 +26,7 @@ HOUR = 3600.0
 
 @pytest.fixture(scope="module")
 def lives() -> list[list[dict[str, Any]]]:
-    """Give what each of 120 servers goes through in 90 minutes, a record every 20 seconds."""
+    """Return the records of each of 120 servers in 90 minutes, one every 20 seconds."""
     clock = FakeClock()
     fleet = Fleet(120, clock=clock)
     moments = []
@@ -37,11 +37,11 @@ def lives() -> list[list[dict[str, Any]]]:
 
 
 def movers(fleet: Fleet) -> list[dict[str, Any]]:
-    """Give the records of servers whose bytes move."""
+    """Return the records of servers that replicate."""
     return [r for r in fleet.records() if r["current_task"] and r["current_task"]["migrate_speed"]]
 
 
-def test_the_same_seed_lives_the_same_life() -> None:
+def test_the_same_seed_has_the_same_history() -> None:
     clocks = FakeClock(), FakeClock()
     one, two = (Fleet(50, seed=7, clock=clock) for clock in clocks)
     for clock in clocks:
@@ -57,7 +57,7 @@ def test_another_seed_makes_another_fleet(clock: FakeClock) -> None:
     assert [r["state"] for r in one.records()] != [r["state"] for r in two.records()]
 
 
-def test_a_record_depends_on_the_moment_and_not_on_who_looked_before() -> None:
+def test_a_record_depends_on_the_moment_and_not_on_earlier_reads() -> None:
     clock = FakeClock()
     watched, ignored = Fleet(30, clock=clock), Fleet(30, clock=clock)
     for _ in range(20):
@@ -68,7 +68,7 @@ def test_a_record_depends_on_the_moment_and_not_on_who_looked_before() -> None:
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_nearly_every_state_is_there_from_the_first_second_on(seed: int) -> None:
+def test_nearly_every_state_occurs_from_the_first_second_on(seed: int) -> None:
     clock = FakeClock()
     fleet = Fleet(250, seed=seed, clock=clock)
 
@@ -80,7 +80,7 @@ def test_nearly_every_state_is_there_from_the_first_second_on(seed: int) -> None
         clock.advance(HOUR / 4)
 
 
-def test_every_state_cycle_and_task_state_of_the_reference_is_passed_through(
+def test_every_state_cycle_and_task_state_of_the_reference_occurs(
     lives: list[list[dict[str, Any]]],
 ) -> None:
     records = [record for life in lives for record in life]
@@ -114,14 +114,14 @@ def test_names_addresses_and_ids_are_unique(clock: FakeClock) -> None:
     assert len(set(addresses)) == len(addresses) > 200
 
 
-def test_the_default_project_is_told_as_0_or_left_out(clock: FakeClock) -> None:
+def test_the_default_project_is_0_or_absent(clock: FakeClock) -> None:
     projects = {record.get("enterprise_project_id") for record in Fleet(100, clock=clock).records()}
 
     assert {"0", None} < projects
     assert len(projects) == 4
 
 
-def test_bytes_grow_in_real_time_as_the_displayed_speed_says(clock: FakeClock) -> None:
+def test_replicated_bytes_grow_at_the_reported_speed(clock: FakeClock) -> None:
     fleet = Fleet(250, clock=clock)
     before = {record["id"]: record for record in movers(fleet)}
     clock.advance(1.0)
@@ -139,7 +139,7 @@ def test_bytes_grow_in_real_time_as_the_displayed_speed_says(clock: FakeClock) -
         assert grown == pytest.approx(later["current_task"]["migrate_speed"] * MEGABIT, abs=1)
 
 
-def test_the_remaining_time_is_what_the_rest_takes_at_this_speed(clock: FakeClock) -> None:
+def test_the_remaining_time_follows_from_the_remaining_bytes_and_the_speed(clock: FakeClock) -> None:
     records = movers(Fleet(250, clock=clock))
 
     assert len(records) > 60
@@ -157,7 +157,7 @@ def test_a_limited_server_is_never_faster_than_its_limit(clock: FakeClock) -> No
     assert all(r["current_task"]["migrate_speed"] <= r["current_task"]["speed_limit"] for r in limited)
 
 
-def test_bytes_of_a_task_never_get_fewer_and_never_more_than_its_size(
+def test_replicated_bytes_of_a_task_never_shrink_and_never_exceed_its_size(
     lives: list[list[dict[str, Any]]],
 ) -> None:
     for life in lives:
@@ -172,7 +172,7 @@ def test_bytes_of_a_task_never_get_fewer_and_never_more_than_its_size(
             task, replicated = current, record["replicatesize"]
 
 
-def test_a_change_of_state_or_cycle_is_dated_when_it_happened(lives: list[list[dict[str, Any]]]) -> None:
+def test_a_change_of_state_or_cycle_has_the_time_of_the_change(lives: list[list[dict[str, Any]]]) -> None:
     for life in lives:
         for before, after in itertools.pairwise(life):
             for field, date in (("state", "state_action_time"), ("migration_cycle", "stage_action_time")):
@@ -192,7 +192,7 @@ def test_nothing_is_dated_before_the_registration_or_in_the_future(clock: FakeCl
         assert all(record["add_date"] < date <= NOW * 1000 for date in dates if date is not None)
 
 
-def test_a_connected_agent_was_just_seen_and_a_silent_one_when_it_fell_silent(
+def test_the_last_visit_is_recent_while_connected_and_then_the_time_of_the_disconnect(
     lives: list[list[dict[str, Any]]],
 ) -> None:
     for life in lives:
@@ -203,7 +203,7 @@ def test_a_connected_agent_was_just_seen_and_a_silent_one_when_it_fell_silent(
                 assert after["last_visit_time"] == before["last_visit_time"]
 
 
-def test_a_server_that_was_never_checked_says_so(clock: FakeClock) -> None:
+def test_an_unchecked_server_has_no_checks(clock: FakeClock) -> None:
     unavailable = [r for r in Fleet(1000, clock=clock).records() if r["state"] == "unavailable"]
     unchecked = [record for record in unavailable if not record["connected"]]
     failed = [record for record in unavailable if record["connected"]]
@@ -218,13 +218,13 @@ def test_a_server_that_was_never_checked_says_so(clock: FakeClock) -> None:
         assert [check["error_code"][:4] for check in errors] == ["SMS."]
 
 
-def test_checks_have_the_names_of_their_system(clock: FakeClock) -> None:
+def test_checks_have_the_names_for_their_operating_system(clock: FakeClock) -> None:
     for record in Fleet(100, clock=clock).records():
         names = tuple(check["name"] for check in record["checks"])
         assert names in ((), WINDOWS_CHECKS if record["os_type"] == "WINDOWS" else LINUX_CHECKS)
 
 
-def test_disks_hold_what_is_migrated(clock: FakeClock) -> None:
+def test_the_sizes_of_disks_add_up_to_the_migrated_size(clock: FakeClock) -> None:
     with_groups = 0
     for record in Fleet(300, clock=clock).records():
         disks = record["init_target_server"]["disks"]
@@ -244,7 +244,7 @@ def test_disks_hold_what_is_migrated(clock: FakeClock) -> None:
     assert with_groups > 20
 
 
-def test_the_subtask_tells_how_far_the_copy_is(clock: FakeClock) -> None:
+def test_the_subtask_has_the_progress_of_the_copy(clock: FakeClock) -> None:
     copying = [r for r in Fleet(250, clock=clock).records() if r["state"] == "replicate"]
 
     for record in copying:
@@ -263,7 +263,7 @@ def test_a_new_migration_is_a_new_task(lives: list[list[dict[str, Any]]]) -> Non
     assert len({task for ids in tasks for task in ids}) == sum(map(len, tasks))
 
 
-def test_more_acceleration_makes_plans_and_sizes_smaller_but_not_speeds(clock: FakeClock) -> None:
+def test_acceleration_reduces_sizes_but_not_speeds(clock: FakeClock) -> None:
     slow, fast = (movers(Fleet(300, acceleration=factor, clock=clock)) for factor in (60, 600))
 
     def mean(records: list[dict[str, Any]], *path: str) -> float:
@@ -276,19 +276,19 @@ def test_more_acceleration_makes_plans_and_sizes_smaller_but_not_speeds(clock: F
     )
 
 
-def test_a_clock_near_its_epoch_gives_no_negative_dates() -> None:
+def test_a_clock_near_its_epoch_produces_no_negative_dates() -> None:
     for record in Fleet(50, clock=FakeClock(0.0)).records():
         assert record["add_date"] == 0
         assert record["stage_action_time"] >= 0
 
 
-def test_given_records_are_listed_as_they_are() -> None:
+def test_given_records_are_listed_unchanged() -> None:
     records = example()["source_servers"]
 
     assert Fleet.from_records(records).records() == json.loads(json.dumps(records))
 
 
-def test_servers_come_and_go(clock: FakeClock) -> None:
+def test_servers_can_be_added_and_removed(clock: FakeClock) -> None:
     fleet = Fleet(10, clock=clock)
     gone = fleet.ids[3]
     fleet.remove(gone)
@@ -305,7 +305,7 @@ def test_servers_come_and_go(clock: FakeClock) -> None:
     assert len(set(fleet.ids)) == 12
 
 
-def test_overridden_fields_stand_still_while_the_rest_lives_on(clock: FakeClock) -> None:
+def test_overridden_fields_are_constant_and_all_others_change(clock: FakeClock) -> None:
     fleet = Fleet(250, clock=clock)
     server_id = movers(fleet)[0]["id"]
     fleet.override(server_id, name='hostile "\\\n name', current_task={"speed_limit": 5})
@@ -320,7 +320,7 @@ def test_overridden_fields_stand_still_while_the_rest_lives_on(clock: FakeClock)
     assert fleet.record(server_id)["name"] != 'hostile "\\\n name'
 
 
-def test_a_failed_server_stays_failed_and_is_dated(clock: FakeClock) -> None:
+def test_a_failed_server_stays_failed_since_the_time_of_the_failure(clock: FakeClock) -> None:
     fleet = Fleet(250, clock=clock)
     server_id = movers(fleet)[0]["id"]
     fleet.fail(server_id)
@@ -334,7 +334,7 @@ def test_a_failed_server_stays_failed_and_is_dated(clock: FakeClock) -> None:
     assert record["current_task"]["remain_seconds"] is None
 
 
-def test_a_silent_server_stays_in_its_state(clock: FakeClock) -> None:
+def test_a_disconnected_server_stays_in_its_state(clock: FakeClock) -> None:
     fleet = Fleet(250, clock=clock)
     server_id = next(record["id"] for record in movers(fleet) if record["state"] == "replicate")
     fleet.disconnect(server_id)
@@ -346,7 +346,7 @@ def test_a_silent_server_stays_in_its_state(clock: FakeClock) -> None:
     assert record["last_visit_time"] == NOW * 1000
 
 
-def test_a_stalled_server_is_connected_and_moves_no_byte(clock: FakeClock) -> None:
+def test_a_stalled_server_is_connected_and_replicates_nothing(clock: FakeClock) -> None:
     fleet = Fleet(250, clock=clock)
     moving = next(record for record in movers(fleet) if record["state"] == "replicate")
     fleet.stall(moving["id"])
@@ -362,7 +362,7 @@ def test_a_stalled_server_is_connected_and_moves_no_byte(clock: FakeClock) -> No
         fleet.stall(waiting)
 
 
-def test_a_stalled_server_that_fails_stands_where_it_stalled(clock: FakeClock) -> None:
+def test_a_stalled_server_that_fails_keeps_its_progress(clock: FakeClock) -> None:
     fleet = Fleet(250, clock=clock)
     moving = next(record for record in movers(fleet) if record["state"] == "replicate")
     fleet.override(moving["id"], name="renamed")
@@ -376,20 +376,20 @@ def test_a_stalled_server_that_fails_stands_where_it_stalled(clock: FakeClock) -
     assert record["state_action_time"] == (NOW + 2 * HOUR) * 1000
 
 
-def test_a_frozen_fleet_stands_still_until_it_is_thawed(clock: FakeClock) -> None:
+def test_a_frozen_fleet_does_not_change_until_it_is_unfrozen(clock: FakeClock) -> None:
     fleet = Fleet(50, clock=clock)
     fleet.freeze()
     before = fleet.records()
     clock.advance(HOUR)
 
     assert fleet.records() == before
-    fleet.thaw()
+    fleet.unfreeze()
     assert fleet.records() != before
     fleet.freeze(NOW)
     assert fleet.records() == before
 
 
-def test_a_fleet_beyond_the_largest_offset_is_made_without_drawing_a_plan(clock: FakeClock) -> None:
+def test_a_very_large_fleet_is_created_without_its_plans(clock: FakeClock) -> None:
     fleet = Fleet(70_000, clock=clock)
 
     assert len(set(fleet.ids)) == 70_000

@@ -21,7 +21,7 @@ def asks_for(**parameters: str) -> bool:
     return parse_query(parameters).matches(RECORD, "project-1")
 
 
-def test_nothing_given_is_the_first_200() -> None:
+def test_a_query_without_parameters_is_the_first_200() -> None:
     assert parse_query({}) == Query(limit=200, offset=0, filters={})
 
 
@@ -58,12 +58,12 @@ def test_an_offset_out_of_range_is_refused(text: str) -> None:
         ("vm_id", "clone-1", "clone-2"),
     ],
 )
-def test_each_filter_takes_what_it_names_and_nothing_else(name: str, right: str, wrong: str) -> None:
+def test_each_filter_matches_its_value_only(name: str, right: str, wrong: str) -> None:
     assert asks_for(**{name: right})
     assert not asks_for(**{name: wrong})
 
 
-def test_filters_narrow_together() -> None:
+def test_filters_are_combined() -> None:
     assert asks_for(state="replicate", name="web-001")
     assert not asks_for(state="replicate", name="web-002")
 
@@ -73,7 +73,7 @@ def test_an_address_is_preferred_to_an_ipv6_address() -> None:
 
 
 @pytest.mark.parametrize(("name", "allowed"), [("state", SOURCE_STATES), ("migration_cycle", MIGRATION_CYCLES)])
-def test_documented_values_are_taken_and_others_refused(name: str, allowed: tuple[str, ...]) -> None:
+def test_documented_values_are_accepted_and_others_refused(name: str, allowed: tuple[str, ...]) -> None:
     for value in allowed:
         assert parse_query({name: value}).filters == {name: value}
     with pytest.raises(BadParameter, match=f"{name} must be one of"):

@@ -1,4 +1,4 @@
-"""The shapes of errors that the simulated APIs answer with."""
+"""The error responses of the simulated APIs."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -9,14 +9,14 @@ TOKEN_EXPIRED: Final = "APIGW.0307"  # noqa: S105 - an error code
 THROTTLED: Final = "APIGW.0308"
 NOT_FOUND: Final = "APIGW.0101"
 BACKEND_FAILED: Final = "APIGW.0201"
-# The reference names no code for a bad parameter; nobody should look at this one.
+# The reference has no code for a bad parameter. No client should depend on this one.
 BAD_PARAMETER: Final = "SMS.9002"
 
 _NO_PERMISSION: Final = "You do not have permission to perform action XXX on resource XXX."
 
 
-class Refusal(Exception):
-    """A request that is not served: the status and the JSON body of its answer."""
+class ErrorResponse(Exception):
+    """A request failed: the status and the JSON body of the response."""
 
     def __init__(self, status: int, body: Mapping[str, object]) -> None:
         super().__init__(status, body)
@@ -24,22 +24,22 @@ class Refusal(Exception):
         self.body = body
 
 
-def gateway_error(status: int, code: str, message: str) -> Refusal:
-    """Give a refusal in the shape of the gateway and of SMS: `error_code` and `error_msg`."""
-    return Refusal(status, {"error_code": code, "error_msg": message})
+def gateway_error(status: int, code: str, message: str) -> ErrorResponse:
+    """Return an error in the format of the gateway and of SMS: `error_code` and `error_msg`."""
+    return ErrorResponse(status, {"error_code": code, "error_msg": message})
 
 
-def iam_error(status: int, message: str) -> Refusal:
-    """Give a refusal in the shape of IAM: `error` with `code`, `message` and `title`."""
-    return Refusal(
+def iam_error(status: int, message: str) -> ErrorResponse:
+    """Return an error in the format of IAM: `error` with `code`, `message` and `title`."""
+    return ErrorResponse(
         status,
         {"error": {"code": status, "message": message, "title": HTTPStatus(status).phrase}},
     )
 
 
-def permission_denied() -> Refusal:
-    """Give the reference's own 403, word for word."""
-    return Refusal(
+def permission_denied() -> ErrorResponse:
+    """Return the 403 of the API reference, word for word."""
+    return ErrorResponse(
         HTTPStatus.FORBIDDEN,
         {
             "error_code": "SMS.9004",
@@ -51,8 +51,8 @@ def permission_denied() -> Refusal:
     )
 
 
-def bad_authentication(reason: str) -> Refusal:
-    """Give the gateway's 401 for a signature or key that it does not take."""
+def bad_authentication(reason: str) -> ErrorResponse:
+    """Return the gateway's 401 for a signature or key that it does not accept."""
     return gateway_error(
         HTTPStatus.UNAUTHORIZED,
         BAD_AUTHENTICATION,

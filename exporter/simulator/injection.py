@@ -1,4 +1,4 @@
-"""How faults look over HTTP: answers in place of the right one, and bodies that do not arrive whole."""
+"""Faults over HTTP: other responses instead of the right one, and bodies that do not arrive completely."""
 
 import asyncio
 import contextlib
@@ -13,10 +13,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from exporter.clock import Clock
-from exporter.simulator.answers import (
+from exporter.simulator.errors import (
     BACKEND_FAILED,
     THROTTLED,
-    Refusal,
+    ErrorResponse,
     bad_authentication,
     gateway_error,
     permission_denied,
@@ -24,8 +24,8 @@ from exporter.simulator.answers import (
 from exporter.simulator.faults import Fault, Faults, Stage
 from exporter.simulator.tokens import Tokens
 
-STRUCK: Final = web.RequestKey("struck", list[Fault])
-"""Under this key a request holds the faults that hit it."""
+APPLIED_FAULTS: Final = web.RequestKey("faults", list[Fault])
+"""The key of a request under which its faults are stored."""
 
 _CHUNK: Final = b" " * 65_536
 _GATEWAY_PAGE: Final = "<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
@@ -34,8 +34,8 @@ _LOGIN_PAGE: Final = "<!DOCTYPE html><html><body>Please sign in to continue.</bo
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Misbehaviour:
-    """Answers a request as the faults say that hit it; `now` gives seconds since the epoch."""
+class FaultInjector:
+    """Responds to a request with the faults that affect it; `now` returns seconds since the epoch."""
 
     def __init__(self, faults: Faults, tokens: Tokens, clock: Clock, now: Callable[[], float]) -> None:
         self._faults = faults
@@ -44,18 +44,18 @@ class Misbehaviour:
         self._now = now
 
     async def answer(self, request: web.Request, api: str, handler: Handler) -> web.StreamResponse:
-        """Give the answer of `handler`, or what faults make of it. Raises Refusal."""
-        struck = self._faults.strike(api)
-        request[STRUCK] = struck
-        for fault in struck:
+        """Return the response of `handler`, changed or replaced by faults. Raises ErrorResponse."""
+        faults = self._faults.take(api)
+        request[APPLIED_FAULTS] = faults
+        for fault in faults:
             if fault.stage is Stage.BEFORE:
                 await self._before(fault)
-        last = struck[-1] if struck else None
+        last = faults[-1] if faults else None
         if last is not None and last.stage is Stage.INSTEAD:
             return await self._instead(request, last)
         response = await handler(request)
         if last is not None and last.stage is Stage.BODY and isinstance(response, web.Response):
-            return await _spoil_body(request, response, last)
+            return await _corrupt_body(request, response, last)
         return response
 
     async def _before(self, fault: Fault) -> None:
@@ -88,33 +88,33 @@ class Misbehaviour:
         return str(fault.value)
 
 
-def refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Give a refusal as an answer."""
-    return web.json_response(refusal.body, status=refusal.status, headers=headers)
+def render_error(error: ErrorResponse, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return the HTTP response of an error."""
+    return web.json_response(error.body, status=error.status, headers=headers)
 
 
 def _throttled(retry_after: str | None) -> web.Response:
     text = "The throttling threshold has been reached: policy user over ratelimit,limit:20,time:1 second"
-    refusal = gateway_error(HTTPStatus.TOO_MANY_REQUESTS, THROTTLED, text)
-    return refused(refusal, {"Retry-After": retry_after} if retry_after is not None else None)
+    error = gateway_error(HTTPStatus.TOO_MANY_REQUESTS, THROTTLED, text)
+    return render_error(error, {"Retry-After": retry_after} if retry_after is not None else None)
 
 
 _FIXED: Final[Mapping[str, Callable[[], web.Response]]] = MappingProxyType(
     {
-        "server-error": lambda: refused(
+        "server-error": lambda: render_error(
             gateway_error(HTTPStatus.INTERNAL_SERVER_ERROR, BACKEND_FAILED, "Backend unavailable"),
         ),
         "bad-gateway": lambda: web.Response(
             status=HTTPStatus.BAD_GATEWAY, text=_GATEWAY_PAGE, content_type="text/html"
         ),
-        "forbidden": lambda: refused(permission_denied()),
-        "unauthorized": lambda: refused(bad_authentication("verify aksk signature fail")),
+        "forbidden": lambda: render_error(permission_denied()),
+        "unauthorized": lambda: render_error(bad_authentication("verify aksk signature fail")),
         "html": lambda: web.Response(text=_LOGIN_PAGE, content_type="text/html"),
     },
 )
 
 
-async def _spoil_body(request: web.Request, response: web.Response, fault: Fault) -> web.StreamResponse:
+async def _corrupt_body(request: web.Request, response: web.Response, fault: Fault) -> web.StreamResponse:
     body = response.body if isinstance(response.body, bytes) else b""
     half = body[: len(body) // 2]
     if fault.name == "truncated":
@@ -143,7 +143,7 @@ async def _endless(request: web.Request, fault: Fault) -> web.StreamResponse:
 
 
 def _reset(request: web.Request) -> web.Response:
-    """Cut the connection with a TCP reset; the response that is given can no longer be sent."""
+    """Reset the TCP connection; the returned response can no longer be sent."""
     transport = request.transport
     if transport is not None:
         connection: Any = transport.get_extra_info("socket")
@@ -154,7 +154,7 @@ def _reset(request: web.Request) -> web.Response:
 
 
 async def _unless_ended(fault: Fault, work: Awaitable[None]) -> None:
-    """Wait for `work`, but no longer than the fault lasts."""
+    """Wait for `work`, but not longer than the fault is active."""
     working = asyncio.ensure_future(work)
     ending = asyncio.ensure_future(fault.ended.wait())
     try:

@@ -1,1 +1,1 @@
-"""What a scrape and a poll cost, beside the exporter that anyone would write and the limit of the machine."""
+"""Measurements of scrapes and polls, compared with a straightforward exporter and with static responses."""

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.accounts`: measures what accounts cost one exporter, and writes the tables of docs/scaling.md.
+"""`python -m benchmarks.accounts`: measures the cost of accounts, and writes the tables of docs/scaling.md.
 
-The exporter is a process of its own, and so is the simulator of each account; both are the commands that users run.
-CPU is the exporter's own for one poll of every account with one scrape (OpenMetrics, gzip); memory its peak (VmHWM).
+The exporter is a process of its own, and so is the simulator of each account; both are the commands that users run. CPU
+is that of the exporter for one poll of every account and one scrape (OpenMetrics, gzip); memory is its peak (VmHWM).
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from typing import Any, Final
 
 import aiohttp
 
-from benchmarks.programs import Program, answers, free_port, line_of, started
+from benchmarks.programs import Program, free_port, read_line, started, wait_until_ready
 from benchmarks.scrapes import ACCEPT
 from exporter.families.family import PREFIX
 
 SERVERS: Final = 1_000
 SHAPES: Final = ((1, SERVERS), (5, SERVERS), (10, SERVERS), (20, SERVERS), (1, 10 * SERVERS))
-"""How many accounts are measured, and the servers of each."""
+"""The measured numbers of accounts, and the servers of each."""
 ROUNDS: Final = 20
-"""As many polls as it takes until memory grows no more."""
-INTERVAL: Final = 5
-"""Seconds from poll to poll, for the measurement to end soon; as much changes between two as in a real minute."""
+"""Enough polls for the memory to stop growing."""
+INTERVAL_SECONDS: Final = 5
+"""A short poll interval, so that the measurement ends soon. The fleet changes as much per poll as in a real minute."""
 COMMAND: Final = (sys.executable, "-m", "exporter")
 PAGE: Final = Path(__file__).parent.parent / "docs" / "scaling.md"
 
@@ -39,18 +39,18 @@ _SAMPLE: Final = re.compile(r"^(?P<name>\w+)(?:\{.*\})? (?P<value>\S+)", re.MULT
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One scrape: the exposition, and its size in bytes as it was sent."""
+    """One scrape: the exposition, and its compressed size in bytes."""
 
     text: str
     size: int
 
     @property
     def series(self) -> int:
-        """How many series there are."""
+        """The number of series."""
         return sum(not line.startswith("#") for line in self.text.splitlines())
 
     def total(self, metric: str) -> float:
-        """Add up the samples of a metric."""
+        """Return the sum of the samples of a metric."""
         return sum(float(sample["value"]) for sample in _SAMPLE.finditer(self.text) if sample["name"] == metric)
 
 
@@ -63,7 +63,7 @@ class Exporter:
         self.peak_memory = program.peak_memory
 
     async def scrape(self) -> Reading:
-        """Scrape it once."""
+        """Scrape once."""
         async with self._session.get(f"{self._url}/metrics", headers=ACCEPT) as response:
             response.raise_for_status()
             body = await response.read()
@@ -72,27 +72,27 @@ class Exporter:
 
 @contextlib.asynccontextmanager
 async def simulators(count: int, servers: int) -> AsyncIterator[Sequence[dict[str, Any]]]:
-    """Run a simulator for each account, and give the accounts as the configuration file has them."""
+    """Run a simulator for each account; yield the accounts as entries of the configuration file."""
     async with contextlib.AsyncExitStack() as stack:
         accounts = []
         for number in range(count):
-            fleet = (f"--servers={servers}", f"--seed={number}", f"--acceleration={60 / INTERVAL}")
+            fleet = (f"--servers={servers}", f"--seed={number}", f"--acceleration={60 / INTERVAL_SECONDS}")
             process = await stack.enter_async_context(started(*COMMAND, "simulate", "--listen=127.0.0.1:0", *fleet))
-            told: dict[str, str] = {}
-            while "token" not in told:
-                words = (await line_of(process)).split()
-                told[words[0]] = words[1]
-            account = {"api": {"endpoint": told["endpoint"]}, "auth": {"token": told["token"]}}
+            printed: dict[str, str] = {}
+            while "token" not in printed:
+                words = (await read_line(process)).split()
+                printed[words[0]] = words[1]
+            account = {"api": {"endpoint": printed["endpoint"]}, "auth": {"token": printed["token"]}}
             accounts.append({"name": f"account-{number}", **account})
         yield accounts
 
 
 @contextlib.asynccontextmanager
 async def exporting(accounts: Iterable[dict[str, Any]], *options: str) -> AsyncIterator[Exporter]:
-    """Run the exporter on these accounts."""
+    """Run the exporter with these accounts."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yml"
-        file.write_text(json.dumps({"poll": {"interval": f"{INTERVAL}s"}, "accounts": list(accounts)}))
+        file.write_text(json.dumps({"poll": {"interval": f"{INTERVAL_SECONDS}s"}, "accounts": list(accounts)}))
         url = f"http://127.0.0.1:{free_port()}"
         address = url.removeprefix("http://")
         common = (f"--config.file={file}", f"--web.listen-address={address}", "--log.level=warn")
@@ -100,24 +100,24 @@ async def exporting(accounts: Iterable[dict[str, Any]], *options: str) -> AsyncI
             started(*COMMAND, *common, *options) as process,
             aiohttp.ClientSession(auto_decompress=False) as session,
         ):
-            await answers(f"{url}/-/ready")
+            await wait_until_ready(f"{url}/-/ready")
             yield Exporter(Program(url, process.pid), session)
 
 
 async def account_row(accounts: int, servers: int) -> str:
-    """Measure an exporter of so many accounts, each with so many servers."""
+    """Return the table row of an exporter with that many accounts, each with that many servers."""
     async with simulators(accounts, servers) as targets, exporting(targets) as exporter:
         before = after = await exporter.scrape()
         for _ in range(ROUNDS):
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(INTERVAL_SECONDS)
             after = await exporter.scrape()
         memory = exporter.peak_memory()
 
-    def grown(metric: str) -> float:
+    def get_increase(metric: str) -> float:
         return after.total(metric) - before.total(metric)
 
-    rounds = grown(f"{PREFIX}exporter_polls_total") / accounts
-    cpu = grown("process_cpu_seconds_total") / rounds
+    rounds = get_increase(f"{PREFIX}exporter_polls_total") / accounts
+    cpu = get_increase("process_cpu_seconds_total") / rounds
     cells = (
         str(accounts),
         f"{accounts * servers:,}",
@@ -131,7 +131,7 @@ async def account_row(accounts: int, servers: int) -> str:
 
 
 async def series_row(named: str, *options: str) -> str:
-    """Count the series of a server, of an account, and of an exporter without accounts."""
+    """Return the table row of the series per server, per account, and of an exporter without accounts."""
     readings = []
     for accounts, servers in ((2, 0), (1, 0), (1, SERVERS)):
         async with simulators(accounts, servers) as targets, exporting(targets, *options) as exporter:
@@ -149,7 +149,7 @@ async def series_row(named: str, *options: str) -> str:
 
 
 async def measure() -> Mapping[str, Sequence[str]]:
-    """Give the rows of each table, by its name."""
+    """Return the rows of each table, by its name."""
     every = ("--collector.disks", "--collector.state-set")
     return {
         "series": [await series_row("default"), await series_row("all, with `--collector.state-set`", *every)],
@@ -159,7 +159,7 @@ async def measure() -> Mapping[str, Sequence[str]]:
 
 
 def page(text: str, tables: Mapping[str, Sequence[str]]) -> str:
-    """Put rows in the place of those between the marks of their table."""
+    """Return the page with the rows between the markers of each table replaced."""
     for name, rows in tables.items():
         begin, end = f"<!-- {name}: python -m benchmarks.accounts -->\n", "<!-- end -->"
         above, _, rest = text.partition(begin)

@@ -1,4 +1,4 @@
-"""The peer: the exporter that anyone would write. pydantic models, a custom collector, rendered at each scrape."""
+"""The baseline: a straightforward exporter with pydantic models and a custom collector, rendered at each scrape."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from exporter.sms.model import SourceServer
 
 
 class Loose(BaseModel):
-    """Base of the models; numbers where strings are documented are let in."""
+    """Base class of the models; numbers are accepted where strings are documented."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True, extra="ignore")
 
@@ -143,7 +143,7 @@ class Page(Loose):
 
 
 def snapshot_of(pages: Sequence[bytes]) -> Snapshot:
-    """Decode all pages into models; the declarations of the families read these as they read ours."""
+    """Decode all pages into models, which the declarations of the families read like our structs."""
     servers = [server for page in pages for server in Page.model_validate_json(page).source_servers]
     now = time.time()
     last_growth = {server.id: now for server in servers}
@@ -175,14 +175,14 @@ def metric_of(family: Family, snapshot: Snapshot) -> Metric:
 
 
 class NaiveCollector(Collector):
-    """The same families of the same snapshot, made into prometheus-client's families at each scrape."""
+    """The same families of the same snapshot, converted to families of prometheus-client at each scrape."""
 
     def __init__(self, collectors: Sequence[OurCollector], snapshot: Snapshot) -> None:
         self._families = [family for collector in collectors for family in collector.families]
         self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
-        """Give one family after the other."""
+        """Yield one family after the other."""
         for family in self._families:
             yield metric_of(family, self._snapshot)
 

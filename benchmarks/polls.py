@@ -1,4 +1,4 @@
-"""What a poll costs: CPU seconds of one process from the bytes of all pages to the bytes that are served."""
+"""The cost of a poll: CPU time of one process from the bytes of all pages to the rendered exposition."""
 
 import asyncio
 import gc
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks import naive
-from benchmarks.pages import heard, moved, pages_of, records_of
+from benchmarks.pages import all_changed, pages_of, records_of, replicated
 from exporter.exposition.bodies import Exposition, View
 from exporter.families import Collector, select_collectors
 from exporter.polling.snapshot import next_snapshot
@@ -22,17 +22,17 @@ from exporter.sms.paging import merge
 
 SETTINGS: Final = Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}})
 ONE_PERCENT: Final = 0.01
-SLOW_PEER: Final = 10_000
-"""Servers from which the peer is measured once, and scraped by one scraper alone: more would take minutes."""
+SLOW_BASELINE_SERVERS: Final = 10_000
+"""From this number of servers on, the baseline is measured once and with one scraper: more would take minutes."""
 
 
 def chosen(which: str) -> tuple[Collector, ...]:
-    """Give the collectors that are on by default, or `all`."""
+    """Return the collectors that are enabled by default, or all."""
     return select_collectors(CollectorSettings(disks=which == "all"))
 
 
 class OurPoll:
-    """An account that is polled from pages in memory; what a poll learns the next one knows."""
+    """An account that is polled from pages in memory, with the state of its earlier polls."""
 
     def __init__(self, which: str) -> None:
         self._account = Account(SETTINGS.targets()[0])
@@ -42,7 +42,7 @@ class OurPoll:
         self._body = b""
 
     def poll(self, pages: Sequence[bytes], now: float) -> bytes:
-        """Read a list, and give the body that is served from then on."""
+        """Read a list, and return the body that is served from then on."""
         read = [self._records.page(page) for page in pages]
         listing = merge(read, read[0].count)
         self._records.list_ended()
@@ -51,7 +51,7 @@ class OurPoll:
         return self._body
 
     async def _serve(self, now: float) -> None:
-        # Kept, not returned: asyncio.run() spends a while on the text of a large result.
+        # Stored, not returned: asyncio.run() takes time to format a large result.
         self._body = b"".join((await self._exposition.body(self._view, now)).complete(b"# EOF\n", "gzip").slices)
 
 
@@ -62,9 +62,9 @@ class PollCost:
     servers: int
     first: float
     one_percent: float
-    heard: float
-    peer: float
-    raw: float
+    all_changed: float
+    baseline: float
+    json_loads: float
     pages: int
     body: int
 
@@ -73,9 +73,9 @@ def measure(servers: int, which: str, runs: int) -> PollCost:
     """Measure a fleet; the figures are medians of `runs`."""
     records = records_of(servers)
     pages = pages_of(records)
-    later, all_heard = pages_of(moved(records, ONE_PERCENT)), pages_of(heard(records))
+    later, all_later = pages_of(replicated(records, ONE_PERCENT)), pages_of(all_changed(records))
     now = time.time()
-    # The records are no part of a server: collections are not to look through them.
+    # A real exporter does not hold these records, so the garbage collector must not visit them.
     del records
     gc.collect()
     gc.freeze()
@@ -92,18 +92,19 @@ def measure(servers: int, which: str, runs: int) -> PollCost:
         servers,
         first=_cpu(lambda: lambda: OurPoll(which).poll(pages, now), runs),
         one_percent=_cpu(second(later), runs),
-        heard=_cpu(second(all_heard), runs),
-        peer=_cpu(
-            lambda: lambda: naive.render(chosen(which), naive.snapshot_of(pages)), runs if servers < SLOW_PEER else 1
+        all_changed=_cpu(second(all_later), runs),
+        baseline=_cpu(
+            lambda: lambda: naive.render(chosen(which), naive.snapshot_of(pages)),
+            runs if servers < SLOW_BASELINE_SERVERS else 1,
         ),
-        raw=_cpu(lambda: lambda: [json.loads(page) for page in pages], runs),
+        json_loads=_cpu(lambda: lambda: [json.loads(page) for page in pages], runs),
         pages=sum(map(len, pages)),
         body=len(OurPoll(which).poll(pages, now)),
     )
 
 
 def _cpu(prepare: Callable[[], Callable[[], object]], runs: int) -> float:
-    """Give the median CPU seconds of work that is prepared anew, unmeasured, for each run."""
+    """Return the median CPU seconds of work that is prepared, unmeasured, before each run."""
     seconds = []
     for _ in range(runs):
         work = prepare()

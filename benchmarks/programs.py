@@ -1,4 +1,4 @@
-"""The programs that are measured, each a process of its own on loopback that ends with the measurement."""
+"""The measured programs: each is a process of its own on loopback that ends with the measurement."""
 
 import asyncio
 import contextlib
@@ -14,36 +14,36 @@ from typing import Final
 
 import aiohttp
 
-TIMEOUT_SECONDS: Final = 300.0
-"""Seconds in which a program must be up."""
+START_TIMEOUT_SECONDS: Final = 300.0
+"""How long a program may take to start."""
 GO_PEER: Final = "prometheus-pushgateway"
-"""An exporter in Go, of Debian's package of this name, that serves what it is given."""
+"""An exporter in Go, from the Debian package of this name, that serves the series pushed to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A running program: its URL, and its number as a process."""
+    """A running program with its URL and process id."""
 
     url: str
     pid: int
 
     def peak_memory(self) -> int:
-        """Give the most memory that it ever had, in bytes."""
+        """Return its peak memory, in bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 @contextlib.asynccontextmanager
 async def served(kind: str, servers: int, collectors: str = "default", delay: float = 0.0) -> AsyncIterator[Program]:
-    """Run one of `benchmarks.served`."""
+    """Run a server of `benchmarks.served`."""
     arguments = ("-m", "benchmarks.served", kind, str(servers), collectors, str(delay))
     async with started(sys.executable, *arguments) as process:
-        yield Program(await line_of(process), process.pid)
+        yield Program(await read_line(process), process.pid)
 
 
 @contextlib.asynccontextmanager
 async def exporter(api: Program, collectors: str = "default", *options: str) -> AsyncIterator[Program]:
-    """Run the exporter, as its users do, on a served list; it has been polled once."""
+    """Run the exporter, as users do, until the first poll of a served list has ended."""
     url = f"http://127.0.0.1:{free_port()}"
     given = (
         f"--api.endpoint={api.url}",
@@ -54,20 +54,20 @@ async def exporter(api: Program, collectors: str = "default", *options: str) -> 
         *options,
     )
     async with started(sys.executable, "-m", "exporter", *given) as process:
-        await answers(f"{url}/-/ready")
+        await wait_until_ready(f"{url}/-/ready")
         yield Program(url, process.pid)
 
 
 @contextlib.asynccontextmanager
 async def stalls(api: Program, polls: int) -> AsyncIterator[tuple[Program, asyncio.subprocess.Process]]:
-    """Run an exporter that tells, at the end of some polls, how long its event loop stood still at most."""
+    """Run an exporter that prints, after `polls` polls, for how long its event loop was blocked at most."""
     async with started(sys.executable, "-m", "benchmarks.stalls", api.url, str(polls)) as process:
-        yield Program(await line_of(process), process.pid), process
+        yield Program(await read_line(process), process.pid), process
 
 
 @contextlib.asynccontextmanager
 async def go_peer(ours: str) -> AsyncIterator[Program | None]:
-    """Run an exporter in Go that serves the very series of ours at this URL; None where it is not installed."""
+    """Run an exporter in Go that serves the same series as ours at this URL; None if it is not installed."""
     path = shutil.which(GO_PEER)
     if path is None:
         yield None
@@ -77,13 +77,13 @@ async def go_peer(ours: str) -> AsyncIterator[Program | None]:
         async with started(
             path, f"--web.listen-address={url.removeprefix('http://')}", "--log.level=error", cwd=folder
         ) as process:
-            await answers(f"{url}/-/ready")
+            await wait_until_ready(f"{url}/-/ready")
             await asyncio.to_thread(_push, ours, url)
             yield Program(url, process.pid)
 
 
 def _push(ours: str, url: str) -> None:
-    """Hand over one scrape; families of the process itself would be there twice."""
+    """Push one scrape without the families of the process, which the Go exporter has itself."""
     with urllib.request.urlopen(f"{ours}/metrics") as response:  # noqa: S310 - a server on loopback that we started
         lines = response.read().decode().splitlines()
     own = "".join(f"{line}\n" for line in lines if "huaweicloud_sms_" in line)
@@ -94,7 +94,7 @@ def _push(ours: str, url: str) -> None:
 
 @contextlib.asynccontextmanager
 async def started(*command: str, cwd: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a program while the context lasts."""
+    """Run a program inside the context."""
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=cwd)
     try:
         yield process
@@ -104,28 +104,28 @@ async def started(*command: str, cwd: str | None = None) -> AsyncIterator[asynci
         await process.communicate()
 
 
-async def line_of(process: asyncio.subprocess.Process) -> str:
-    """Give the next line that a program says."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+async def read_line(process: asyncio.subprocess.Process) -> str:
+    """Return the next line of a program's output."""
+    async with asyncio.timeout(START_TIMEOUT_SECONDS):
         if process.stdout is None or not (line := await process.stdout.readline()):
-            raise RuntimeError("a program ended before it said that it is up")
+            raise RuntimeError("a program ended before it printed its URL")
         return line.decode().strip()
 
 
-async def answers(url: str) -> None:
-    """Wait until a server answers that all is well."""
-    async with asyncio.timeout(TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
+async def wait_until_ready(url: str) -> None:
+    """Wait until a server responds with success."""
+    async with asyncio.timeout(START_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
         while True:
             with contextlib.suppress(aiohttp.ClientConnectionError):
                 async with session.get(url) as response:
                     if response.ok:
                         return
-            # Another process has no event to wait for.
+            # There is no event to wait for in another process.
             await asyncio.sleep(0.1)
 
 
 def free_port() -> int:
-    """Give a port that was free a moment ago."""
+    """Return a port that is free at this moment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What a scrape takes: seconds from the request to its last byte, as scrapers see it that ask without a pause."""
+"""The latency of scrapes, from the request to the last byte, with scrapers that run without a pause."""
 
 import asyncio
 import statistics
@@ -14,22 +14,22 @@ ACCEPT: Final = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Seconds that half, and all but a hundredth, of the scrapes took."""
+    """Percentiles of the latency, in seconds."""
 
     p50: float
     p99: float
 
 
 async def scrapes(url: str, count: int, scrapers: int) -> Latency:
-    """Let so many scrapers ask at once until there are `count` answers."""
+    """Measure `count` scrapes by concurrent scrapers."""
     async with _session(scrapers) as session:
         await _scrape(session, url)
         seconds = await _measured(session, url, count, scrapers)
     return Latency(statistics.median(seconds), statistics.quantiles(seconds, n=100)[98])
 
 
-async def in_turn(urls: Sequence[str], count: int, scrapers: int, rounds: int) -> list[Latency]:
-    """Measure several servers round by round, so that the machine's moods fall on all alike; medians of the rounds."""
+async def measure_in_turn(urls: Sequence[str], count: int, scrapers: int, rounds: int) -> list[Latency]:
+    """Measure several servers in turn, so that other load on the machine affects all alike; return medians."""
     found = [[await scrapes(url, count // rounds, scrapers) for url in urls] for _ in range(rounds)]
     return [
         Latency(*(statistics.median(figures) for figures in ([one.p50 for one in of_one], [one.p99 for one in of_one])))
@@ -38,7 +38,7 @@ async def in_turn(urls: Sequence[str], count: int, scrapers: int, rounds: int) -
 
 
 async def keep_scraping(url: str, scrapers: int, until: asyncio.Event) -> None:
-    """Scrape without a pause until told to end."""
+    """Scrape without a pause until `until` is set."""
 
     async def scraper(session: aiohttp.ClientSession) -> None:
         while not until.is_set():

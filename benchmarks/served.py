@@ -1,7 +1,7 @@
-"""`python -m benchmarks.served KIND SERVERS COLLECTORS DELAY`: one of the servers that are measured, on a free port.
+"""`python -m benchmarks.served KIND SERVERS COLLECTORS DELAY`: one of the measured servers, on a free port.
 
-KIND is `api` (the pages of a fleet, each after DELAY seconds), `naive` (the peer, which renders at each scrape) or
-`constant` (aiohttp with the bytes of one scrape of ours, the limit). It says its URL once it can be asked.
+KIND is `api` (the pages of a fleet, each after DELAY seconds), `naive` (the baseline, which renders at each scrape) or
+`static` (aiohttp with the bytes of one scrape of ours). It prints its URL once it is ready.
 """
 
 import asyncio
@@ -20,23 +20,23 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def api(servers: int, _: str, delay: float) -> Handler:
-    """Serve the list; beside it the number of requests for pages so far."""
+    """Serve the list, and at `/requests` the number of page requests so far."""
     pages = pages_of(records_of(servers))
-    asked = 0
+    requests = 0
 
     async def answer(request: web.Request) -> web.Response:
-        nonlocal asked
-        if request.path == "/asked":
-            return web.json_response(asked)
-        asked += 1
+        nonlocal requests
+        if request.path == "/requests":
+            return web.json_response(requests)
+        requests += 1
         await asyncio.sleep(delay)
         return web.Response(body=pages[int(request.query["offset"]) // PAGE_SIZE], content_type="application/json")
 
     return answer
 
 
-def peer(servers: int, collectors: str, _: float) -> Handler:
-    """Serve the peer's exposition."""
+def baseline(servers: int, collectors: str, _: float) -> Handler:
+    """Serve the exposition of the baseline."""
     shown = naive.snapshot_of(pages_of(records_of(servers)))
 
     async def answer(_: web.Request) -> web.Response:
@@ -46,8 +46,8 @@ def peer(servers: int, collectors: str, _: float) -> Handler:
     return answer
 
 
-def constant(servers: int, collectors: str, _: float) -> Handler:
-    """Serve a body of ours from memory, and do nothing else."""
+def static(servers: int, collectors: str, _: float) -> Handler:
+    """Serve the bytes of one scrape of ours from memory."""
     body = OurPoll(collectors).poll(pages_of(records_of(servers)), time.time())
 
     async def answer(_: web.Request) -> web.Response:
@@ -56,7 +56,7 @@ def constant(servers: int, collectors: str, _: float) -> Handler:
     return answer
 
 
-KINDS = {"api": api, "naive": peer, "constant": constant}
+KINDS = {"api": api, "naive": baseline, "static": static}
 
 
 async def _serve(handler: Handler) -> None:
@@ -65,7 +65,7 @@ async def _serve(handler: Handler) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)  # noqa: T201 - who started it reads it
+    print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)  # noqa: T201 - read by the parent process
     await asyncio.Event().wait()
 
 

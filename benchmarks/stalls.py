@@ -1,7 +1,7 @@
-"""`python -m benchmarks.stalls API POLLS`: an exporter that watches its own event loop for some polls.
+"""`python -m benchmarks.stalls API POLLS`: an exporter that monitors its own event loop for some polls.
 
-It says its URL after the first poll, and at the end, as JSON, the longest time between two turns of the loop that
-should have been a millisecond apart, and the seconds of each further poll until its numbers were served.
+It prints its URL after the first poll. At the end it prints, as JSON, the longest time for which the event loop was
+blocked and the duration of each further poll until its data was served, in seconds.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from exporter.polling.connections import Runtime
 from exporter.service import running
 from exporter.settings import Settings
 
-TICK: Final = 0.001
-PAUSE: Final = 2.0
+TICK_SECONDS: Final = 0.001
+PAUSE_SECONDS: Final = 2.0
 
 
 async def main(api: str, polls: int) -> None:
-    """Run the exporter until so many polls have ended, the first included."""
+    """Run the exporter until that many polls have ended, including the first."""
     settings = Settings.model_validate(
         {
             "api": {"endpoint": api},
@@ -40,9 +40,9 @@ async def main(api: str, polls: int) -> None:
         nonlocal longest
         before = time.perf_counter()
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(TICK_SECONDS)
             now = time.perf_counter()
-            longest = max(longest, now - before - TICK)
+            longest = max(longest, now - before - TICK_SECONDS)
             before = now
 
     runtime = Runtime(SystemClock(), os.environ, Path("/nonexistent"))
@@ -50,11 +50,11 @@ async def main(api: str, polls: int) -> None:
         watching = asyncio.create_task(watch())
         (poller,) = service.pollers
         await poller.polled.wait()
-        print(service.urls[0], flush=True)  # noqa: T201 - who started it reads it
+        print(service.urls[0], flush=True)  # noqa: T201 - read by the parent process
         durations = []
         for _ in range(polls - 1):
-            # For the scrapers to be under way.
-            await asyncio.sleep(PAUSE)
+            # Time for the scrapers to start.
+            await asyncio.sleep(PAUSE_SECONDS)
             started = time.perf_counter()
             await poller.poll()
             durations.append(time.perf_counter() - started)

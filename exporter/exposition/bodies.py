@@ -6,7 +6,6 @@ a body is never in memory as a whole: a request without gzip, usually curl, gets
 """
 
 import asyncio
-import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -148,10 +147,7 @@ class Exposition:
         body = self._bodies.get(view)
         if body is None:
             return None
-        snapshots = self._snapshots(view, now)
-        # By identity: comparing snapshots by value would compare every server.
-        same = len(snapshots) == len(body.snapshots) and all(map(operator.is_, snapshots, body.snapshots))
-        return body if same else None
+        return body if body.snapshots == self._snapshots(view, now) else None
 
     def _snapshots(self, view: View, now: float) -> tuple[Snapshot, ...]:
         accounts = self._accounts if view.account is None else self._accounts_by_name.get(view.account, ())

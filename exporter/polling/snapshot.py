@@ -1,45 +1,55 @@
-"""What is known of one account at one moment, and what a newer list changes in it.
+"""One complete list of an account, and what the lists before it add.
 
-Pure: a snapshot is made from its predecessor and a complete list, and never changes.
+Pure functions: a snapshot is built from a complete list and the previous snapshot, and never changes.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from exporter.settings import AccountSettings
 from exporter.sms import model
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
 
-OTHER: Final = "other"
-"""Stands for every value outside a documented enumeration, so that a label stays bounded."""
+Value = TypeVar("Value")
 
+OTHER: Final = "other"
+"""Replaces every value outside a documented enumeration, so that a label has a bounded number of values."""
 
 SPEED_UNITS: Final = {"mbit": 125_000, "mbyte": 1_000_000}
-"""Bytes a second in one unit of the API's speeds, by the option api.migrate-speed-unit."""
+"""Bytes per second in one unit of the API's speeds, by the option api.migrate-speed-unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A server whose state differs from the one in the list before; None where the API gave none."""
+    """A server whose state differs from the last one that an earlier list gave."""
 
     server: SourceServer
-    from_state: str | None
-    to_state: str | None
+    from_state: str
+    to_state: str
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One complete list of one account, and what the lists before it add to it.
+class LastValues:
+    """The last values that the lists gave of a server; None if none did. A missing value is neither 0 nor a state."""
 
-    `read_at` is when its reading began, in seconds since the epoch. `count` is the API's own number.
-    `transitions` are the changes since the list before; `transitions_total` counts them by the state
-    they ended in since the exporter started. `last_growth` tells, by server, when a list last showed more
-    replicated bytes than the list before, or first showed the server: nothing is known of the time before.
+    state: str | None
+    replicatesize: int | None
+
+
+# By identity: comparing two snapshots by value would compare every server.
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One complete list of one account, and what the lists before it add. Two snapshots are equal if they are the same.
+
+    `read_at` is when the poll began, in seconds since the epoch. `count` is the number of servers that the API reports.
+    `transitions` are the changes of state since the previous list; `transitions_total` counts them since the exporter
+    started, by the new state. `last_growth` is, by server, when a list last had more replicated bytes than the one
+    before, or first had the server. `last_values` has the servers whose record lacks one of the compared values.
     `unknown` counts the values outside the documented enumerations, by (field of the API, value).
-    `speed_unit_bytes` is what one unit of the API's speeds is, in bytes a second.
+    `speed_unit_bytes` is one unit of the API's speeds in bytes per second.
     """
 
     account: str
@@ -49,34 +59,51 @@ class Snapshot:
     transitions: tuple[Transition, ...] = ()
     transitions_total: Mapping[str, int] = field(default_factory=dict)
     last_growth: Mapping[str, float] = field(default_factory=dict)
+    last_values: Mapping[str, LastValues] = field(default_factory=dict)
     unknown: Mapping[tuple[str, str], int] = field(default_factory=dict)
     speed_unit_bytes: int = SPEED_UNITS["mbit"]
 
 
 def documented(value: str | None, enumeration: tuple[str, ...]) -> str:
-    """Give `value` itself if it is in `enumeration`, else OTHER."""
+    """Return `value` if it is in `enumeration`, else OTHER."""
     return value if value in enumeration else OTHER
+
+
+def _given(value: Value | None, last: Value | None) -> Value | None:
+    """Return the value, or the last one that was given if it is missing."""
+    return last if value is None else value
 
 
 def next_snapshot(
     listing: Listing[SourceServer], account: AccountSettings, read_at: float, previous: Snapshot | None
 ) -> Snapshot:
-    """Make the snapshot that follows `previous`. Servers are in the order of their ids."""
-    before = {server.id: server for server in previous.servers} if previous else {}
+    """Return the snapshot that follows `previous`, with the servers in the order of their IDs."""
+    previous = previous or Snapshot(account.name, read_at, (), 0)
+    known = {server.id: server for server in previous.servers}
     servers = tuple(sorted(listing.records, key=lambda server: server.id))
-    last_growth = dict(previous.last_growth) if previous else {}
+    last_growth = dict(previous.last_growth)
+    last_values = {}
     transitions = []
     for server in servers:
-        last = before.pop(server.id, None)
-        if last is server:
+        before = known.pop(server.id, None)
+        last = previous.last_values.get(server.id) or before
+        # The decoder returns the same object for the same bytes; nothing changed unless a value is missing.
+        if server is last:
             continue
-        if last is not None and last.state != server.state:
-            transitions.append(Transition(server, last.state, server.state))
-        if last is None or (server.replicatesize or 0) > (last.replicatesize or 0):
+        state, size = server.state, server.replicatesize
+        if last is None:
             last_growth[server.id] = read_at
-    for server_id in before:
+        else:
+            if state is not None and last.state is not None and state != last.state:
+                transitions.append(Transition(server, last.state, state))
+            if size is not None and size > (last.replicatesize or 0):
+                last_growth[server.id] = read_at
+            state, size = _given(state, last.state), _given(size, last.replicatesize)
+        if server.state is None or server.replicatesize is None:
+            last_values[server.id] = LastValues(state, size)
+    for server_id in known:
         del last_growth[server_id]
-    totals = Counter(previous.transitions_total if previous else {})
+    totals = Counter(previous.transitions_total)
     totals.update(documented(transition.to_state, model.SOURCE_STATES) for transition in transitions)
     return Snapshot(
         account=account.name,
@@ -86,6 +113,7 @@ def next_snapshot(
         transitions=tuple(transitions),
         transitions_total=dict(totals),
         last_growth=last_growth,
+        last_values=last_values,
         unknown=listing.unknown,
         speed_unit_bytes=SPEED_UNITS[account.api.migrate_speed_unit],
     )

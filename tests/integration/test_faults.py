@@ -9,17 +9,22 @@ import contextlib
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import pairwise
 from typing import Self
 
 import aiohttp
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
+from exporter.polling.connections import Runtime
 from exporter.polling.schedule import AUTH_BACKOFF_SECONDS
-from exporter.service import Service
+from exporter.service import Service, running
+from exporter.settings import Settings
 from exporter.simulator import Simulator
-from support import FakeClock, Scrape, exporting, scrape
+from programs import serving
+from support import NOWHERE, FakeClock, Scrape, exporting, scrape
 
 SERVERS = 450
 INTERVAL = 60.0
@@ -266,3 +271,26 @@ async def test_a_slow_account_does_not_delay_another(clock: FakeClock) -> None:
     assert slow.state.last_poll is None
     assert seen.value("up", account="healthy") == 1
     assert seen.value("up", account="hanging") == 0
+
+
+async def test_credentials_that_are_refused_with_403_back_off_as_with_401(clock: FakeClock) -> None:
+    sent_at = []
+
+    async def refuse(_: web.Request) -> web.Response:
+        sent_at.append(clock.monotonic())
+        body = {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information"}
+        return web.json_response(body, status=HTTPStatus.FORBIDDEN)
+
+    async with serving(refuse) as url:
+        tree = Settings.model_validate(
+            {
+                "api": {"endpoint": url},
+                "auth": {"access_key": "AK", "secret_key": "SK"},
+                "web": {"listen_address": ("127.0.0.1:0",)},
+            },
+        )
+        async with running(tree, Runtime(clock, {}, NOWHERE)):
+            while clock.monotonic() < 3 * AUTH_BACKOFF_SECONDS:
+                clock.advance(await clock.until_asleep())
+            await clock.until_asleep()
+    assert sent_at == [0, AUTH_BACKOFF_SECONDS, 3 * AUTH_BACKOFF_SECONDS]

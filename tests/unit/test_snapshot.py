@@ -1,3 +1,5 @@
+import pytest
+
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.polling.state import Account, Poll
 from exporter.sms.model import SourceServer
@@ -59,6 +61,65 @@ def test_of_a_new_server_growth_is_dated_by_the_list_that_first_showed_it() -> N
 def test_growth_of_a_server_that_left_is_forgotten() -> None:
     grown = after(after(None, server("a", replicatesize=1)), server("a", replicatesize=2))
     assert after(grown, server("b")).last_growth.keys() == {"b"}
+
+
+def sizes(*sizes: int | None) -> Snapshot | None:
+    """Return the snapshot after a list per size; the n-th list is read at second n."""
+    current = None
+    for number, size in enumerate(sizes, start=1):
+        current = after(current, server("a", state="replicate", replicatesize=size), read_at=float(number))
+    return current
+
+
+@pytest.mark.parametrize(
+    ("replicated", "grown_at"),
+    [
+        ((500, None, 500), 1),
+        ((500, None, None, 500, None), 1),
+        ((500, None, 400), 1),
+        ((500, None, 501), 3),
+        ((500, None, 501, None, 501), 3),
+        ((None, None), 1),
+        ((None, 500, None, 500), 2),
+    ],
+)
+def test_a_missing_size_between_two_lists_is_not_growth(replicated: tuple[int | None, ...], grown_at: float) -> None:
+    current = sizes(*replicated)
+    assert current is not None
+    assert current.last_growth == {"a": grown_at}
+
+
+@pytest.mark.parametrize(
+    ("states", "transitions"),
+    [
+        (("waiting", None, "waiting"), {}),
+        (("waiting", None, None, "replicate", None), {"replicate": 1}),
+        ((None, "waiting"), {}),
+        ((None, "waiting", None, "replicate"), {"replicate": 1}),
+    ],
+)
+def test_a_missing_state_between_two_lists_is_not_a_transition(
+    states: tuple[str | None, ...], transitions: dict[str, int]
+) -> None:
+    current = None
+    for state in states:
+        current = after(current, server("a", state=state))
+    assert current is not None
+    assert current.transitions_total == transitions
+
+
+def test_a_record_that_lacks_values_and_does_not_change_keeps_the_last_values() -> None:
+    incomplete = server("a")
+    current = after(None, server("a", state="waiting", replicatesize=5), read_at=1.0)
+    for _ in range(3):
+        current = after(current, incomplete, read_at=2.0)
+    current = after(current, server("a", state="waiting", replicatesize=5), read_at=3.0)
+    assert (current.transitions_total, current.last_growth, current.last_values) == ({}, {"a": 1.0}, {})
+
+
+def test_the_last_values_of_a_server_that_left_are_forgotten() -> None:
+    left = after(after(None, server("a", state="waiting")), server("b", state="waiting", replicatesize=1))
+    assert left.last_values == {}
 
 
 def test_a_stale_snapshot_is_served_for_the_grace_and_then_dropped() -> None:

@@ -1,7 +1,6 @@
 """The content of the status page, computed once per set of snapshots."""
 
 import asyncio
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -54,8 +53,7 @@ class OverviewCache:
     async def get(self, snapshots: Sequence[Snapshot]) -> Overview:
         """Return the overview of these snapshots."""
         async with self._lock:
-            # Compared by identity: a comparison by value would compare every server.
-            if len(snapshots) != len(self._snapshots) or not all(map(operator.is_, snapshots, self._snapshots)):
+            if tuple(snapshots) != self._snapshots:
                 self._overview = await asyncio.to_thread(build_overview, snapshots)
                 self._snapshots = tuple(snapshots)
             return self._overview

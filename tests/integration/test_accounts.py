@@ -1,4 +1,4 @@
-"""Several accounts in one exporter, and how old numbers may be."""
+"""Several accounts in one exporter, and the staleness of their data."""
 
 import contextlib
 import json
@@ -40,11 +40,11 @@ def accounts_of(running: Sequence[Simulator], **options: object) -> list[dict[st
 
 
 def of_account(seen: Scrape, account: str) -> dict[object, float]:
-    """Give all samples of an account; durations differ between any two scrapes of nothing else."""
+    """Return all samples of an account."""
     return {key: value for key, value in seen.samples.items() if ("account", account) in key[1]}
 
 
-async def test_a_probe_of_each_account_is_that_accounts_part_of_the_metrics(clock: FakeClock) -> None:
+async def test_a_probe_has_the_series_of_its_account(clock: FakeClock) -> None:
     async with simulators(clock, 1000, 1000, 1000) as running:
         async with exporting(running[0], clock, accounts=accounts_of(running)) as service:
             asked = [len(simulator.requests) for simulator in running]
@@ -61,9 +61,9 @@ async def test_a_probe_of_each_account_is_that_accounts_part_of_the_metrics(cloc
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
-async def test_what_discovery_lists_has_each_series_of_the_metrics_once(accept: str, clock: FakeClock) -> None:
+async def test_the_discovered_targets_have_each_series_once(accept: str, clock: FakeClock) -> None:
     async with simulators(clock, 3, 3) as running:
-        # One account is down, and has health series alone.
+        # One account is down and has only health series.
         running[1].faults.add("forbidden")
         async with exporting(running[0], clock, accounts=accounts_of(running)) as service:
             _, text, _ = await fetch(f"{service.urls[0]}/metrics", Accept=accept)
@@ -80,7 +80,7 @@ async def test_what_discovery_lists_has_each_series_of_the_metrics_once(accept: 
     assert sorted(key for part in parts for key in part) == sorted(whole.samples)
 
 
-async def test_accounts_have_intervals_filters_and_limits_of_their_own(clock: FakeClock) -> None:
+async def test_each_account_has_its_own_interval_filter_and_series_limit(clock: FakeClock) -> None:
     async with simulators(clock, 300, 300) as running:
         accounts = accounts_of(running)
         accounts[0] |= {"poll": {"interval": "20s"}, "filter": {"state": "finished"}}
@@ -102,7 +102,7 @@ async def test_accounts_have_intervals_filters_and_limits_of_their_own(clock: Fa
     assert seen.total("source_servers", account="account-2") == 300
 
 
-async def test_an_account_that_is_down_at_the_start_is_no_error(clock: FakeClock) -> None:
+async def test_an_account_that_is_unreachable_at_startup_is_not_an_error(clock: FakeClock) -> None:
     async with simulators(clock, 5, 5) as running:
         running[0].faults.add("server-error")
         async with exporting(running[0], clock, accounts=accounts_of(running), polled=False) as service:
@@ -115,7 +115,7 @@ async def test_an_account_that_is_down_at_the_start_is_no_error(clock: FakeClock
 
 
 async def minutes(service: Service, clock: FakeClock, count: int) -> None:
-    """Let minutes pass, each with a poll of every account; back-offs within a poll are slept through."""
+    """Advance the clock by minutes, each with a poll of every account; the pauses before retries pass, too."""
     for _ in range(count):
         ended = [account.state.last_poll for account in service.accounts]
         while any(account.state.last_poll in ended for account in service.accounts):
@@ -124,7 +124,7 @@ async def minutes(service: Service, clock: FakeClock, count: int) -> None:
 
 
 @pytest.mark.parametrize("policy", ["drop", "keep"])
-async def test_an_account_that_stops_answering_keeps_its_series_for_the_grace(policy: str, clock: FakeClock) -> None:
+async def test_an_account_that_stops_answering_keeps_its_series_for_a_while(policy: str, clock: FakeClock) -> None:
     async with simulators(clock, 30, 40) as running:
         accounts = accounts_of(running, poll={"interval": "60s", "stale_policy": policy, "stale_after": "5m"})
         async with exporting(running[0], clock, accounts=accounts) as service:
@@ -150,7 +150,7 @@ async def test_an_account_that_stops_answering_keeps_its_series_for_the_grace(po
     assert (seen.value("up", account="account-1"), seen.total("source_servers", account="account-1")) == (1, 30)
 
 
-async def test_series_that_are_dropped_are_gone_from_every_format(clock: FakeClock) -> None:
+async def test_stale_series_are_dropped_from_every_format(clock: FakeClock) -> None:
     async with simulators(clock, 30) as running:
         async with exporting(running[0], clock, poll={"stale_after": "1m"}) as service:
             running[0].faults.add("forbidden")
@@ -177,8 +177,8 @@ tests:
 """
 
 
-async def test_a_rule_on_up_and_age_tells_the_outage_at_every_step(clock: FakeClock, tmp_path: Path) -> None:
-    """What the exporter exposed minute by minute is given to promtool as the series of a rule's test."""
+async def test_a_rule_on_up_and_age_fires_during_an_outage(clock: FakeClock, tmp_path: Path) -> None:
+    """The series of promtool's test are what the exporter exposed minute by minute."""
     promtool = program("promtool")
     up, success = [], []
     async with simulators(clock, 30) as running, exporting(running[0], clock) as service:
@@ -213,7 +213,7 @@ async def test_a_rule_on_up_and_age_tells_the_outage_at_every_step(clock: FakeCl
     assert firing == [6, 7, 8]
 
 
-async def test_gzip_of_one_account_is_whole(clock: FakeClock) -> None:
+async def test_a_compressed_probe_is_complete(clock: FakeClock) -> None:
     async with simulators(clock, 10, 10) as running:
         async with exporting(running[0], clock, accounts=accounts_of(running)) as service:
             status, text, headers = await fetch(

@@ -1,7 +1,7 @@
-"""Everything that an API can do wrong, at the first poll and in steady state, over real sockets.
+"""Faults of the API at the first poll and in steady state, over real sockets.
 
-Whatever happens: each scrape is answered with 200, the whole list is shown or none, the failure has its
-name, nothing secret gets out, and the exporter is up again at the first poll after the end of it.
+In all of them each scrape is answered with 200, the complete list is exposed or none, the failure has its reason, no
+secret is exposed or logged, and the account is up again at the first poll after the fault.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ ELSEWHERE = "http://127.0.0.2:9"
 
 @dataclass(frozen=True)
 class Case:
-    """A fault and what becomes of a poll: the reason of its failure, or None where it succeeds."""
+    """A fault, and the reason why a poll fails; None if the poll succeeds."""
 
     fault: str
     reason: str | None
@@ -72,7 +72,7 @@ CASES = (
     Case("short-page", "inconsistent"),
     Case("count-changes", "inconsistent"),
     Case("duplicates-across-pages", "inconsistent"),
-    # Of each of the three pages the last record is lost to a second one of the first.
+    # On each of the three pages a second copy of the first record replaces the last one.
     Case("duplicates-within-page", None, servers=SERVERS - 3),
     Case("moved", "inconsistent"),
     Case("empty-list", None, servers=0),
@@ -81,7 +81,7 @@ CASES = (
 
 
 class Scraper:
-    """Scrapes again and again while it is entered, and keeps what it got."""
+    """Scrapes in a loop while the context lasts, and keeps the responses."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -106,7 +106,7 @@ class Scraper:
             await self._task
 
     def fleets(self) -> set[float]:
-        """Give the sizes of fleets that were seen; of a scrape without a list there is none."""
+        """Return the numbers of servers that were exposed; a scrape without a list has none."""
         scrapes = [Scrape(text) for text in self.texts if text.startswith("# HELP")]
         return {seen.total("source_servers") for seen in scrapes if seen.values("source_servers")}
 
@@ -119,7 +119,7 @@ async def exposed(simulator: Simulator, clock: FakeClock, *, read_timeout: str =
 
 
 async def poll_ended(service: Service, clock: FakeClock, before: object) -> None:
-    """Let time pass, back-offs and latencies included, until a poll other than `before` has ended."""
+    """Advance the clock, also through retries and latencies, until a poll other than `before` has ended."""
     (account,) = service.accounts
     while True:
         await clock.until_asleep()
@@ -134,7 +134,7 @@ async def fail_and_recover(case: Case, clock: FakeClock, *, steady: bool) -> Non
         if not steady:
             simulator.faults.add(case.fault)
         with capture_logs() as logs:
-            # Only what hangs is waited for; a slow machine is no fault of the API.
+            # Short only if the fault is a hang: a slow machine is not a fault of the API.
             patience = "300ms" if "hang" in case.fault else "20s"
             async with (
                 exposed(simulator, clock, read_timeout=patience) as service,
@@ -164,10 +164,10 @@ async def fail_and_recover(case: Case, clock: FakeClock, *, steady: bool) -> Non
     assert (after.value("up"), after.total("source_servers")) == (1, SERVERS)
     assert set(scraper.statuses) == {200}
     assert scraper.fleets() <= {SERVERS, case.servers}
-    told = [repr(logs), during.text, after.text, *scraper.texts]
+    seen_texts = [repr(logs), during.text, after.text, *scraper.texts]
     if error is not None:
-        told += traceback.format_exception(error)
-    assert_no_secret(simulator, told)
+        seen_texts += traceback.format_exception(error)
+    assert_no_secret(simulator, seen_texts)
     if case.reason is not None:
         (line,) = [entry for entry in logs if entry["event"] == "poll failed"]
         assert (line["reason"], line["log_level"]) == (case.reason, "warning")
@@ -199,7 +199,7 @@ async def test_a_refused_redirect_sends_nothing_to_the_other_host(clock: FakeClo
     assert seen.value("exporter_poll_failures_total", reason="bad_response") == 1
 
 
-async def test_wrong_types_in_one_record_leave_that_record_with_what_can_be_read(clock: FakeClock) -> None:
+async def test_a_record_with_wrong_types_keeps_its_readable_values(clock: FakeClock) -> None:
     async with Simulator(servers=30, clock=clock) as simulator:
         simulator.faults.add("wrong-types")
         async with exposed(simulator, clock) as service:
@@ -209,7 +209,7 @@ async def test_wrong_types_in_one_record_leave_that_record_with_what_can_be_read
     assert seen.total("exporter_unreadable_values_total") > 0
 
 
-async def test_the_clocks_difference_is_exposed(clock: FakeClock) -> None:
+async def test_clock_skew_is_exposed(clock: FakeClock) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
         simulator.faults.add("clock-skew=90")
         async with exposed(simulator, clock) as service:
@@ -232,16 +232,16 @@ async def test_retries_and_waits_are_counted(clock: FakeClock) -> None:
     assert seen.value("exporter_api_request_duration_seconds_count", api="sms") == 3
 
 
-async def test_a_failing_api_is_not_asked_over_and_over_for_one_poll(clock: FakeClock) -> None:
+async def test_the_retries_of_one_poll_are_bounded(clock: FakeClock) -> None:
     async with Simulator(servers=10_000, clock=clock) as simulator:
         simulator.faults.add("server-error,after=1")
         async with exposed(simulator, clock) as service:
             await poll_ended(service, clock, None)
-        # Six pages at once, each four times; of those that wait, one may begin for each that gives up.
+        # Six concurrent pages with four attempts each; a waiting page may begin for each one that fails.
         assert len(simulator.requests) <= 1 + 6 * 4 + 6
 
 
-async def test_what_cannot_succeed_is_asked_once(clock: FakeClock) -> None:
+async def test_permanent_failures_are_not_retried(clock: FakeClock) -> None:
     for fault in ("forbidden", "unauthorized", "html"):
         async with Simulator(servers=1, clock=clock) as simulator:
             simulator.faults.add(fault)

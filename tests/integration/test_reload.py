@@ -1,4 +1,4 @@
-"""The configuration put in force anew while the exporter runs, over real sockets."""
+"""Reloading the configuration while the exporter runs, over real sockets."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ RELOADED = "The configuration was reloaded.\n"
 
 
 class World:
-    """Simulators by the name of the account that is at each, and a configuration file that a test writes."""
+    """A simulator per account name, and a configuration file that a test writes."""
 
     def __init__(self, clock: FakeClock, file: Path, simulators: Mapping[str, Simulator]) -> None:
         self.clock = clock
@@ -44,7 +44,7 @@ class World:
         self.file.write_text(yaml.safe_dump({"accounts": listed, **groups}))
 
     def polls(self, name: str) -> int:
-        """Tell how many readings of the list have begun; the fleets are of one page."""
+        """Return the number of polls that have begun; each list has one page."""
         return sum(request.path == "/v3/sources" for request in self.simulators[name].requests)
 
     @contextlib.asynccontextmanager
@@ -59,12 +59,12 @@ class World:
             yield service
 
     async def idle(self, service: Service) -> None:
-        """Wait until every account has been polled and all wait for their next poll."""
+        """Wait until every account has been polled and waits for its next poll."""
         await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
         await self.clock.until_asleep(len(service.pollers))
 
     async def pass_time(self, service: Service, seconds: float) -> None:
-        """Let time pass, with the polls that are due in it."""
+        """Advance the clock, with the polls that become due."""
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end:
             first = await self.clock.until_asleep(len(service.pollers))
@@ -85,7 +85,7 @@ async def world(clock: FakeClock, tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def reload(service: Service) -> tuple[int, str]:
-    """Ask for a reload as an operator does, and give the status and text of the answer."""
+    """Request a reload over HTTP; return the status and text of the response."""
     async with aiohttp.ClientSession() as session, session.post(f"{service.urls[0]}/-/reload") as response:
         return response.status, await response.text()
 
@@ -108,7 +108,7 @@ async def test_an_unchanged_account_is_neither_polled_again_nor_skipped(world: W
         assert (await scrape(service.urls[0])).value("exporter_polls_total", account="shop") == 3
 
 
-async def test_accounts_come_and_go(world: World) -> None:
+async def test_a_reload_adds_and_removes_accounts(world: World) -> None:
     world.write("shop", "depot")
     async with world.exporting() as service:
         await world.pass_time(service, 30)
@@ -133,7 +133,7 @@ async def test_accounts_come_and_go(world: World) -> None:
         assert (await scrape(service.urls[0])).value("exporter_polls_total", account="depot") == 1
 
 
-async def test_an_account_that_cannot_be_closed_keeps_none_from_being_polled_and_none_open(world: World) -> None:
+async def test_an_account_that_cannot_be_closed_does_not_affect_the_others(world: World) -> None:
     async def fail() -> None:
         raise OSError
 
@@ -152,7 +152,7 @@ async def test_an_account_that_cannot_be_closed_keeps_none_from_being_polled_and
     assert [line["account"] for line in logs if line["event"] == "account could not be closed"] == ["shop"]
 
 
-async def test_an_account_that_is_added_is_polled_also_if_the_reload_breaks_off(world: World) -> None:
+async def test_an_added_account_is_polled_even_if_the_reload_is_cancelled(world: World) -> None:
     closing, released = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
@@ -173,7 +173,7 @@ async def test_an_account_that_is_added_is_polled_also_if_the_reload_breaks_off(
 
 
 @pytest.mark.parametrize("asked_by", ["a signal", "HTTP"])
-async def test_the_end_in_the_midst_of_a_reload_closes_what_the_reload_removed(world: World, asked_by: str) -> None:
+async def test_stopping_during_a_reload_closes_the_accounts_that_it_removed(world: World, asked_by: str) -> None:
     closing, released = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
@@ -207,7 +207,7 @@ async def test_the_end_in_the_midst_of_a_reload_closes_what_the_reload_removed(w
     assert [line for line in logs if line["log_level"] == "error"] == []
 
 
-async def test_a_reload_over_http_that_hangs_does_not_keep_the_exporter_from_ending(world: World) -> None:
+async def test_a_hanging_reload_over_http_does_not_delay_the_shutdown(world: World) -> None:
     yard = world.simulators["yard"]
     yard.faults.add("hang,api=metadata")
     sessions = open_sessions()
@@ -221,7 +221,7 @@ async def test_a_reload_over_http_that_hangs_does_not_keep_the_exporter_from_end
     assert open_sessions() == sessions
 
 
-async def test_an_account_that_is_added_takes_nothing_out_of_service(world: World) -> None:
+async def test_an_added_account_does_not_make_the_exporter_unready(world: World) -> None:
     world.write("shop")
     async with world.exporting() as service:
         world.simulators["depot"].faults.add("hang")
@@ -232,7 +232,7 @@ async def test_an_account_that_is_added_takes_nothing_out_of_service(world: Worl
         assert (seen.value("up", account="depot"), seen.value("up", account="shop")) == (0, 1)
 
 
-async def test_an_account_that_is_removed_keeps_nobody_from_being_ready(world: World) -> None:
+async def test_a_removed_account_does_not_keep_the_exporter_unready(world: World) -> None:
     world.simulators["depot"].faults.add("hang")
     world.write("shop", "depot")
     async with world.exporting(polled=False) as service:
@@ -243,7 +243,7 @@ async def test_an_account_that_is_removed_keeps_nobody_from_being_ready(world: W
         assert (await fetch(f"{service.urls[0]}/-/ready"))[0] == 200
 
 
-async def test_collectors_and_ceilings_change_at_once_and_without_a_poll(world: World) -> None:
+async def test_collectors_and_series_limits_change_without_a_poll(world: World) -> None:
     world.write("shop", "depot")
     async with world.exporting() as service:
         url = service.urls[0]
@@ -265,7 +265,7 @@ async def test_collectors_and_ceilings_change_at_once_and_without_a_poll(world: 
         assert (world.polls("shop"), world.polls("depot")) == (1, 1)
 
 
-async def test_what_is_known_of_a_list_stays_while_the_same_list_is_meant(world: World) -> None:
+async def test_the_state_of_an_account_is_kept_while_its_list_is_the_same(world: World) -> None:
     shop = world.simulators["shop"]
     world.write("shop")
     async with world.exporting() as service:
@@ -273,7 +273,7 @@ async def test_what_is_known_of_a_list_stays_while_the_same_list_is_meant(world:
         await world.pass_time(service, 60)
         before = await scrape(service.urls[0])
         assert before.value("source_server_state_transitions_total", to_state="error") == 1
-        # Another secret for the same list: polled anew at once, and compared with what was known.
+        # Another secret for the same list: polled immediately, and compared with the previous list.
         world.write(world.account("shop", auth={"token": shop.tokens.issue_static(shop.user)}))
         await reload(service)
         await world.idle(service)
@@ -284,7 +284,7 @@ async def test_what_is_known_of_a_list_stays_while_the_same_list_is_meant(world:
         grown = "source_server_replicated_bytes_last_increase_timestamp_seconds"
         assert after.values(grown) == before.values(grown)
         assert len(service.accounts[0].state.history) == 3
-        # Another list under the same name: nothing of the one before is told of it.
+        # Another list under the same name: nothing is kept of the previous one.
         world.write({**world.account("depot"), "name": "shop"})
         await reload(service)
         await world.idle(service)
@@ -339,7 +339,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("fault", BAD)
-async def test_a_bad_configuration_changes_nothing_and_says_what_is_wrong(fault: str, world: World) -> None:
+async def test_an_invalid_configuration_changes_nothing_and_is_reported(fault: str, world: World) -> None:
     content, message = BAD[fault]
     world.write("shop", "depot", log={"level": "debug"})
     async with world.exporting() as service:
@@ -368,7 +368,7 @@ async def test_a_bad_configuration_changes_nothing_and_says_what_is_wrong(fault:
         assert seen.value("exporter_polls_total", account="shop") == 2
 
 
-async def test_of_an_account_without_credentials_no_other_is_changed_and_nothing_stays_open(world: World) -> None:
+async def test_an_account_without_credentials_changes_no_other_and_leaves_nothing_open(world: World) -> None:
     world.write("shop")
     async with world.exporting() as service:
         opened = open_sessions()
@@ -384,7 +384,7 @@ async def test_of_an_account_without_credentials_no_other_is_changed_and_nothing
         assert open_sessions() == opened
 
 
-async def test_flags_win_over_the_file_also_at_a_reload(world: World) -> None:
+async def test_flags_take_precedence_over_the_file_at_a_reload(world: World) -> None:
     world.write("shop", collector={"checks": False}, log={"level": "warn"})
     async with world.exporting("--collector.checks") as service:
         world.write("shop", collector={"checks": False, "tasks": False}, log={"level": "warn"})
@@ -394,7 +394,7 @@ async def test_flags_win_over_the_file_also_at_a_reload(world: World) -> None:
     assert not seen.values("task_info")
 
 
-async def test_what_needs_a_restart_is_said_and_stays_as_it_was(world: World) -> None:
+async def test_options_that_need_a_restart_are_reported_and_not_applied(world: World) -> None:
     world.write("shop", web={"telemetry_path": "/sms"})
     async with world.exporting() as service:
         world.write("shop", web={"telemetry_path": "/other"}, collector={"disks": True})
@@ -408,7 +408,7 @@ async def test_what_needs_a_restart_is_said_and_stays_as_it_was(world: World) ->
         assert ("/sms" in config, "/other" in config) == (True, False)
 
 
-async def test_another_ca_bundle_in_the_same_file_is_trusted(world: World, tmp_path: Path) -> None:
+async def test_a_replaced_ca_bundle_in_the_same_file_is_trusted(world: World, tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(bundle)
     shop = world.account("shop", api={"endpoint": world.simulators["shop"].url, "ca_file": str(bundle)})
@@ -425,7 +425,7 @@ async def test_another_ca_bundle_in_the_same_file_is_trusted(world: World, tmp_p
         assert service.pollers != (before,)
 
 
-async def test_reloads_that_are_asked_for_together_follow_one_another(world: World) -> None:
+async def test_concurrent_reloads_run_one_after_another(world: World) -> None:
     world.write("shop")
     async with world.exporting() as service:
         yard = world.simulators["yard"]
@@ -437,7 +437,7 @@ async def test_reloads_that_are_asked_for_together_follow_one_another(world: Wor
         assert sum("/api/token" in request.path for request in yard.requests) == 1
 
 
-async def test_without_the_option_nobody_can_ask_for_a_reload(world: World) -> None:
+async def test_a_reload_over_http_needs_the_option(world: World) -> None:
     world.write("shop")
     async with world.exporting("--no-web.enable-lifecycle") as service:
         status, text = await reload(service)
@@ -462,13 +462,13 @@ def open_files() -> int:
 
 
 def counters(text: str) -> dict[str, float]:
-    """Read the counters of the account shop; the whole parser would be what is measured."""
+    """Return the counters of the account shop. The complete parser would be too slow for this load."""
     samples = (line.rsplit(" ", 1) for line in text.splitlines() if 'account="shop"' in line)
     return {series: float(value) for series, value in samples if "_total{" in series}
 
 
 async def scraped(url: str, times: list[int], scraper: int) -> None:
-    """Scrape again and again: every answer must be whole, and no counter may go back."""
+    """Scrape in a loop: every response must be complete, and no counter may decrease."""
     last: dict[str, float] = {}
     async with aiohttp.ClientSession() as session:
         while True:
@@ -485,7 +485,7 @@ async def scraped(url: str, times: list[int], scraper: int) -> None:
 
 
 async def test_fifty_reloads_under_load(world: World) -> None:
-    """A third of them bad, ten scrapers, and polls in between; at the end all is as in the beginning."""
+    """A third of the reloads is invalid; ten scrapers and the polls continue; nothing is left open at the end."""
     configurations: Sequence[tuple[Sequence[str], Mapping[str, Any]]] = (
         (("shop", "depot"), {"collector": {"disks": True}}),
         (("shop", "yard"), {"limits": {"series": 300}}),
@@ -522,7 +522,7 @@ async def test_fifty_reloads_under_load(world: World) -> None:
         await until(lambda: asyncio.sleep(0, open_files() <= files and len(asyncio.all_tasks()) <= tasks))
 
 
-async def test_a_reload_in_the_midst_of_the_end_leaves_nothing_behind(world: World) -> None:
+async def test_a_reload_during_the_shutdown_leaves_nothing_open(world: World) -> None:
     world.write("shop")
     files, tasks = open_files(), len(asyncio.all_tasks())
     world.simulators["depot"].faults.add("hang,api=metadata")
@@ -538,7 +538,7 @@ async def test_a_reload_in_the_midst_of_the_end_leaves_nothing_behind(world: Wor
     await until(lambda: asyncio.sleep(0, open_files() <= files and len(asyncio.all_tasks()) <= tasks))
 
 
-async def test_a_hangup_reloads_a_real_process_and_a_term_ends_it_meanwhile(tmp_path: Path) -> None:
+async def test_sighup_reloads_a_process_and_sigterm_stops_it_during_a_reload(tmp_path: Path) -> None:
     async with Simulator(servers=5) as simulator:
         config = tmp_path / "config.yml"
         content = {"api": {"endpoint": simulator.url}, "auth": {"token": simulator.token}}
@@ -569,7 +569,7 @@ async def test_a_hangup_reloads_a_real_process_and_a_term_ends_it_meanwhile(tmp_
             process.send_signal(signal.SIGHUP)
             assert "config.yml, line " in await line_with('"level": "error"')
             assert (await scrape(url)).value("exporter_config_last_reload_successful") == 0
-            # The account that is new waits for the metadata service; the end does not.
+            # The added account waits for the metadata service; the shutdown does not.
             simulator.faults.add("hang,api=metadata")
             write(auth={"metadata_endpoint": simulator.url})
             process.send_signal(signal.SIGHUP)

@@ -39,7 +39,7 @@ def health_of(clock: FakeClock) -> tuple[Health, Account]:
 
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
-def test_the_whole_registry_reads_as_prometheus_client_writes_it(syntax: Syntax, clock: FakeClock) -> None:
+def test_the_registry_is_rendered_as_by_prometheus_client(syntax: Syntax, clock: FakeClock) -> None:
     health, polled = health_of(clock)
     health.observer("default").request_ended("sms", "200", 0.07, Response(200, {"Date": "x"}, b""))
     health.poll_ended(polled, Poll(NOW, 1.0, 1, Throttled("slower")), None)
@@ -50,7 +50,7 @@ def test_the_whole_registry_reads_as_prometheus_client_writes_it(syntax: Syntax,
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 @given(st.text(), st.lists(st.tuples(st.text(), st.floats(allow_nan=True)), max_size=4))
-def test_hostile_text_reads_as_prometheus_client_writes_it(
+def test_hostile_text_is_rendered_as_by_prometheus_client(
     syntax: Syntax, text: str, samples: list[tuple[str, float]]
 ) -> None:
     gauge = GaugeMetricFamily("a_gauge", text, labels=("zz", "aa"))
@@ -63,7 +63,7 @@ def test_hostile_text_reads_as_prometheus_client_writes_it(
     assert render_metrics(collected, syntax) == reference(collected, syntax)
 
 
-def test_every_reason_is_there_from_the_start(clock: FakeClock) -> None:
+def test_every_failure_reason_is_exposed_from_the_start(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     seen = Scrape(health.render("text").decode())
     assert seen.label_values("exporter_poll_failures_total", "reason") == sorted(REASONS)
@@ -71,7 +71,7 @@ def test_every_reason_is_there_from_the_start(clock: FakeClock) -> None:
     assert seen.values("last_success_timestamp_seconds") == {}
 
 
-def test_a_poll_is_counted_with_what_its_list_lost(clock: FakeClock) -> None:
+def test_a_poll_counts_skipped_records_and_unreadable_values(clock: FakeClock) -> None:
     health, polled = health_of(clock)
     polled.state.snapshot = snapshot(server("a"))
     health.poll_ended(polled, Poll(NOW, 1.0, 1), Listing((server("a"),), 4, 1, 2, {"memory": 3}))
@@ -81,7 +81,7 @@ def test_a_poll_is_counted_with_what_its_list_lost(clock: FakeClock) -> None:
     assert seen.value("exporter_unreadable_values_total", field="memory") == 3
 
 
-def test_of_accounts_that_went_nothing_is_told_and_the_counters_of_the_others_go_on(clock: FakeClock) -> None:
+def test_removed_accounts_have_no_series_and_the_counters_of_the_others_continue(clock: FakeClock) -> None:
     one, two, three = (Account(account(account={"name": name})) for name in ("one", "two", "three"))
     health = Health([one, two], clock, lambda _: {})
     for polled in (one, two):
@@ -98,7 +98,7 @@ def test_of_accounts_that_went_nothing_is_told_and_the_counters_of_the_others_go
     assert seen.value("exporter_series_dropped", account="two", collector="checks") == 7
 
 
-def test_an_account_that_was_only_tried_leaves_nothing(clock: FakeClock) -> None:
+def test_an_account_that_a_failed_reload_added_has_no_series(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     before = Scrape(health.render("text").decode()).samples.keys()
     health.observer("tried").request_ended("metadata", "error", 0.1, None)
@@ -107,7 +107,7 @@ def test_an_account_that_was_only_tried_leaves_nothing(clock: FakeClock) -> None
     assert {key for key in after ^ before if "request_duration" not in key[0]} == set()
 
 
-def test_a_failed_reload_keeps_the_time_of_the_last_good_one(clock: FakeClock) -> None:
+def test_a_failed_reload_keeps_the_timestamp_of_the_last_successful_one(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     clock.advance(100)
     health.reloaded(successful=False)
@@ -116,7 +116,7 @@ def test_a_failed_reload_keeps_the_time_of_the_last_good_one(clock: FakeClock) -
     assert seen.value("exporter_config_last_reload_success_timestamp_seconds") == NOW
 
 
-def test_what_is_told_of_one_account_has_no_other_and_no_process(clock: FakeClock) -> None:
+def test_the_health_of_one_account_has_no_series_of_others_or_of_the_process(clock: FakeClock) -> None:
     polled = [Account(account(account={"name": name})) for name in ("one", "two")]
     health = Health(polled, clock, lambda _: {})
     seen = Scrape(health.render("text", "two").decode())
@@ -124,14 +124,14 @@ def test_what_is_told_of_one_account_has_no_other_and_no_process(clock: FakeCloc
     assert seen.value("up", account="two") == 0
 
 
-def test_what_belongs_to_no_account_is_the_rest(clock: FakeClock) -> None:
+def test_series_without_an_account_are_the_rest(clock: FakeClock) -> None:
     health = Health([Account(account(account={"name": name})) for name in ("one", "two")], clock, lambda _: {})
     whole, one, two, rest = (Scrape(health.render("text", part).decode()).samples for part in (None, "one", "two", ""))
     assert rest.keys() == whole.keys() - one.keys() - two.keys()
     assert rest.keys() >= {("huaweicloud_sms_exporter_config_last_reload_successful", frozenset())}
 
 
-def test_one_collection_serves_all_accounts_until_one_that_is_asked_for_changes(clock: FakeClock) -> None:
+def test_one_collection_serves_all_accounts_until_a_requested_one_changes(clock: FakeClock) -> None:
     class Counted(Collector):
         count = 0
 
@@ -161,7 +161,7 @@ def test_one_collection_serves_all_accounts_until_one_that_is_asked_for_changes(
     assert counted.count == 4
 
 
-def test_what_is_counted_shows_at_once_and_the_rest_within_a_second(clock: FakeClock) -> None:
+def test_counters_are_current_and_gauges_at_most_a_second_old(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     first = health.render("text")
     assert health.render("text") is first

@@ -78,7 +78,7 @@ def logged(events: list[EventDict], event: str) -> list[EventDict]:
     return [entry for entry in events if entry["event"] == event]
 
 
-async def test_the_first_poll_starts_at_once_and_the_next_on_the_interval(clock: FakeClock, run: Run) -> None:
+async def test_the_first_poll_is_immediate_and_the_next_ones_follow_the_interval(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     run(rig)
     for _ in range(3):
@@ -97,7 +97,7 @@ async def test_a_slow_poll_does_not_move_the_schedule(clock: FakeClock, run: Run
     assert rig.polls == [0, 60, 120]
 
 
-async def test_a_poll_longer_than_the_interval_skips_what_it_overran(clock: FakeClock, run: Run) -> None:
+async def test_a_poll_longer_than_the_interval_skips_the_times_that_it_overran(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     rig.took = 130
     run(rig)
@@ -107,7 +107,7 @@ async def test_a_poll_longer_than_the_interval_skips_what_it_overran(clock: Fake
     assert rig.polls == [0, 180]
 
 
-async def test_a_complete_list_becomes_the_snapshot_dated_by_its_start(clock: FakeClock) -> None:
+async def test_a_complete_list_becomes_the_snapshot_with_the_time_at_which_the_poll_began(clock: FakeClock) -> None:
     rig = Rig(clock)
     rig.took = 5
     poll = await rig.poller.poll()
@@ -118,7 +118,7 @@ async def test_a_complete_list_becomes_the_snapshot_dated_by_its_start(clock: Fa
     assert rig.account.state.up
 
 
-async def test_a_failed_poll_leaves_the_snapshot_and_is_not_up(clock: FakeClock) -> None:
+async def test_a_failed_poll_keeps_the_snapshot_and_is_not_up(clock: FakeClock) -> None:
     rig = Rig(clock)
     await rig.poller.poll()
     kept = rig.account.state.snapshot
@@ -161,7 +161,7 @@ async def test_a_snapshot_that_cannot_be_rendered_leaves_the_previous_one_in_pla
     assert not rig.account.state.up
 
 
-async def test_after_refused_credentials_polls_back_off_longer_each_time(clock: FakeClock, run: Run) -> None:
+async def test_refused_credentials_back_off_longer_each_time(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     rig.error = AuthError("refused")
     run(rig)
@@ -234,7 +234,7 @@ async def test_a_shorter_interval_counts_from_the_last_poll(clock: FakeClock, ru
     assert rig.polls == [0, 120]
 
 
-async def test_options_that_do_not_change_the_schedule_do_not_move_it(clock: FakeClock, run: Run) -> None:
+async def test_settings_that_do_not_change_the_interval_do_not_move_the_schedule(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     run(rig)
     await clock.until_asleep()
@@ -246,7 +246,7 @@ async def test_options_that_do_not_change_the_schedule_do_not_move_it(clock: Fak
     assert rig.polls == [0, 60]
 
 
-async def test_a_poll_that_is_due_when_the_options_change_is_not_skipped(clock: FakeClock, run: Run) -> None:
+async def test_a_poll_that_is_due_when_the_settings_change_is_not_skipped(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     run(rig)
     await clock.until_asleep()
@@ -256,7 +256,7 @@ async def test_a_poll_that_is_due_when_the_options_change_is_not_skipped(clock: 
     assert rig.polls == [0, 60.5]
 
 
-async def test_other_options_do_not_end_the_back_off_after_a_refusal(clock: FakeClock, run: Run) -> None:
+async def test_other_settings_do_not_end_the_back_off_after_a_refusal(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     rig.error = AuthError("refused")
     run(rig)
@@ -289,7 +289,7 @@ async def test_one_line_is_logged_for_each_change_of_condition(clock: FakeClock)
     assert len(logged(events, "poll ended")) == 6
 
 
-async def test_a_list_that_becomes_too_old_is_logged_once(clock: FakeClock) -> None:
+async def test_dropping_stale_data_is_logged_once(clock: FakeClock) -> None:
     rig = Rig(clock, interval="60s", stale_after="150s")
     with capture_logs() as events:
         await rig.poller.poll()
@@ -301,7 +301,7 @@ async def test_a_list_that_becomes_too_old_is_logged_once(clock: FakeClock) -> N
     assert len(logged(events, "poll failed")) == 1
 
 
-async def test_a_change_of_state_is_logged_with_the_servers_name_and_both_states(clock: FakeClock) -> None:
+async def test_a_change_of_state_is_logged_with_the_name_of_the_server_and_both_states(clock: FakeClock) -> None:
     rig = Rig(clock)
     await rig.poller.poll()
     rig.servers = (server("a", name="db-1", state="error"),)

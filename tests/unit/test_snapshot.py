@@ -38,12 +38,12 @@ def test_a_transition_to_an_undocumented_state_counts_as_other() -> None:
     assert current.transitions_total == {"other": 1}
 
 
-def test_a_server_that_comes_or_goes_is_no_transition() -> None:
+def test_a_server_that_is_added_or_removed_is_not_a_transition() -> None:
     current = after(after(None, server("a", state="waiting")), server("b", state="error"))
     assert current.transitions == ()
 
 
-def test_growth_is_dated_by_the_list_that_showed_it() -> None:
+def test_growth_has_the_time_of_the_first_list_that_shows_it() -> None:
     first = after(None, server("a", replicatesize=5), read_at=1.0)
     assert first.last_growth == {"a": 1.0}
     second = after(first, server("a", replicatesize=6), read_at=2.0)
@@ -53,7 +53,7 @@ def test_growth_is_dated_by_the_list_that_showed_it() -> None:
     assert after(shrunk, server("a", replicatesize=1), read_at=5.0).last_growth == {"a": 5.0}
 
 
-def test_of_a_new_server_growth_is_dated_by_the_list_that_first_showed_it() -> None:
+def test_the_growth_of_a_new_server_has_the_time_of_its_first_list() -> None:
     current = after(after(None, server("a"), read_at=1.0), server("a"), server("b"), read_at=2.0)
     assert current.last_growth == {"a": 1.0, "b": 2.0}
 
@@ -122,33 +122,33 @@ def test_the_last_values_of_a_server_that_left_are_forgotten() -> None:
     assert left.last_values == {}
 
 
-def test_a_stale_snapshot_is_served_for_the_grace_and_then_dropped() -> None:
+def test_a_stale_snapshot_is_served_for_the_grace_period_and_then_dropped() -> None:
     polled = Account(account(poll={"interval": "60s"}))
     polled.state.snapshot = snapshot(read_at=NOW)
     assert polled.served_snapshot(NOW + 300) is polled.state.snapshot
     assert polled.served_snapshot(NOW + 300.1) is None
 
 
-def test_a_list_does_not_stay_fresh_because_the_clock_was_set_back() -> None:
+def test_a_snapshot_does_not_stay_fresh_because_the_clock_was_set_back() -> None:
     polled = Account(account(poll={"interval": "60s"}))
     polled.state.snapshot = snapshot(read_at=NOW)
     assert polled.served_snapshot(NOW - 300) is polled.state.snapshot
     assert polled.served_snapshot(NOW - 86_400) is None
 
 
-def test_the_grace_is_three_intervals_and_at_least_five_minutes() -> None:
+def test_the_grace_period_is_three_intervals_and_at_least_five_minutes() -> None:
     assert account(poll={"interval": "10s"}).poll.grace == 300
     assert account(poll={"interval": "10m"}).poll.grace == 1800
     assert account(poll={"stale_after": "20s"}).poll.grace == 20
 
 
-def test_a_stale_snapshot_is_kept_where_the_policy_says_so() -> None:
+def test_a_stale_snapshot_is_served_if_the_policy_is_keep() -> None:
     polled = Account(account(poll={"stale_policy": "keep"}))
     polled.state.snapshot = snapshot(read_at=NOW)
     assert polled.served_snapshot(NOW + 10**9) is polled.state.snapshot
 
 
-def test_a_account_is_up_when_its_last_poll_ended_complete() -> None:
+def test_an_account_is_up_if_its_last_poll_read_a_complete_list() -> None:
     polled = Account(account())
     assert not polled.state.up
     polled.state.record(Poll(NOW, 1.0, 1))

@@ -69,8 +69,12 @@ class Records(Generic[RecordT]):
         """Decode the body of a 200 response. Raises BadResponse if it is not a page of this list."""
         count, rows = self._read_rows(body)
         findings = Findings()
-        records = [record for row in rows if (record := self._read(row, findings)) is not None]
-        distinct = _distinct(records)
+        records = [record for row in rows if (record := self._read(row, findings)) is not None and record.id]
+        # Only a record that was read field by field has its nested values already.
+        incomplete = [record for record in records if isinstance(record, self._row_type)]
+        for nested in self._nested:
+            nested.decode(incomplete, findings)
+        distinct = _distinct(self._reuse(records))
         return Page(
             tuple(distinct),
             count,
@@ -91,34 +95,25 @@ class Records(Generic[RecordT]):
         return self._read_envelope(body)
 
     def _read(self, row: object, findings: Findings) -> RecordT | None:
-        decoded = self._decode(row) if isinstance(row, msgspec.Raw) else row
-        if isinstance(decoded, self._row_type):
-            record = self._complete(decoded, findings) if decoded.id else None
-        else:
-            record = read_record(decoded, self._endpoint.record_type, findings)
-        if record is None:
-            return None
-        previous = self._previous.get(record.id)
-        if previous == record:
-            record = previous
-        self._current[record.id] = record
-        return record
+        """Return the record in a row, whose nested values may still be bytes."""
+        if isinstance(row, self._row_type):
+            return row
+        if isinstance(row, msgspec.Raw):
+            try:
+                return self._row_decoder.decode(row)
+            except UNDECODABLE:
+                row = load_json(bytes(row))
+        return read_record(row, self._endpoint.record_type, findings)
 
-    def _decode(self, row: msgspec.Raw) -> object:
-        try:
-            return self._row_decoder.decode(row)
-        except UNDECODABLE:
-            return load_json(bytes(row))
-
-    def _complete(self, row: RecordT, findings: Findings) -> RecordT:
-        """Decode the nested values of a row, which is then a record."""
-        for nested in self._nested:
-            value, found = nested.decode(getattr(row, nested.name))
-            # Nothing else has seen this record yet, so it may still change.
-            msgspec.structs.force_setattr(row, nested.name, value)
-            if found is not None:
-                findings.add(found)
-        return row
+    def _reuse(self, records: Sequence[RecordT]) -> list[RecordT]:
+        """Return the records, the previous object in place of each that is equal to it."""
+        ids = list(map(_get_id, records))
+        reused = [
+            previous if previous == record else record
+            for previous, record in zip(map(self._previous.get, ids), records, strict=True)
+        ]
+        self._current.update(zip(ids, reused, strict=True))
+        return reused
 
     def _build_decoder(self, row_type: type[Any]) -> "msgspec.json.Decoder[Any]":
         fields = [("count", NonNegativeInt), ("rows", GenericAlias(list, row_type))]

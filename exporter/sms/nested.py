@@ -4,18 +4,18 @@ A nested value is recognized by a hash of its bytes, and equal ones are one obje
 saves most of the decoding and of the memory, and makes two lists cheap to compare.
 """
 
-from typing import Final, TypeAlias, cast, get_type_hints
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final, cast, get_type_hints
 
 import msgspec
 from msgspec import inspect
+from msgspec.structs import force_setattr
 
 from exporter.sms.model import Record, RecordT
 from exporter.sms.tolerant import UNDECODABLE, Findings, build_reader, load_json, struct_fields
 
 _NULL: Final = msgspec.Raw(b"null")
-
-NestedValue: TypeAlias = tuple[object, Findings | None]
-"""A decoded value, and what was not as documented in it."""
 
 
 def nested_fields(record_type: type[Record]) -> list[inspect.Field]:
@@ -41,32 +41,43 @@ def build_row_type(record_type: type[RecordT]) -> type[RecordT]:
 
 
 class NestedValues:
-    """The values of one nested field in the previous list and in the one that is being read."""
+    """The values of one nested field in the previous list and in the current one, by the hash of their bytes.
+
+    Two values with the same 64-bit SipHash, whose key is random in each process, are not a case to consider.
+    """
 
     def __init__(self, record_type: type[Record], item: inspect.Field) -> None:
-        self.name = item.name
+        self._name = item.name
         self._path = item.encode_name
         self._decoder = msgspec.json.Decoder(get_type_hints(record_type, include_extras=True)[item.name])
         self._read_tolerantly = build_reader(item.type)
-        self._previous: dict[int, NestedValue] = {}
-        self._current: dict[int, NestedValue] = {}
+        self._previous: dict[int, object] = {}
+        self._current: dict[int, object] = {}
+        self._findings: dict[int, Findings] = {}
 
     def list_ended(self) -> None:
         """Remember the values of the list that was just read, and no others."""
         self._previous, self._current = self._current, {}
+        self._findings = {key: found for key, found in self._findings.items() if key in self._previous}
 
-    def decode(self, raw: msgspec.Raw) -> NestedValue:
-        """Return the value in these bytes: the same object if it is known."""
-        # Two values with the same 64-bit SipHash, whose key is random in each process, are not a case to consider.
-        key = hash(bytes(raw))
-        known = self._current.get(key)
-        if known is None:
-            known = self._current[key] = self._previous.get(key) or self._decode_new(raw)
-        return known
+    def decode(self, rows: Sequence[Record], findings: Findings) -> None:
+        """Replace the bytes in this field of each row with the value, and count what is not as documented in it."""
+        raws = list(map(attrgetter(self._name), rows))
+        keys = list(map(hash, map(bytes, raws)))
+        previous, current = self._previous, self._current
+        for key, raw in zip(keys, raws, strict=True):
+            if key not in current:
+                current[key] = previous[key] if key in previous else self._decode_new(raw, key)
+        for row, key in zip(rows, keys, strict=True):
+            # The rows are frozen, but nothing else has seen them yet.
+            force_setattr(row, self._name, current[key])
+        for key in keys if self._findings else ():
+            if key in self._findings:
+                findings.add(self._findings[key])
 
-    def _decode_new(self, raw: msgspec.Raw) -> NestedValue:
+    def _decode_new(self, raw: msgspec.Raw, key: int) -> object:
         try:
-            return self._decoder.decode(raw), None
+            return self._decoder.decode(raw)
         except UNDECODABLE:
-            findings = Findings()
-            return self._read_tolerantly(load_json(bytes(raw)), self._path, findings), findings
+            found = self._findings[key] = Findings()
+            return self._read_tolerantly(load_json(bytes(raw)), self._path, found)

@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Final, NoReturn
 
+from exporter.views.formatting import escape_unprintable
+
 PROG: Final = "sms-exporter"
 
 
@@ -53,12 +55,15 @@ def print_report(lines: Iterable[str], column: int) -> None:
 
 
 def print_errors(messages: Iterable[str]) -> None:
-    """Write one line per error to standard error. If that fails, the exit code still reports the errors."""
+    """Write one line per error to standard error, without control characters, which an API's text may contain.
+
+    If that fails, the exit code still reports the errors.
+    """
     if sys.stderr is None:
         return
     try:
         for message in messages:
-            sys.stderr.write(f"{PROG}: error: {message}\n")
+            sys.stderr.write(f"{PROG}: error: {escape_unprintable(message)}\n")
     except OSError:
         # Otherwise Python tries to flush it again at exit, fails, and changes the exit code.
         sys.stderr = None

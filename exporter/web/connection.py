@@ -77,6 +77,8 @@ class Limits:
     """From a response to the headers of the next request; then the connection is closed without an error."""
     body: float = 1.0
     """For reading and discarding a request body that no handler wants, so that the client sees the response."""
+    shutdown: float = 8.0
+    """From the request to stop until all connections are aborted, less than the 10 seconds that Docker waits."""
     connections: int = 512
     """Maximum number of open connections, at most half of the process's file descriptors."""
 

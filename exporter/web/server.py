@@ -5,16 +5,13 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
-from typing import Final, cast
+from typing import cast
 
 from aiohttp import web
 
 from exporter.web.acceptor import Acceptor, max_connections
 from exporter.web.connection import DEFAULT_LIMITS, Connection, Limits
 from exporter.web.listeners import Endpoint, listen, socket_url
-
-SHUTDOWN_TIMEOUT_SECONDS: Final = 8.0
-"""How long scrapes in progress may take after a stop was requested, less than the 10 seconds that Docker waits."""
 
 
 @contextlib.asynccontextmanager
@@ -29,7 +26,7 @@ async def serve(
 
     Port 0 selects a free port. Raises ListenError if an address cannot be listened on.
     """
-    runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
+    runner = web.AppRunner(app, shutdown_timeout=limits.shutdown)
     await runner.setup()
     server = cast("web.Server", runner.server)
     acceptor = Acceptor(lambda: Connection(server, limits), tls, max_connections(limits.connections))
@@ -44,7 +41,7 @@ async def serve(
             yield tuple(dict.fromkeys(socket_url(listener, tls=tls is not None) for listener in sockets))
     finally:
         # aiohttp applies its timeout to each step of closing a connection, so this bounds all of them.
-        deadline = asyncio.get_running_loop().call_later(SHUTDOWN_TIMEOUT_SECONDS, acceptor.abort)
+        deadline = asyncio.get_running_loop().call_later(limits.shutdown, acceptor.abort)
         await runner.cleanup()
         deadline.cancel()
         acceptor.abort()

@@ -377,7 +377,7 @@ async def test_an_account_without_credentials_changes_no_other_and_leaves_nothin
         world.write(world.account("shop", filter={"state": "finished"}), "depot", nothing)
         status, text = await reload(service)
         assert status == 500
-        assert text.startswith("account yard: there are no credentials")
+        assert text.startswith("account yard: no credentials found")
         seen = await scrape(service.urls[0])
         assert {dict(own).get("account") for _, own in seen.samples} == {"shop", None}
         assert (world.polls("shop"), world.polls("depot")) == (1, 0)
@@ -401,7 +401,7 @@ async def test_options_that_need_a_restart_are_reported_and_not_applied(world: W
         with capture_logs() as events:
             status, text = await reload(service)
         assert status == 200
-        assert text == f"{RELOADED}Changed, but waiting for a restart: --web.telemetry-path.\n"
+        assert text == f"{RELOADED}Options that need a restart to take effect: --web.telemetry-path.\n"
         assert [event["options"] for event in events if "options" in event] == ["--web.telemetry-path"]
         assert "source_server_disk" in (await fetch(f"{service.urls[0]}/sms"))[1]
         _, config, _ = await fetch(f"{service.urls[0]}/config")
@@ -451,6 +451,34 @@ async def test_a_get_does_not_reload(world: World) -> None:
     async with world.exporting() as service:
         status, _, headers = await fetch(f"{service.urls[0]}/-/reload")
     assert (status, headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "http://127.0.0.1:{port}"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://127.0.0.1:{port}", "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+async def test_a_post_from_another_origin_does_not_reload(world: World, headers: dict[str, str], status: int) -> None:
+    world.write("shop")
+    async with world.exporting() as service:
+        port = service.urls[0].rpartition(":")[2]
+        sent = {name: value.replace("{port}", port) for name, value in headers.items()}
+        world.write("shop", "yard")
+        async with aiohttp.ClientSession() as session:
+            async with session.post(f"{service.urls[0]}/-/reload", headers=sent) as response:
+                assert response.status == status
+        assert len(service.accounts) == (2 if status == 200 else 1)
 
 
 def open_sessions() -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -140,6 +141,28 @@ async def test_above_the_maximum_no_request_in_progress_is_interrupted() -> None
             assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
             assert await send(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == b""
             assert len(await read(reader)) > len(BIG)
+
+
+async def test_a_stop_serves_the_clients_that_have_just_connected() -> None:
+    async with served() as url:
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        clients = [socket.create_connection((host, int(port))) for _ in range(50)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        # The event loop has had no turn since, so the server knows none of them.
+    for client in clients:
+        with client:
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_a_stop_does_not_wait_for_a_client_that_never_reads() -> None:
+    async with contextlib.AsyncExitStack() as server:
+        url = await server.enter_async_context(served(Limits(exchange=NEVER, shutdown=SOON)))
+        async with connected(url) as (reader, writer):
+            writer.write(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            await server.aclose()
+            assert len(await read(reader)) < len(BIG)
 
 
 SECRET = b"aHVudGVyMg"

@@ -6,6 +6,7 @@ import pytest
 
 from exporter.cli import main
 from exporter.commands.check import Finding
+from exporter.commands.output import print_errors
 from exporter.commands.reading import Reading
 from exporter.commands.status import COLUMNS, NO_VALUE, plain_lines
 from exporter.errors import AuthError
@@ -95,6 +96,12 @@ def test_closed_standard_output_is_one_error_line_and_exit_code_1(
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["--version"]) == 1
     assert capsys.readouterr().err == "sms-exporter: error: standard output cannot be written: it is closed\n"
+
+
+def test_an_error_message_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_errors(["the API answered \x1b]0;title\x07\r\nno \udcff"])
+    escaped = r"the API answered \x1b]0;title\x07\r\nno \udcff"
+    assert capsys.readouterr().err == f"sms-exporter: error: {escaped}\n"
 
 
 def test_the_exit_code_is_the_same_if_standard_error_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

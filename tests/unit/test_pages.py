@@ -10,6 +10,7 @@ from exporter.settings import Settings
 from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.overview import OverviewCache
 from exporter.web.pages.polls import MAX_SHOWN_POLLS, MAX_SHOWN_READS, build_polls_view
+from exporter.web.pages.rendering import Renderer
 from support import NOW, account, server, settings, snapshot
 
 
@@ -39,6 +40,17 @@ def test_the_error_of_a_kept_poll_references_no_pages() -> None:
     kept = polled.state.history[-1].error
     assert kept is not None
     assert (kept.__traceback__, kept.__cause__, kept.__context__) == (None, None, None)
+
+
+def test_bytes_that_are_not_utf8_do_not_break_a_page() -> None:
+    polled = Account(account())
+    # As aiohttp reads an invalid byte of a header.
+    polled.state.record(Poll(NOW, 1.0, 1, AuthError("refused", request_id="id-\udcff")))
+    response = Renderer(telemetry_path="/metrics").render(
+        "polls.html", now=NOW, accounts=build_polls_view([polled]), chosen=None
+    )
+    assert isinstance(response.body, bytes)
+    assert "request_id id-?" in response.body.decode()
 
 
 def shown(tree: Settings) -> dict[str, str | None]:

@@ -44,7 +44,9 @@ class Renderer:
     def render(self, template: str, **values: object) -> web.Response:
         """Return a page as a response."""
         text = self._environment.get_template(template).render(values)
-        return web.Response(text=text, content_type="text/html", headers=self._headers)
+        # A name from the command line or an API header may contain bytes that were not valid UTF-8.
+        body = text.encode("utf-8", "replace")
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=self._headers)
 
 
 def build_headers(style: str) -> Mapping[str, str]:

@@ -9,7 +9,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench docs dashboards screenshots golden requirements tools manifests compose clean \
-	site dist wheel-test sbom chart image image-push chart-push lint-workflows check-version release-notes
+	site dist wheel-test sbom chart image image-push image-sbom image-sign chart-push coverage lint-workflows \
+	check-version release-notes
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,9 @@ demo: $(VENV)/run ## Run the exporter on an embedded simulator of the API: http:
 test: $(VENV)/dev $(if $(CI),tools) ## Run all tests on two cores (ARGS=… is passed to pytest)
 	@$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
 
+coverage: $(VENV)/dev ## Run the unit tests and fail if they cover less of the code than before
+	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit
+
 lint: $(VENV)/dev ## Check style, types, the direction of imports and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,7 +31,7 @@ lint: $(VENV)/dev ## Check style, types, the direction of imports and spelling
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 
-format: $(VENV)/dev ## Mend what the style checks can mend
+format: $(VENV)/dev ## Fix what the style checks can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -44,7 +48,7 @@ dashboards: $(VENV)/dev ## Build the Grafana dashboards from code
 screenshots: $(VENV)/dev ## Take the pictures of the pages (needs chromium and chromium-driver)
 	@PYTHONPATH=tests $(BIN)/python -m tools.docs.screenshots
 
-golden: $(VENV)/dev ## Write the golden expositions anew, to be looked at in the difference
+golden: $(VENV)/dev ## Write the golden expositions again, for review in the diff
 	WRITE_GOLDEN=1 $(BIN)/python -m pytest --quiet tests/integration/test_golden.py
 
 requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed requirements
@@ -56,7 +60,7 @@ requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed require
 UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
 
-tools: tools/bin/.built tools/wheels/.built ## Bring what some tests need: programs in Go (needs go), and the image's packages
+tools: tools/bin/.built tools/wheels/.built ## Build the Go programs that some tests need (needs go), and download the packages of the image
 
 tools/bin/.built: tools/go.mod tools/go.sum
 	cd tools && go build -o bin/ helm.sh/helm/v4/cmd/helm sigs.k8s.io/kustomize/kustomize/v5
@@ -138,6 +142,12 @@ image: ## Build the image for this machine (needs docker)
 
 image-push: ## Build the image for all platforms with SBOM and provenance, and push it to IMAGE=…
 	docker buildx build --platform $(PLATFORMS) --sbom=true --provenance=mode=max --push --metadata-file dist/image.json $(BUILD)
+
+image-sbom: ## Write the SBOM of the image (CycloneDX) into dist/ (needs syft)
+	syft scan $(IMAGE):$(VERSION) --output cyclonedx-json=dist/image.cdx.json
+
+image-sign: ## Sign the pushed image with the identity of the workflow (needs cosign)
+	cosign sign --yes "$(IMAGE)@$$(sed -n 's/.*"containerd.image.digest": "\(.*\)".*/\1/p' dist/image.json)"
 
 chart-push: chart ## Push the packaged chart to CHARTS=oci://…
 	tools/bin/helm push dist/huaweicloud-sms-exporter-$(VERSION).tgz $(CHARTS)

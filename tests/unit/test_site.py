@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.docs.site import CONFIGURATION, ROOT, repository_url, site_files
+from tools.docs.site import CONFIGURATION, site_files
+from tools.repository import ROOT, repository_url
 
 
 @pytest.fixture

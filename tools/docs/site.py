@@ -9,24 +9,17 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[2]
+from tools.repository import ROOT, repository_url
+
 CONFIGURATION: Final = Path(__file__).with_name("zensical.toml")
 FOLDERS: Final = ("docs", "deploy", "grafana")
 """The directories that contain pages and pictures, besides the pages at the top of the repository."""
 
 _LINK: Final = re.compile(r"(\]\()(?!https?://|#)([^)#\s]+)((?:#[^)\s]*)?\))")
 _PICTURES: Final = (".png", ".svg")
-
-
-def repository_url() -> str:
-    """Return the address of the repository, from the project metadata."""
-    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    url: str = metadata["project"]["urls"]["Source"]
-    return url
 
 
 def site_files(root: Path) -> dict[str, str | bytes]:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(
     page
-    for folder in (ROOT, DOCS, DOCS / "decisions", DOCS / "runbooks", ROOT / "grafana", *(ROOT / "deploy").rglob("."))
+    for folder in (ROOT, *DOCS.glob("**"), ROOT / "grafana", *(ROOT / "deploy").glob("**"))
     for page in folder.glob("*.md")
 )
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -70,3 +70,36 @@ def test_the_page_on_the_simulator_describes_every_control_endpoint() -> None:
     assert sorted(first_cells("simulator.md", "Control endpoints")) == sorted(
         f"{route.method} {route.path}" for route in control.routes()
     )
+
+
+CHINESE = {
+    page: ROOT / "README.md" if page.name == "README.zh-CN.md" else DOCS / page.relative_to(DOCS / "zh-CN")
+    for page in sorted((DOCS / "zh-CN").rglob("*.md"))
+}
+"""The Chinese pages and their English counterparts."""
+
+
+def outline(page: Path) -> list[int]:
+    """Return the levels of the headings of a page, in order."""
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    return [len(heading) for heading in re.findall(r"^(#+) ", text, re.MULTILINE)]
+
+
+def code(page: Path) -> list[str]:
+    """Return the code blocks of a page, without their comments, which are translated."""
+    blocks = FENCED.findall(page.read_text(encoding="utf-8"))
+    return [re.sub(r"^#.*\n", "", block, flags=re.MULTILINE) for block in blocks]
+
+
+def rows(page: Path) -> list[list[str]]:
+    """Return the words in code style of the first cell of each table row."""
+    cells = re.findall(r"^\| (.*?) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.findall(r"`.*?`", cell) for cell in cells]
+
+
+@pytest.mark.parametrize("page", CHINESE, ids=lambda page: page.name)
+def test_a_chinese_page_has_the_headings_code_and_tables_of_the_english_one(page: Path) -> None:
+    english = CHINESE[page]
+    assert outline(page) == outline(english)
+    assert code(page) == code(english)
+    assert rows(page) == rows(english)

@@ -1,7 +1,8 @@
-"""The rules and configurations of deploy/ at work: quickened, pointed at addresses of this machine, and heard."""
+"""Runs Prometheus and Alertmanager with the files of deploy/, with time accelerated, and records notifications."""
 
 import contextlib
 import re
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from programs import Prometheus, free_port, program, prometheus_of, serving, sta
 DEPLOY: Final = Path(__file__).parent.parent / "deploy"
 
 PACE: Final = 120
-"""Seconds that pass in one second of a quickened file."""
+"""Seconds of the original file that pass in one second."""
 
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"\b(\d+)([smhd])\b")
@@ -23,18 +24,18 @@ _PRODUCT: Final = re.compile(r"\b(\d+) \* 60\b")
 Labels = frozenset[tuple[str, str]]
 
 
-def quickened(text: str) -> str:
-    """Let every duration of a configuration or query pass quicker, and leave all else as it is.
+def accelerate(text: str) -> str:
+    """Divide every duration of a configuration or query by PACE.
 
-    Durations are those of YAML and PromQL (`5m`), and numbers of seconds that are written as minutes
-    (`30 * 60`). What is counted in poll intervals follows the exporter's own interval.
+    Durations are those of YAML and PromQL (`5m`), and seconds written as minutes (`30 * 60`). Multiples of the
+    poll interval follow the interval of the exporter.
     """
     text = _PRODUCT.sub(lambda found: f"{int(found[1]) * 60 / PACE:g}", text)
     return _DURATION.sub(lambda found: f"{int(found[1]) * _SECONDS[found[2]] * 1000 // PACE}ms", text)
 
 
-def pointed(text: str, addresses: Mapping[str, str]) -> str:
-    """Replace addresses, each of which must be there."""
+def replace_addresses(text: str, addresses: Mapping[str, str]) -> str:
+    """Replace addresses, each of which must occur."""
     for address, other in addresses.items():
         assert address in text
         text = text.replace(address, other)
@@ -43,19 +44,21 @@ def pointed(text: str, addresses: Mapping[str, str]) -> str:
 
 @dataclass
 class Inbox:
-    """What Alertmanager's receivers were told."""
+    """The notifications that the receivers of Alertmanager got."""
 
+    notifications: list[dict[str, Any]] = field(default_factory=list)
     alerts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    """Each alert of each notification, with the receiver that got it."""
+    """Each alert of each notification, with its receiver."""
 
     async def receive(self, request: web.Request) -> web.Response:
-        """Take a notification in."""
+        """Handle the webhook of a notification."""
         content = await request.json()
+        self.notifications.append(content)
         self.alerts += [(content["receiver"], alert) for alert in content["alerts"]]
         return web.Response()
 
-    def told(self, status: str, **labels: str) -> list[tuple[str, dict[str, Any]]]:
-        """Give what was told of alerts with these labels, each as often as it was told."""
+    def received(self, status: str, **labels: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return the receivers and alerts with this status and these labels, one for each notification."""
         return [
             (receiver, alert)
             for receiver, alert in self.alerts
@@ -65,15 +68,16 @@ class Inbox:
 
 @contextlib.asynccontextmanager
 async def alerting(folder: Path, exporter: str) -> AsyncIterator[tuple[Prometheus, str, Inbox]]:
-    """Run Prometheus and Alertmanager from the files in deploy/ on an exporter (HOST:PORT).
+    """Run Prometheus and Alertmanager with the files of deploy/ and an exporter (HOST:PORT).
 
-    Give Prometheus, the URL of Alertmanager, and what its receivers are told.
+    Yield Prometheus, the URL of Alertmanager, and the inbox of its receivers.
     """
     inbox = Inbox()
     async with serving(inbox.receive) as receiver:
         config = folder / "alertmanager.yml"
-        text = quickened((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
-        config.write_text(pointed(text, {"http://127.0.0.1:9095": receiver}))
+        text = accelerate((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+        config.write_text(replace_addresses(text, {"http://127.0.0.1:9095": receiver}))
+        shutil.copy(DEPLOY / "alertmanager" / "sms.tmpl", folder)
         alertmanager = f"127.0.0.1:{free_port()}"
         command = (
             program("prometheus-alertmanager"),
@@ -85,9 +89,9 @@ async def alerting(folder: Path, exporter: str) -> AsyncIterator[tuple[Prometheu
         )
         (folder / "rules").mkdir()
         for rules in (DEPLOY / "prometheus" / "rules").glob("*.yml"):
-            (folder / "rules" / rules.name).write_text(quickened(rules.read_text()))
+            (folder / "rules" / rules.name).write_text(accelerate(rules.read_text()))
         config = folder / "prometheus.yml"
-        text = quickened((DEPLOY / "prometheus" / "prometheus.yml").read_text())
-        config.write_text(pointed(text, {"127.0.0.1:9093": alertmanager, "127.0.0.1:10058": exporter}))
+        text = accelerate((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+        config.write_text(replace_addresses(text, {"127.0.0.1:9093": alertmanager, "127.0.0.1:10058": exporter}))
         async with started(*command), prometheus_of(config) as server:
             yield server, f"http://{alertmanager}", inbox

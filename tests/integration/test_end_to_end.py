@@ -1,6 +1,8 @@
-"""From a server's trouble to a person's pager, through the real programs and the files in deploy/."""
+"""From a problem of a server to a notification, through the real programs and the files of deploy/."""
 
+import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -8,36 +10,37 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from aiohttp import web
 
-from alerting import DEPLOY, Inbox, alerting, quickened
+from alerting import DEPLOY, Inbox, accelerate, alerting
 from exporter.simulator import Simulator
-from programs import Prometheus, exporter_command, free_port, program, started, until
+from programs import Prometheus, exporter_command, free_port, program, serving, started, until
 
 ROOT = DEPLOY.parent
 RUNBOOKS = "https://github.com/huaweicloud-sms-exporter/huaweicloud-sms-exporter/blob/main/"
 QUERY = re.compile(r"^```promql\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
-# States that are trouble, and those that are when they last: the fleet's time passes slower than that of the rules.
-TROUBLED = {"unavailable", "error", "premigfailed", "clearfailed", "cloning", "cutovering"}
+# States that raise an alert, some only if they last: the time of the simulator passes slower than that of the rules.
+PROBLEM_STATES = {"unavailable", "error", "premigfailed", "clearfailed", "cloning", "cutovering", "stopped"}
 
 Call = Callable[..., Awaitable[Any]]
 
 
 def queries(page: Path) -> list[str]:
-    """Give the queries of a page of the documentation, quickened as the rules are."""
-    return [quickened(query) for query in QUERY.findall(page.read_text(encoding="utf-8"))]
+    """Return the queries of a page of the documentation, accelerated like the rules."""
+    return [accelerate(query) for query in QUERY.findall(page.read_text(encoding="utf-8"))]
 
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Simulator]:
-    # At their real pace servers stay in their states for the time of a test; tokens from IAM live for 26 s.
+    # Without acceleration, servers stay in their states during the test; tokens from IAM are valid for 26 s.
     async with Simulator(servers=250, acceleration=1, token_lifetime=26) as running:
         yield running
 
 
 @pytest.fixture
 async def control(simulator: Simulator) -> AsyncIterator[Call]:
-    """Call the simulator's control endpoint: method, path below it, body."""
+    """Return a function that calls the control endpoint of the simulator: method, path, body."""
     async with aiohttp.ClientSession() as session:
 
         async def calling(method: str, path: str, body: object = None) -> Any:
@@ -48,8 +51,8 @@ async def control(simulator: Simulator) -> AsyncIterator[Call]:
         yield calling
 
 
-async def bought_token(simulator: Simulator) -> str:
-    """Give a new token of IAM, as a person gets one."""
+async def issue_token(simulator: Simulator) -> str:
+    """Return a new token of IAM."""
     user = {
         "name": simulator.user.name,
         "password": simulator.user.password,
@@ -94,39 +97,39 @@ def write_accounts(folder: Path, simulator: Simulator) -> Path:
     return config
 
 
-async def well(simulator: Simulator, control: Call) -> list[dict[str, Any]]:
-    """Remove the servers that are in trouble by themselves, and give those that send their first copy."""
+async def remove_problems(simulator: Simulator, control: Call) -> list[dict[str, Any]]:
+    """Delete servers that already have a problem, and return the replicating ones."""
     records = simulator.fleet.records()
     for record in records:
-        stands = record["state"] in {"replicate", "syncing"} and not record["current_task"]["migrate_speed"]
-        if stands or not record["connected"] or record["state"] in TROUBLED:
+        stalled = record["state"] in {"replicate", "syncing"} and not record["current_task"]["migrate_speed"]
+        if stalled or not record["connected"] or record["state"] in PROBLEM_STATES:
             await control("DELETE", f"servers/{record['id']}")
     return [record for record in records if record["state"] == "replicate" and record["id"] in simulator.fleet.ids]
 
 
-async def is_told(inbox: Inbox, status: str, receiver: str, **labels: str) -> dict[str, Any]:
-    """Wait until a receiver is told of the one alert with these labels, and give it."""
+async def notified(inbox: Inbox, status: str, receiver: str, **labels: str) -> dict[str, Any]:
+    """Wait until a receiver is notified about the only alert with these labels, and return it."""
 
-    async def telling() -> list[tuple[str, dict[str, Any]]]:
-        return inbox.told(status, **labels)
+    async def received() -> list[tuple[str, dict[str, Any]]]:
+        return inbox.received(status, **labels)
 
-    (found,) = await until(telling)
+    (found,) = await until(received)
     assert found[0] == receiver
     alert: dict[str, Any] = found[1]
     return alert
 
 
-async def test_each_trouble_is_told_once_with_what_to_do_and_so_is_its_end(
+async def test_each_problem_is_notified_once_and_so_is_its_end(
     tmp_path: Path, simulator: Simulator, control: Call
 ) -> None:
     program("prometheus")
     program("prometheus-alertmanager")
-    failed, disconnected, stalled, unchecked, *_ = await well(simulator, control)
+    failed, disconnected, stalled, unchecked, *_ = await remove_problems(simulator, control)
     of_server = {
-        "SmsServerFailed": ("pager", failed, {"state": "error", "severity": "critical"}),
+        "SmsServerFailed": ("pager", failed, {"severity": "critical"}),
         "SmsServerDisconnected": ("pager", disconnected, {"severity": "critical"}),
         "SmsServerStalled": ("tickets", stalled, {"severity": "warning"}),
-        "SmsCheckFailed": ("tickets", unchecked, {"check": "RSYNC", "error_code": "SMS.1", "severity": "warning"}),
+        "SmsCheckFailed": ("tickets", unchecked, {"severity": "warning"}),
     }
     address = f"127.0.0.1:{free_port()}"
     config = write_accounts(tmp_path, simulator)
@@ -134,69 +137,72 @@ async def test_each_trouble_is_told_once_with_what_to_do_and_so_is_its_end(
     async with started(*command), alerting(tmp_path, address) as (server, alertmanager, inbox):
         assert await server.value("count(account:huaweicloud_sms_fresh:bool == 1)") == 2
 
-        # Trouble.
+        # Problems.
         await control("POST", f"servers/{failed['id']}/fail")
         await control("POST", f"servers/{disconnected['id']}/disconnect")
         await control("POST", f"servers/{stalled['id']}/stall")
-        for trouble, result in ((failed, "WARN"), (unchecked, "ERROR")):
+        for record, result in ((failed, "WARN"), (unchecked, "ERROR")):
             check = {"name": "RSYNC", "result": result, "error_code": "SMS.1"}
-            await control("PATCH", f"servers/{trouble['id']}", {"checks": [check]})
-        for name, (receiver, trouble, more) in of_server.items():
-            labels = {"account": "shop", "server_id": trouble["id"], "name": trouble["name"], "scope": "server"} | more
-            alert = await is_told(inbox, "firing", receiver, alertname=name, server_id=trouble["id"])
-            assert alert["labels"] == {"alertname": name} | labels
-            assert trouble["name"] in alert["annotations"]["description"]
-            assert "account shop" in alert["annotations"]["description"]
+            await control("PATCH", f"servers/{record['id']}", {"checks": [check]})
+        for name, (receiver, record, more) in of_server.items():
+            alert = await notified(inbox, "firing", receiver, alertname=name, server_id=record["id"])
+            identity = {"account": "shop", "server_id": record["id"]}
+            project = {"enterprise_project_id": record["enterprise_project_id"]}
+            assert alert["labels"] == {"alertname": name, "scope": "server"} | identity | project | more
+            assert alert["annotations"]["summary"].count(f"erver {record['name']} in account shop") == 1
+            assert record["id"] in alert["annotations"]["description"]
+            assert alert["annotations"]["dashboard_url"].endswith(f"?var-account=shop&var-server={record['id']}")
             page = alert["annotations"]["runbook_url"]
             assert page.startswith(RUNBOOKS)
             assert (ROOT / page.removeprefix(RUNBOOKS)).is_file()
 
-        # The questions, while there is something to answer.
-        await every_query_of_the_documentation_is_answered(server)
+        await assert_queries_of_the_documentation_work(server)
 
-        # Credentials cannot be renewed, and expire: nothing is known any more. One server gets well meanwhile.
+        # Credentials cannot be renewed, and expire: there is no data. One server recovers meanwhile.
         await control("POST", "faults", {"fault": "server-error,api=iam"})
-        await is_told(inbox, "firing", "pager", alertname="SmsCredentialsExpiring", account="depot")
+        await notified(inbox, "firing", "pager", alertname="SmsCredentialsExpiring", account="depot")
         await control("POST", "tokens/expire")
-        await is_told(inbox, "firing", "tickets", alertname="SmsPollFailing", account="shop")
-        await is_told(inbox, "firing", "pager", alertname="SmsDataStale", account="shop")
+        await notified(inbox, "firing", "tickets", alertname="SmsPollFailing", account="shop")
+        await notified(inbox, "firing", "pager", alertname="SmsDataStale", account="shop")
         await control("DELETE", f"servers/{disconnected['id']}/overrides")
         assert await server.value("count(absent(huaweicloud_sms_source_server_state{account='shop'}))") == 1
         await until(lambda: all_are_inhibited(alertmanager, len(of_server)))
-        assert inbox.told("resolved", scope="server") == []
+        assert inbox.received("resolved", scope="server") == []
 
-        # New ones are given.
+        # The token is replaced.
         await control("DELETE", "faults")
-        (tmp_path / "token").write_text(await bought_token(simulator))
-        await is_told(inbox, "resolved", "tickets", alertname="SmsPollFailing", account="shop")
-        await is_told(inbox, "resolved", "pager", alertname="SmsDataStale", account="shop")
-        await is_told(inbox, "resolved", "pager", alertname="SmsCredentialsExpiring", account="depot")
-        await is_told(inbox, "resolved", "pager", alertname="SmsServerDisconnected")
-        assert len(inbox.told("resolved", scope="server")) == 1
+        (tmp_path / "token").write_text(await issue_token(simulator))
+        await notified(inbox, "resolved", "tickets", alertname="SmsPollFailing", account="shop")
+        await notified(inbox, "resolved", "pager", alertname="SmsDataStale", account="shop")
+        await notified(inbox, "resolved", "pager", alertname="SmsCredentialsExpiring", account="depot")
+        await notified(inbox, "resolved", "pager", alertname="SmsServerDisconnected")
+        assert len(inbox.received("resolved", scope="server")) == 1
 
-        # The causes go.
-        for trouble in (failed, stalled, unchecked):
-            await control("DELETE", f"servers/{trouble['id']}/overrides")
+        # The other servers recover.
+        for record in (failed, stalled, unchecked):
+            await control("DELETE", f"servers/{record['id']}/overrides")
         for name in of_server:
-            await is_told(inbox, "resolved", of_server[name][0], alertname=name)
-        assert {name: len(inbox.told("firing", alertname=name)) for name in of_server} == dict.fromkeys(of_server, 1)
-        assert {alert["labels"]["alertname"] for _, alert in inbox.told("firing", scope="server")} == set(of_server)
+            await notified(inbox, "resolved", of_server[name][0], alertname=name)
+        assert {name: len(inbox.received("firing", alertname=name)) for name in of_server} == dict.fromkeys(
+            of_server, 1
+        )
+        assert {alert["labels"]["alertname"] for _, alert in inbox.received("firing", scope="server")} == set(of_server)
 
 
-async def every_query_of_the_documentation_is_answered(server: Prometheus) -> None:
-    """Ask each query of the nine questions, which must give data, and those of all other pages, which may."""
-    # The names of the documentation's sections are the questions.
+async def assert_queries_of_the_documentation_work(server: Prometheus) -> None:
+    """Run each query of the nine questions, which must return data, and those of all other pages, which may."""
+    # The section titles of the page are the questions.
     nine = ROOT / "docs" / "queries.md"
     assert len(re.findall(r"^## \d\. ", nine.read_text(encoding="utf-8"), re.MULTILINE)) == 9
-    silent = [query for query in queries(nine) if not await server.query(query)]
-    assert silent == []
+    empty = [query for query in queries(nine) if not await server.query(query)]
+    assert empty == []
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for query in queries(page):
             await server.query(query)
 
 
 async def all_are_inhibited(alertmanager: str, number: int) -> bool:
-    """Tell whether Alertmanager knows so many alerts on servers, and keeps all of them to itself."""
+    """Return whether Alertmanager has this number of alerts on servers, all of them inhibited."""
     parameters = {"filter": 'scope="server"'}
     async with (
         aiohttp.ClientSession() as session,
@@ -204,3 +210,55 @@ async def all_are_inhibited(alertmanager: str, number: int) -> bool:
     ):
         alerts = await response.json()
     return len(alerts) == number and all(alert["status"]["inhibitedBy"] for alert in alerts)
+
+
+class ScriptedExporter:
+    """An exporter that serves one server, with polls as a test wants them."""
+
+    def __init__(self, interval: float) -> None:
+        self.state = "replicate"
+        self.succeeds: Callable[[int], bool] = lambda _: True
+        self._interval = interval
+        self._polls = 0
+        self._success = time.time()
+
+    async def poll(self) -> None:
+        """Poll forever."""
+        while True:
+            self._polls += 1
+            if self.succeeds(self._polls):
+                self._success = time.time()
+            await asyncio.sleep(self._interval)
+
+    async def scrape(self, _: web.Request) -> web.Response:
+        """Return the metrics."""
+        samples = {
+            "up{account='shop'}": int(self.succeeds(self._polls)),
+            "poll_interval_seconds{account='shop'}": self._interval,
+            "last_success_timestamp_seconds{account='shop'}": self._success,
+            "snapshot_source_servers{account='shop'}": 1,
+            "source_server_info{account='shop',server_id='1',name='web-12'}": 1,
+            f"source_server_state{{account='shop',server_id='1',state='{self.state}'}}": 1,
+        }
+        lines = [f"huaweicloud_sms_{name} {value}\n".replace("'", '"') for name, value in samples.items()]
+        return web.Response(text="".join(lines), content_type="text/plain")
+
+
+async def test_a_server_that_fails_pages_while_one_poll_of_three_succeeds_after_an_outage(tmp_path: Path) -> None:
+    program("prometheus")
+    program("prometheus-alertmanager")
+    exporter = ScriptedExporter(interval=0.5)
+    async with (
+        serving(exporter.scrape) as url,
+        alerting(tmp_path, url.removeprefix("http://")) as (_, _, inbox),
+        asyncio.TaskGroup() as tasks,
+    ):
+        polling = tasks.create_task(exporter.poll())
+        exporter.succeeds = lambda _: False
+        await notified(inbox, "firing", "tickets", alertname="SmsPollFailing")
+        await notified(inbox, "firing", "pager", alertname="SmsDataStale")
+        exporter.succeeds = lambda poll: poll % 3 == 0
+        exporter.state = "error"
+        await notified(inbox, "firing", "pager", alertname="SmsServerFailed", server_id="1")
+        await notified(inbox, "resolved", "pager", alertname="SmsDataStale")
+        polling.cancel()

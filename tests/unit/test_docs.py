@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import exporter
-from tools.docs import chart
+from tools.docs import alerts, chart
 from tools.docs.generate import FOLDER, pages
 
 ROOT = FOLDER.parent
@@ -34,6 +34,10 @@ def test_a_reference_page_is_built_from_the_code(name: str) -> None:
 
 def test_the_table_of_the_charts_values_is_built_from_them() -> None:
     assert chart.README.read_text(encoding="utf-8") == chart.page(), "run: make docs"
+
+
+def test_the_index_of_alerts_is_built_from_the_rules_and_runbooks() -> None:
+    assert alerts.INDEX.read_text(encoding="utf-8") == alerts.page(), "run make docs"
 
 
 def test_every_value_of_the_chart_is_described() -> None:

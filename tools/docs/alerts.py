@@ -14,12 +14,12 @@ RULES: Final = ROOT / "deploy" / "prometheus" / "rules"
 _ABOVE: Final = """\
 # Alerts
 
-Every alert of the [rules](../../deploy/prometheus/rules/) has a runbook. Critical alerts page, warnings become tickets; the
-[Alertmanager configuration](../../deploy/alertmanager/alertmanager.yml) is an example. *for* is how long the condition must
-hold before the alert fires.
+Every alert of the [rules](../../deploy/prometheus/rules/) has a runbook. Critical alerts page, warnings become
+tickets; the [Alertmanager configuration](../../deploy/alertmanager/alertmanager.yml) is an example. *for* is how long
+the condition must hold before the alert fires.
 
-Error codes, remedies, ports and console paths in the runbooks come from Huawei Cloud's API reference, user guide and FAQs of
-2025 and 2026. They were not verified on the live service.
+Error codes, remedies, ports and console paths in the runbooks come from Huawei Cloud's API reference, user guide and
+FAQs of 2025 and 2026. They were not verified on the live service.
 """
 _TABLES: Final = {"sms-exporter.yml": "Exporters and accounts", "sms-servers.yml": "Servers"}
 

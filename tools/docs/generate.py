@@ -30,7 +30,7 @@ from exporter.simulator import Fleet
 from exporter.sms.decoding import Records
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.paging import Listing, merge
-from tools.docs import chart
+from tools.docs import alerts, chart
 from tools.docs.fields import ELSEWHERE, LEFT_OUT, exposed_fields
 
 FOLDER: Final = Path(__file__).parents[2] / "docs"
@@ -281,6 +281,7 @@ def main() -> None:
     for name, content in pages().items():
         (FOLDER / name).write_text(content, encoding="utf-8")
     chart.README.write_text(chart.page(), encoding="utf-8")
+    alerts.INDEX.write_text(alerts.page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

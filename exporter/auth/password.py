@@ -1,15 +1,14 @@
 """Tokens that IAM issues for a user's password."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 from yarl import URL
 
-from exporter.auth.renewal import Lease
-from exporter.auth.secret import Secret
+from exporter.auth.renewal import Lease, parse_expiry
+from exporter.auth.secret import Secret, clean_secret
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse
 from exporter.http.api_errors import api_error
@@ -45,7 +44,7 @@ class User:
 
 class _Body(msgspec.Struct):
     class Token(msgspec.Struct):
-        expires_at: datetime
+        expires_at: str
 
     token: Token
 
@@ -107,16 +106,17 @@ class TokenIssuer:
             "identity": {"methods": ["password"], "password": {"user": user}},
             "scope": self._scope.as_json(self._user.domain),
         }
-        return Request("POST", self._url, {"Content-Type": "application/json"}, msgspec.json.encode({"auth": auth}))
+        body = msgspec.json.encode({"auth": auth})
+        return Request("POST", self._url, {"Content-Type": "application/json"}, body, secrets=(password,))
 
 
 def _lease(response: Response) -> Lease[str]:
     token = response.headers.get("X-Subject-Token", "")
     try:
-        expires_at = msgspec.json.decode(response.body, type=_Body).token.expires_at.timestamp()
+        expires_at = msgspec.json.decode(response.body, type=_Body).token.expires_at
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        token, expires_at = "", 0.0
+        token, expires_at = "", ""
     if not token:
         # The body of such an answer may contain anything, so it is not part of the message.
-        raise BadResponse("IAM answered 201 without a token and its end", hint="check iam.endpoint") from None
-    return Lease(token, expires_at)
+        raise BadResponse("IAM answered 201 without a token and its expiry", hint="check iam.endpoint") from None
+    return Lease(clean_secret("the token of IAM", token), parse_expiry("IAM", expires_at))

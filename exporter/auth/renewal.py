@@ -2,13 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
 from exporter.auth.secret import digest
 from exporter.clock import Clock
-from exporter.errors import AuthError, PollError, RequestTimeout
+from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
+from exporter.http.foreign_text import clean_text
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -22,6 +24,9 @@ RENEWAL_TIMEOUT_SECONDS: Final = 20.0
 EXPIRED_WHEN_NEW_SECONDS: Final = 300.0
 """How long, by the monotonic clock, a new value is used that has expired already by the other clock."""
 
+EXPIRY_YEARS: Final = (2000, 2100)
+"""The years in which a value can expire; any other date is a mistake."""
+
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
@@ -31,6 +36,23 @@ class Lease(Generic[T_co]):
 
     value: T_co
     expires_at: float
+
+
+def parse_expiry(service: str, text: str) -> float:
+    """Return when a value of `service` expires, in seconds since the epoch; a time without a zone is UTC.
+
+    Raise BadResponse if it is not a plausible date.
+    """
+    try:
+        expiry = datetime.fromisoformat(text)
+    except ValueError:
+        expiry = datetime.min.replace(tzinfo=UTC)
+    if not EXPIRY_YEARS[0] <= expiry.year <= EXPIRY_YEARS[1]:
+        raise BadResponse(
+            f"{service} sent an expiry that is not a plausible date: {clean_text(text, max_characters=40)!r}",
+            hint=f"check that it is {service} which answers, and the clock of that machine",
+        )
+    return expiry.replace(tzinfo=expiry.tzinfo or UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +167,9 @@ class RenewingProvider(Generic[T]):
             async with asyncio.timeout(self._timeout):
                 lease = await self._issuer.issue()
         except TimeoutError:
-            error: PollError = RequestTimeout(f"no new {self.source} within {self._timeout:g} seconds")
+            error: PollError = RequestTimeout(
+                f"there were no new credentials within {self._timeout:g} seconds: {self.source}"
+            )
             self._postpone(error, now)
             raise error from None
         except PollError as failure:

@@ -1,14 +1,13 @@
 """Temporary access keys that a service on the machine issues: the ECS metadata service, pod identity."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 from yarl import URL
 
-from exporter.auth.renewal import Lease
+from exporter.auth.renewal import Lease, parse_expiry
 from exporter.auth.secret import Secret, clean_secret
 from exporter.auth.signing import AccessKey
 from exporter.clock import Clock
@@ -107,8 +106,8 @@ class _Answers:
             content = msgspec.json.decode(response.body, type=dict[str, dict[str, object]])
             credential = content.get("credential") or content.get("credentials") or {}
             parts = {part: _first(credential, names) for part, names in _FIELDS.items()}
-            expires_at = datetime.fromisoformat(parts.pop("end")).timestamp()
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError):
+            expires_at = parse_expiry(self._service, parts.pop("end"))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
             # The body may contain half of a key, so it is not part of the message.
             raise AuthError(f"{self._service} answered 200 without a temporary key", hint=self._hint) from None
         key = (clean_secret(f"the {part} of {self._service}", text) for part, text in parts.items())

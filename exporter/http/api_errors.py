@@ -1,85 +1,123 @@
-"""What an answer other than 2xx means: the API's four shapes of error bodies, read as a `PollError`."""
+"""What a response other than 2xx means: the API's four shapes of error bodies, read as a `PollError`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError, ServerFault, Throttled
-from exporter.http.transport import Response, read_http_date
+from exporter.http.foreign_text import clean_text
+from exporter.http.transport import SERVICES, Response, read_http_date
 
-_LONGEST_TEXT: Final = 300
+MAX_CODE_CHARACTERS: Final = 64
+
+MAX_ERROR_BODY_BYTES: Final = 16_384
+"""Size limit of a 200 response that is searched for an error: a page of a list is larger or has no code."""
+
 _CLOCK_HINT: Final = "set this machine's clock (NTP): a signature is refused when it is 15 minutes off"
 _LOCK_HINT: Final = "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
+_ERROR_IN_200_HINT: Final = "none needed if it passes; otherwise open a ticket with the code and the request ID"
+_REJECTED_HINT: Final = "check the options filter.*: the API rejected a value of the request"
+
+_BY_CODE: Final[Mapping[str, type[PollError]]] = {
+    ".0301": AuthError,
+    ".0307": AuthError,
+    ".0302": PermissionDenied,
+    ".0308": Throttled,
+    "SMS.9004": PermissionDenied,
+}
+"""By the end of the code: gateways have different prefixes."""
+
+_BY_STATUS: Final[Mapping[int, type[PollError]]] = {
+    HTTPStatus.UNAUTHORIZED: AuthError,
+    HTTPStatus.FORBIDDEN: PermissionDenied,
+    HTTPStatus.REQUEST_TIMEOUT: ServerFault,
+    HTTPStatus.TOO_MANY_REQUESTS: Throttled,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """The code and the text of an error body, cleaned; empty if it has none."""
+
+    code: str
+    text: str
 
 
 def api_error(response: Response, *, now: float) -> PollError:
-    """Name the failure that a response of status 400 and up tells of; `now` is seconds since the epoch."""
-    code, text = _code_and_text(response.body)
-    kind = _kind(response.status, code)
+    """Return the error that a response reports, by its code or else its status; `now` is seconds since the epoch."""
+    body = read_error_body(response)
+    kind = _kind(response.status, body.code)
+    name, endpoint_hint = SERVICES[response.api]
     status = f"{response.status} {_phrase(response.status)}".rstrip()
-    said = f": {text}" if text else ""
+    code, text = (f" ({body.code})" if body.code else ""), (f": {body.text}" if body.text else "")
+    hint = _hint(kind, response, body)
+    if kind is BadResponse and hint is None:
+        hint = f"{endpoint_hint}: something other than {name} answered"
     return kind(
-        f"the API answered {status}{f' ({code})' if code else ''}{said}",
-        hint=_hint(kind, text),
+        f"{name} answered {status}{code}{text}",
+        hint=hint,
         status=response.status,
-        code=code or None,
-        request_id=response.headers.get("X-Request-Id"),
+        code=body.code or None,
+        request_id=response.clean_header("X-Request-Id"),
         retry_after=_retry_after(response.headers.get("Retry-After"), now),
     )
 
 
+def read_error_body(response: Response) -> ErrorBody:
+    """Return the code and text of the body, whatever its status."""
+    try:
+        content = msgspec.json.decode(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ErrorBody("", "")
+    if isinstance(content, dict) and isinstance(content.get("error"), dict):
+        content = content["error"]
+    if not isinstance(content, dict):
+        return ErrorBody("", "")
+    return ErrorBody(
+        clean_text(_first(content, "error_code", "errorCode", "code"), response.secrets, MAX_CODE_CHARACTERS),
+        clean_text(_first(content, "error_msg", "errorMsg", "message"), response.secrets),
+    )
+
+
+def is_error_body(response: Response) -> bool:
+    """Return whether the body reports an error, whatever its status."""
+    return len(response.body) <= MAX_ERROR_BODY_BYTES and bool(read_error_body(response).code)
+
+
 def _kind(status: int, code: str) -> type[PollError]:
-    by_code: dict[str, type[PollError]] = {
-        ".0301": AuthError,
-        ".0307": AuthError,
-        ".0302": PermissionDenied,
-        ".0308": Throttled,
-        "SMS.9004": PermissionDenied,
-    }
-    for suffix, kind in by_code.items():
+    for suffix, kind in _BY_CODE.items():
         if code.endswith(suffix):
             return kind
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerFault
-    by_status: dict[int, type[PollError]] = {
-        HTTPStatus.UNAUTHORIZED: AuthError,
-        HTTPStatus.FORBIDDEN: PermissionDenied,
-        HTTPStatus.REQUEST_TIMEOUT: ServerFault,
-        HTTPStatus.TOO_MANY_REQUESTS: Throttled,
-    }
-    return by_status.get(status, BadResponse)
+    return _BY_STATUS.get(status, BadResponse)
 
 
-def _hint(kind: type[PollError], text: str) -> str | None:
-    if kind is not AuthError:
-        return None
-    words = text.lower()
-    if "expired" in words and "sign" in words:
-        return _CLOCK_HINT
-    if "lock" in words or "reach the limit" in words:
-        return _LOCK_HINT
+def _hint(kind: type[PollError], response: Response, body: ErrorBody) -> str | None:
+    """Return what to do about an error; None for what is usual for its kind."""
+    words = body.text.lower()
+    if kind is AuthError:
+        if "expired" in words and "sign" in words:
+            return _CLOCK_HINT
+        if "lock" in words or "reach the limit" in words:
+            return _LOCK_HINT
+    if response.api == "iam" and kind is not ServerFault:
+        return "check auth.user-name, auth.domain-name, auth.project-name and auth.project-id"
+    if response.status == HTTPStatus.BAD_REQUEST and body.code:
+        return _REJECTED_HINT
+    if response.status == HTTPStatus.OK and kind is BadResponse:
+        return _ERROR_IN_200_HINT
     return None
-
-
-def _code_and_text(body: bytes) -> tuple[str, str]:
-    try:
-        content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "", ""
-    if isinstance(content, dict) and isinstance(content.get("error"), dict):
-        content = content["error"]
-    if not isinstance(content, dict):
-        return "", ""
-    return _first(content, "error_code", "errorCode", "code"), _first(content, "error_msg", "errorMsg", "message")
 
 
 def _first(content: Mapping[str, object], *keys: str) -> str:
     for key in keys:
         value = content.get(key)
         if isinstance(value, str | int):
-            return " ".join(str(value).split())[:_LONGEST_TEXT]
+            return str(value)
     return ""
 
 
@@ -91,7 +129,7 @@ def _phrase(status: int) -> str:
 
 
 def _retry_after(value: str | None, now: float) -> float | None:
-    """Read `Retry-After`, seconds or an HTTP date, as seconds from `now`; None where it is neither."""
+    """Return `Retry-After`, seconds or an HTTP date, as seconds from `now`; None if it is neither."""
     if value is None:
         return None
     if value.strip().isdecimal():

@@ -1,53 +1,69 @@
-"""One request over HTTP, bounded in time and size, whose every failure is a `PollError`."""
+"""One request over HTTP, bounded in time and size. Every failure is a `PollError`."""
 
+import asyncio
 import email.utils
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Final, Literal, Protocol, TypeAlias
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+from typing import Any, Final, Literal, Protocol
 
 import aiohttp
 from yarl import URL
 
 from exporter import __version__
 from exporter.clock import Clock
-from exporter.errors import BadResponse, ConnectionFailed, RequestTimeout, TlsFailed
+from exporter.errors import BadResponse
+from exporter.http.connector import PROGRESS, Progress, Stage
+from exporter.http.failures import Limits, connection_error, timeout_error
+from exporter.http.foreign_text import clean_text
+from exporter.http.proxies import Proxies, Proxy
 
 Api = Literal["sms", "iam", "metadata"]
-"""Which service a request goes to; a label of the request metrics."""
+"""Which service a request is for; a label of the request metrics."""
 
-NO_ANSWER: Final = "error"
-"""Stands for the status where no whole answer came."""
+SERVICES: Final[Mapping[Api, tuple[str, str]]] = {
+    "sms": ("the API", "check api.endpoint and api.region"),
+    "iam": ("IAM", "check iam.endpoint"),
+    "metadata": ("the metadata service", "check auth.metadata-endpoint"),
+}
+"""The name of each service in messages, and what to check if something else answers in its place."""
 
-ProxyOf: TypeAlias = Callable[[URL], str | None]
-"""Gives the URL of the outbound proxy that leads to a URL; None where it is reached without one."""
+NO_RESPONSE: Final = "error"
+"""The label value in place of a status if there was no complete response."""
 
-_CHUNK: Final = 2**16
+SECRET_HEADERS: Final = frozenset({"authorization", "x-auth-token", "x-security-token", "x-metadata-token"})
+
+_CHUNK_BYTES: Final = 2**16
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request whose URL is final: its bytes are the ones that a signature covers."""
+    """A request whose URL is final: a signature covers its bytes. `secrets` are the secret parts of its body."""
 
     method: str
     url: URL
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    secrets: tuple[str, ...] = ()
+
+    def all_secrets(self) -> tuple[str, ...]:
+        """Return everything in the request that must not be shown."""
+        return (*self.secrets, *(value for name, value in self.headers.items() if name.lower() in SECRET_HEADERS))
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
     """A complete response. Header names are case-insensitive.
 
-    `received_at` is when its headers were received, in seconds since the epoch.
+    `received_at` is when its headers were received, in seconds since the epoch. `secrets` are those of its
+    request: a gateway may repeat it in an error message.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     received_at: float = 0.0
+    api: Api = "sms"
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def clock_skew(self) -> float | None:
@@ -55,21 +71,17 @@ class Response:
         date = read_http_date(self.headers.get("Date", ""))
         return None if date is None else self.received_at - date
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one request: seconds to connect, seconds of silence, bytes of body (decompressed)."""
-
-    connect_timeout: float
-    read_timeout: float
-    max_response_size: int
+    def clean_header(self, name: str) -> str | None:
+        """Return a header for messages; None if it is missing."""
+        value = self.headers.get(name)
+        return None if value is None else clean_text(value, self.secrets)
 
 
 class Observer(Protocol):
-    """Hears of every request that was sent."""
+    """Is notified of every request."""
 
     def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
-        """`code` is the HTTP status, or NO_ANSWER; `seconds` is from sending to the last byte."""
+        """`code` is the HTTP status, or NO_RESPONSE; `seconds` is the time from sending to the last byte."""
 
 
 def read_http_date(value: str) -> float | None:
@@ -80,17 +92,10 @@ def read_http_date(value: str) -> float | None:
         return None
 
 
-def environment_proxy(url: URL) -> str | None:
-    """Give the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment name for `url`."""
-    proxies = getproxies_environment()
-    proxy = None if proxy_bypass_environment(url.host, proxies) else proxies.get(url.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
-
-
 class Transport:
     """Sends requests to one API.
 
-    Redirects are not followed: what authenticates the request must not travel to another host.
+    Redirects are not followed: the credentials of a request must not reach another host.
     """
 
     def __init__(
@@ -101,24 +106,24 @@ class Transport:
         clock: Clock,
         observer: Observer,
         *,
-        proxy: ProxyOf,
+        proxies: Proxies,
     ) -> None:
         self._session = session
         self._api: Api = api
         self._limits = limits
         self._clock = clock
         self._observer = observer
-        self._proxy = proxy
+        self._proxies = proxies
 
     async def send(self, request: Request) -> Response:
-        """Give the response, whatever its status but a redirect.
+        """Return the response, whatever its status, except for a redirect.
 
-        Raises ConnectionFailed, TlsFailed, RequestTimeout, or BadResponse for a redirect and for a
-        body over the size limit.
+        Raise ConnectionFailed, TlsFailed, RequestTimeout, or BadResponse for a redirect and for a body over the
+        size limit.
         """
         started = self._clock.monotonic()
         response: Response | None = None
-        code = NO_ANSWER
+        code = NO_RESPONSE
         try:
             response = await self._exchange(request)
             code = str(response.status)
@@ -127,52 +132,48 @@ class Transport:
         if 300 <= response.status < 400:  # noqa: PLR2004 - the class of redirects
             raise BadResponse(
                 f"{request.url.host} answered {response.status}, a redirect to "
-                f"{_host_of(response.headers.get('Location', ''))}; redirects are refused",
+                f"{_host_of(response.clean_header('Location') or '')}; redirects are refused",
+                hint=self._wrong_service_hint(),
                 status=response.status,
-                request_id=response.headers.get("X-Request-Id"),
+                request_id=response.clean_header("X-Request-Id"),
             )
         return response
 
     async def _exchange(self, request: Request) -> Response:
-        host = request.url.host
+        proxy = self._proxies.find(request.url)
+        progress = Progress()
+        token = PROGRESS.set(progress)
         try:
-            async with self._session.request(
-                request.method,
-                request.url,
-                headers={"User-Agent": f"huaweicloud-sms-exporter/{__version__}", **request.headers},
-                data=request.body or None,
-                allow_redirects=False,
-                proxy=self._proxy(request.url),
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    sock_connect=self._limits.connect_timeout,
-                    sock_read=self._limits.read_timeout,
-                ),
-            ) as response:
-                received_at = self._clock.time()
-                body = await self._read(response)
-                return Response(response.status, response.headers, body, received_at)
-        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
-            raise RequestTimeout(f"{host} did not answer in time") from error
-        except (
-            aiohttp.ClientConnectorCertificateError,
-            aiohttp.ClientConnectorSSLError,
-            ssl.SSLError,
-        ) as error:
-            raise TlsFailed(f"the connection to {host} is not trusted: {error}") from error
-        except aiohttp.ClientPayloadError as error:
-            raise ConnectionFailed(f"{host} broke off in the middle of a response") from error
-        except aiohttp.ClientHttpProxyError as error:
-            raise _refused_by_proxy(host, error.status) from error
-        except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
-            raise BadResponse(f"{host} answered what is not HTTP: {type(error).__name__}") from error
+            async with asyncio.timeout(self._limits.connect_timeout + self._limits.read_timeout):
+                async with self._session.request(
+                    request.method,
+                    request.url,
+                    data=request.body or None,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, connect=self._limits.connect_timeout, sock_read=self._limits.read_timeout
+                    ),
+                    **_headers_and_proxy(request, proxy),
+                ) as response:
+                    progress.stage = Stage.BODY
+                    received_at = self._clock.time()
+                    body = await self._read(response)
+                    return Response(
+                        response.status, response.headers, body, received_at, self._api, request.all_secrets()
+                    )
+        except TimeoutError as error:
+            raise timeout_error(request.url, proxy, progress.stage, self._limits) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise ConnectionFailed(f"no connection to {host}: {error}") from error
+            raise connection_error(
+                request.url.host or "", error, request.all_secrets(), self._wrong_service_hint()
+            ) from error
+        finally:
+            PROGRESS.reset(token)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         chunks = []
         size = 0
-        async for chunk in response.content.iter_chunked(_CHUNK):
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             chunks.append(chunk)
             size += len(chunk)
             if size > self._limits.max_response_size:
@@ -183,22 +184,23 @@ class Transport:
                 )
         return b"".join(chunks)
 
+    def _wrong_service_hint(self) -> str:
+        name, hint = SERVICES[self._api]
+        return f"{hint}: something other than {name} answered"
 
-def _refused_by_proxy(host: str | None, status: int) -> ConnectionFailed:
-    """Name what a proxy's answer to CONNECT tells of. It is no status of the API."""
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return ConnectionFailed(
-            f"the proxy wants a user and password for a connection to {host}: status {status}",
-            hint="write them into api.proxy, or the environment's HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT",
-        )
-    return ConnectionFailed(
-        f"the proxy refused a connection to {host}: status {status}",
-        hint="have the proxy let connections to this host through, or check api.proxy, HTTPS_PROXY and NO_PROXY",
-    )
+
+def _headers_and_proxy(request: Request, proxy: Proxy | None) -> Mapping[str, Any]:
+    headers = {"User-Agent": f"huaweicloud-sms-exporter/{__version__}", **request.headers}
+    if proxy is None:
+        return {"headers": headers}
+    authorization = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+    if request.url.scheme == "https":  # the proxy reads only the CONNECT
+        return {"headers": headers, "proxy": proxy.url, "proxy_headers": authorization}
+    return {"headers": headers | authorization, "proxy": proxy.url}
 
 
 def _host_of(location: str) -> str:
     try:
-        return URL(location).host or "itself"
+        return URL(location).host or "the same host"
     except ValueError:
         return "an unreadable address"

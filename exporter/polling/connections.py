@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 import aiohttp
-from yarl import URL
 
 from exporter.auth import Credentials, Lookup, find_credentials
 from exporter.clock import Clock
 from exporter.errors import AuthError, ConfigurationError
-from exporter.http.transport import Api, Limits, Observer, Transport, environment_proxy
+from exporter.http.connector import open_session
+from exporter.http.failures import Limits
+from exporter.http.proxies import Proxies
+from exporter.http.transport import Api, Observer, Transport
 from exporter.settings import AccountSettings, ApiSettings
 from exporter.sms.client import ListClient, RetryObserver, SmsClient
 from exporter.sms.endpoints import SOURCE_SERVERS
@@ -48,7 +50,7 @@ async def account_client(
     ):
         client = SmsClient(
             account.api.url,
-            transport=account_transport(account.api, session, "sms", runtime.clock, observer),
+            transport=account_transport(account.api, session, "sms", runtime, observer),
             credentials=credentials,
             clock=runtime.clock,
             observer=observer,
@@ -70,7 +72,7 @@ async def account_credentials(
     async with account_session(account.api) as session:
 
         def transport(api: Api) -> Transport:
-            return account_transport(account.api, session, api, runtime.clock, observer)
+            return account_transport(account.api, session, api, runtime, observer)
 
         try:
             lookup = Lookup(account, transport, runtime.clock, runtime.environ, runtime.home)
@@ -89,11 +91,7 @@ async def account_session(api: ApiSettings) -> AsyncIterator[aiohttp.ClientSessi
 
     Raise ConfigurationError if the CA bundle cannot be used.
     """
-    connector = aiohttp.TCPConnector(ssl=_tls_context(api), limit=api.concurrency + 1)
-    # A cookie of one response must not be sent with the next request.
-    jar = aiohttp.DummyCookieJar()
-    # With trust_env aiohttp would read passwords from a .netrc, too. The transport finds the proxies.
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=False) as session:
+    async with open_session(_tls_context(api), api.concurrency + 1) as session:
         yield session
 
 
@@ -101,17 +99,17 @@ def account_transport(
     api: ApiSettings,
     session: aiohttp.ClientSession,
     kind: Api,
-    clock: Clock,
+    runtime: Runtime,
     observer: Observer,
 ) -> Transport:
-    """Return the transport of the account's requests to one of its APIs, with the account's proxy and limits."""
+    """Return the transport of the account's requests to one of its APIs, with the account's proxy and limits.
+
+    Raise ConfigurationError if the proxy cannot be used.
+    """
     limits = Limits(api.connect_timeout, api.read_timeout, api.max_response_size)
-
-    def proxy(url: URL) -> str | None:
-        # The metadata service is local to this machine: no proxy can reach it.
-        return None if kind == "metadata" else api.proxy or environment_proxy(url)
-
-    return Transport(session, kind, limits, clock, observer, proxy=proxy)
+    # The metadata service is local to this machine: no proxy can reach it.
+    proxies = Proxies(None, {}) if kind == "metadata" else Proxies(api.proxy, runtime.environ)
+    return Transport(session, kind, limits, runtime.clock, observer, proxies=proxies)
 
 
 def read_ca_bundle(api: ApiSettings) -> bytes:

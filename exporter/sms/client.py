@@ -14,7 +14,7 @@ from yarl import URL
 from exporter.auth.credentials import Credentials
 from exporter.clock import Clock
 from exporter.errors import ConnectionFailed, PollError, RequestTimeout, ServerFault, Throttled
-from exporter.http.api_errors import api_error
+from exporter.http.api_errors import api_error, is_error_body
 from exporter.http.transport import Request, Response, Transport
 from exporter.sms.endpoints import Endpoint
 
@@ -111,7 +111,7 @@ class SmsClient:
         response = await self._send(request, headers)
         if response.status == HTTPStatus.UNAUTHORIZED and await self._credentials.renew(headers):
             response = await self._send(request, await self._credentials.headers(request))
-        if response.status != HTTPStatus.OK:
+        if response.status != HTTPStatus.OK or is_error_body(response):
             raise api_error(response, now=self._clock.time())
         return response
 

@@ -205,13 +205,10 @@ async def test_keys_of_the_metadata_service_authenticate_and_are_renewed_without
     assert expiry > renewal > clock.time()
 
 
-async def test_requests_to_the_metadata_service_use_no_proxy(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
+async def test_requests_to_the_metadata_service_use_no_proxy(clock: FakeClock) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
         options = tree(simulator, metadata_endpoint=simulator.url)
-        source = await source_of(options, Runtime(clock, {}, NOWHERE))
+        source = await source_of(options, Runtime(clock, {"http_proxy": "http://127.0.0.1:9"}, NOWHERE))
     assert "agency" in source
 
 
@@ -252,7 +249,7 @@ async def temporary_keys(service: str, handler: Handler, folder: Path) -> AsyncI
     (folder / "token").write_text("pod-token")
     options, clock = ApiSettings(), FakeClock()
     async with serving(handler) as url, account_session(options) as session:
-        transport = account_transport(options, session, "metadata", clock, Unobserved())
+        transport = account_transport(options, session, "metadata", Runtime(clock, {}, NOWHERE), Unobserved())
         if service == "metadata":
             yield EcsMetadata(url.rstrip("/"), transport, clock)
         else:

@@ -1,10 +1,13 @@
-"""One request against hosts that do not behave, over real sockets."""
+"""One request to servers that misbehave, over real sockets."""
 
 import asyncio
+import base64
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 import pytest
@@ -14,17 +17,19 @@ from yarl import URL
 
 from exporter.errors import BadResponse, ConnectionFailed, PollError, RequestTimeout, TlsFailed
 from exporter.http.transport import Api, Request, Response
-from exporter.polling.connections import account_session, account_transport
+from exporter.polling.connections import Runtime, account_session, account_transport
 from exporter.settings import ApiSettings
-from support import FakeClock
+from support import NOWHERE, FakeClock
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+StreamHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 TOKEN = {"X-Auth-Token": "t"}
 
 
-class Heard:
-    """An observer that keeps what it hears."""
+class CodeRecorder:
+    """An observer that records the code of each request."""
 
     def __init__(self) -> None:
         self.codes: list[str] = []
@@ -47,32 +52,54 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
         await runner.cleanup()
 
 
-async def send(url: URL, heard: Heard, headers: Mapping[str, str] = TOKEN, **api: object) -> Response:
+@contextlib.asynccontextmanager
+async def tcp_server(handle: StreamHandler) -> AsyncIterator[int]:
+    """Serve raw connections, and return the port; the client closes them."""
+    connections = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(asyncio.current_task())
+        await handle(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.gather(*filter(None, connections))
+
+
+async def send(
+    url: URL,
+    recorder: CodeRecorder,
+    headers: Mapping[str, str] = TOKEN,
+    environ: Mapping[str, str] = MappingProxyType({}),
+    **api: object,
+) -> Response:
     options = ApiSettings.model_validate({"max_response_size": 1000, **api})
     async with account_session(options) as session:
-        transport = account_transport(options, session, "sms", FakeClock(), heard)
+        transport = account_transport(options, session, "sms", Runtime(FakeClock(), environ, NOWHERE), recorder)
         return await transport.send(Request("GET", url, headers))
 
 
 async def failure(url: URL, **options: object) -> tuple[PollError, list[str]]:
-    heard = Heard()
+    recorder = CodeRecorder()
     with pytest.raises(PollError) as caught:
-        await send(url, heard, **options)  # type: ignore[arg-type]
-    return caught.value, heard.codes
+        await send(url, recorder, **options)  # type: ignore[arg-type]
+    return caught.value, recorder.codes
 
 
-async def test_a_response_comes_whole_whatever_its_status() -> None:
+async def test_a_response_is_returned_whatever_its_status() -> None:
     async def refuse(request: web.Request) -> web.Response:
         return web.json_response({"agent": request.headers["User-Agent"]}, status=503)
 
-    heard = Heard()
+    recorder = CodeRecorder()
     async with serving(refuse) as url:
-        response = await send(url, heard)
-    assert (response.status, heard.codes) == (503, ["503"])
+        response = await send(url, recorder)
+    assert (response.status, recorder.codes) == (503, ["503"])
     assert b"huaweicloud-sms-exporter/" in response.body
 
 
-async def test_a_redirect_is_refused_and_what_authenticates_does_not_follow_it() -> None:
+async def test_a_redirect_is_refused_and_the_credentials_do_not_follow_it() -> None:
     asked: list[str] = []
 
     async def elsewhere(request: web.Request) -> web.Response:
@@ -92,7 +119,7 @@ async def test_a_redirect_is_refused_and_what_authenticates_does_not_follow_it()
     assert (asked, codes) == ([], ["302"])
 
 
-async def test_a_body_over_the_limit_is_refused_while_it_comes() -> None:
+async def test_a_body_over_the_limit_is_refused_before_it_ends() -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -108,7 +135,7 @@ async def test_a_body_over_the_limit_is_refused_while_it_comes() -> None:
     assert codes == ["error"]
 
 
-async def test_a_small_body_that_unpacks_to_a_large_one_is_refused() -> None:
+async def test_a_small_body_that_decompresses_to_a_large_one_is_refused() -> None:
     async def bomb(_: web.Request) -> web.Response:
         response = web.Response(body=b"0" * 100_000)
         response.enable_compression(web.ContentCoding.gzip)
@@ -119,7 +146,7 @@ async def test_a_small_body_that_unpacks_to_a_large_one_is_refused() -> None:
     assert isinstance(error, BadResponse)
 
 
-async def test_silence_ends_in_a_timeout() -> None:
+async def test_a_server_that_sends_nothing_is_a_timeout() -> None:
     async def hang(_: web.Request) -> web.Response:
         await asyncio.Event().wait()
         return web.Response()
@@ -127,14 +154,16 @@ async def test_silence_ends_in_a_timeout() -> None:
     async with serving(hang) as url:
         error, codes = await failure(url, read_timeout="50ms")
     assert (type(error), codes) == (RequestTimeout, ["error"])
+    assert error.message == "127.0.0.1 sent no response within 0.05 seconds"
 
 
-async def test_nobody_there_is_a_failed_connection() -> None:
+async def test_a_closed_port_is_a_failed_connection() -> None:
     error, codes = await failure(URL("http://127.0.0.1:9/"))
     assert (type(error), codes) == (ConnectionFailed, ["error"])
+    assert error.message == "the connection to 127.0.0.1 failed: Connection refused"
 
 
-async def test_a_response_that_breaks_off_is_a_failed_connection() -> None:
+async def test_a_response_that_ends_early_is_a_failed_connection() -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "500"})
         await response.prepare(request)
@@ -148,15 +177,13 @@ async def test_a_response_that_breaks_off_is_a_failed_connection() -> None:
     assert type(error) is ConnectionFailed
 
 
-async def test_what_is_not_http_is_a_bad_response() -> None:
+async def test_a_response_that_is_not_http_is_a_bad_response() -> None:
     async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH\r\n")
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(babble, "127.0.0.1", 0)
-    async with server:
-        error, _ = await failure(URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
+    async with tcp_server(babble) as port:
+        error, _ = await failure(URL(f"http://127.0.0.1:{port}/"))
     assert isinstance(error, BadResponse)
 
 
@@ -183,18 +210,18 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(tls: ssl.SSLCont
     assert "api.ca-file" in error.hint
 
 
-async def test_a_ca_bundle_of_ones_own_is_trusted(tls: ssl.SSLContext, authority: trustme.CA) -> None:
+async def test_the_authorities_of_the_ca_file_are_trusted(tls: ssl.SSLContext, authority: trustme.CA) -> None:
     async with serving(ok, tls) as url:
         with authority.cert_pem.tempfile() as bundle:
-            assert (await send(url, Heard(), ca_file=bundle)).status == 200
+            assert (await send(url, CodeRecorder(), ca_file=bundle)).status == 200
 
 
-async def test_any_certificate_is_trusted_only_where_asked_for(tls: ssl.SSLContext) -> None:
+async def test_any_certificate_is_trusted_if_verification_is_off(tls: ssl.SSLContext) -> None:
     async with serving(ok, tls) as url:
-        assert (await send(url, Heard(), insecure_skip_verify=True)).status == 200
+        assert (await send(url, CodeRecorder(), insecure_skip_verify=True)).status == 200
 
 
-async def test_requests_go_through_the_proxy_that_is_given() -> None:
+async def test_requests_go_through_the_proxy_of_the_option() -> None:
     asked: list[str] = []
 
     async def proxy(request: web.Request) -> web.Response:
@@ -202,7 +229,7 @@ async def test_requests_go_through_the_proxy_that_is_given() -> None:
         return web.Response(body=b"{}")
 
     async with serving(proxy) as url:
-        response = await send(URL("http://sms.example.invalid/v3/sources"), Heard(), proxy=str(url.origin()))
+        response = await send(URL("http://sms.example.invalid/v3/sources"), CodeRecorder(), proxy=str(url.origin()))
     assert (response.status, asked) == (200, ["http://sms.example.invalid/v3/sources"])
 
 
@@ -210,19 +237,17 @@ async def test_requests_go_through_the_proxy_that_is_given() -> None:
     ("status", "said", "advised"),
     [
         ("403 Forbidden", "the proxy refused a connection to sms.example.invalid: status 403", "NO_PROXY"),
-        ("407 Proxy Authentication Required", "the proxy wants a user and password", "USER:PASSWORD@"),
+        ("407 Proxy Authentication Required", "the proxy requires a user and a password", "USER:PASSWORD@"),
     ],
 )
-async def test_a_proxy_that_refuses_is_no_answer_of_the_api(status: str, said: str, advised: str) -> None:
+async def test_a_refusal_by_the_proxy_is_not_a_response_of_the_api(status: str, said: str, advised: str) -> None:
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
-    async with server:
-        url = f"http://user:s3cret@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with tcp_server(proxy) as port:
+        url = f"http://user:s3cret@127.0.0.1:{port}"
         error, codes = await failure(URL("https://sms.example.invalid/"), proxy=url)
     assert (type(error), codes) == (ConnectionFailed, ["error"])
     assert said in error.message
@@ -235,51 +260,60 @@ ELSEWHERE = URL("http://sms.example.invalid/")
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
-async def test_the_environments_proxy_is_obeyed(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_go_through_the_proxy_of_the_environment(scheme: str) -> None:
     async with serving(ok) as url:
-        monkeypatch.setenv("http_proxy", f"{scheme}{url.authority}")
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        assert (await send(ELSEWHERE, Heard())).status == 200
+        environ = {"http_proxy": f"{scheme}{url.authority}"}
+        assert (await send(ELSEWHERE, CodeRecorder(), environ=environ)).status == 200
 
 
-@pytest.mark.parametrize("exempt", ["*", "127.0.0.1", ".0.0.1", "other, 127.0.0.1"])
-async def test_a_host_that_the_environment_exempts_is_asked_without_a_proxy(
-    exempt: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_host_in_no_proxy_is_reached_without_a_proxy() -> None:
     async with serving(ok) as url:
-        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-        monkeypatch.setenv("no_proxy", exempt)
-        assert (await send(url, Heard())).status == 200
+        environ = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "other, 127.0.0.0/8"}
+        assert (await send(url, CodeRecorder(), environ=environ)).status == 200
 
 
+@pytest.mark.parametrize("password", ["p@ss", "päss", "пароль"])
 @pytest.mark.parametrize("given_by", ["option", "environment"])
-async def test_a_proxy_is_told_the_password_of_its_url_and_nobody_else_is(
-    given_by: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[tuple[str | None, str | None]] = []
+async def test_only_the_proxy_gets_the_password_of_its_url(given_by: str, password: str) -> None:
+    received: list[tuple[str | None, str | None]] = []
 
     async def proxy(request: web.Request) -> web.Response:
-        told.append((request.headers.get("Proxy-Authorization"), request.headers.get("Authorization")))
+        received.append((request.headers.get("Proxy-Authorization"), request.headers.get("Authorization")))
         return web.Response(body=b"{}")
 
     async with serving(proxy) as url:
-        with_password = str(url.origin().with_user("user").with_password("p@ss"))
-        monkeypatch.setenv("http_proxy", with_password if given_by == "environment" else "")
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        await send(ELSEWHERE, Heard(), proxy=with_password if given_by == "option" else None)
-    assert told == [(aiohttp.encode_basic_auth("user", "p@ss"), None)]
+        with_password = str(url.origin().with_user("user").with_password(password))
+        if given_by == "option":
+            await send(ELSEWHERE, CodeRecorder(), proxy=with_password)
+        else:
+            await send(ELSEWHERE, CodeRecorder(), environ={"HTTP_PROXY": with_password})
+    expected = "Basic " + base64.b64encode(f"user:{password}".encode()).decode()
+    assert received == [(expected, None)]
+
+
+async def test_a_connect_carries_the_password_of_the_proxy_and_no_credentials_of_the_api() -> None:
+    heads: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with tcp_server(proxy) as port:
+        await failure(URL("https://sms.example.invalid/"), proxy=f"http://user:s3cret@127.0.0.1:{port}")
+    (head,) = heads
+    assert b"Proxy-Authorization: Basic dXNlcjpzM2NyZXQ=" in head
+    assert b"X-Auth-Token" not in head
 
 
 @pytest.mark.parametrize("headers", [TOKEN, {"Authorization": "SDK-HMAC-SHA256 signature"}])
 async def test_no_password_is_taken_from_a_netrc(
     headers: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    told: list[str | None] = []
+    received: list[str | None] = []
 
     async def api(request: web.Request) -> web.Response:
-        told.append(request.headers.get("Authorization"))
+        received.append(request.headers.get("Authorization"))
         return web.Response()
 
     file = tmp_path / "netrc"
@@ -287,11 +321,11 @@ async def test_no_password_is_taken_from_a_netrc(
     file.chmod(0o600)
     monkeypatch.setenv("NETRC", str(file))
     async with serving(api) as url:
-        await send(url, Heard(), headers)
-    assert told == [headers.get("Authorization")]
+        await send(url, CodeRecorder(), headers)
+    assert received == [headers.get("Authorization")]
 
 
-async def test_a_cookie_of_one_answer_does_not_travel_with_the_next_request() -> None:
+async def test_a_cookie_of_one_response_is_not_sent_with_the_next_request() -> None:
     cookies: list[str] = []
 
     async def bake(request: web.Request) -> web.Response:
@@ -301,13 +335,95 @@ async def test_a_cookie_of_one_answer_does_not_travel_with_the_next_request() ->
         return response
 
     async with serving(bake) as url, account_session(ApiSettings()) as session:
-        transport = account_transport(ApiSettings(), session, "sms", FakeClock(), Heard())
+        transport = account_transport(ApiSettings(), session, "sms", Runtime(FakeClock(), {}, NOWHERE), CodeRecorder())
         for _ in range(2):
             await transport.send(Request("GET", url))
     assert cookies == ["", ""]
 
 
-async def test_the_session_is_of_one_account_alone() -> None:
+async def test_accounts_share_no_connections() -> None:
     async with account_session(ApiSettings()) as one, account_session(ApiSettings()) as other:
         assert isinstance(one, aiohttp.ClientSession)
         assert one.connector is not other.connector
+
+
+async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def tunnel_and_hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    await reader.read()
+
+
+async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("handle", "scheme", "through_proxy", "message"),
+    [
+        (hang, "https", False, "the TLS handshake with 127.0.0.1 was not complete within 0.2 seconds"),
+        (hang, "http", False, "127.0.0.1 sent no response within 0.1 seconds"),
+        (hang, "https", True, "the proxy 127.0.0.1 did not connect to sms.example.invalid within 0.2 seconds"),
+        (
+            tunnel_and_hang,
+            "https",
+            True,
+            "the TLS handshake with sms.example.invalid was not complete within 0.2 seconds",
+        ),
+        (hang, "http", True, "sms.example.invalid sent no response within 0.1 seconds"),
+        (drip, "http", False, "127.0.0.1 did not send its complete response within 0.3 seconds"),
+    ],
+)
+async def test_a_timeout_names_the_step_that_took_too_long(
+    handle: StreamHandler, scheme: str, message: str, *, through_proxy: bool
+) -> None:
+    async with tcp_server(handle) as port:
+        host = "sms.example.invalid" if through_proxy else f"127.0.0.1:{port}"
+        proxy = {"proxy": f"http://127.0.0.1:{port}"} if through_proxy else {}
+        limits = {"connect_timeout": "200ms", "read_timeout": "100ms", "max_response_size": 10**6}
+        error, codes = await failure(URL(f"{scheme}://{host}/"), **limits, **proxy)
+    assert (type(error), error.message, codes) == (RequestTimeout, message, ["error"])
+
+
+async def test_a_connection_that_is_not_accepted_is_named() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        with contextlib.ExitStack() as waiting:
+            for _ in range(4):  # fill the queue of connections that nobody accepts
+                client = waiting.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", port))
+            error, _ = await failure(URL(f"http://127.0.0.1:{port}/"), connect_timeout="200ms")
+    assert error.message == "127.0.0.1 did not accept a connection within 0.2 seconds"
+
+
+async def test_a_server_without_tls_is_not_reported_as_a_certificate_problem() -> None:
+    async with serving(ok) as url:
+        error, _ = await failure(url.with_scheme("https"))
+    assert type(error) is TlsFailed
+    assert error.message.startswith("the TLS handshake with 127.0.0.1 failed: ")
+    assert "speaks TLS" in error.hint
+
+
+async def test_a_name_that_does_not_exist_is_named() -> None:
+    error, _ = await failure(URL("http://sms.example.invalid/"))
+    assert type(error) is ConnectionFailed
+    assert error.message.startswith("the name of sms.example.invalid or its proxy could not be resolved: ")
+
+
+async def test_a_header_as_long_as_the_longest_token_is_read() -> None:
+    async def long_token(_: web.Request) -> web.Response:
+        return web.Response(headers={"X-Subject-Token": "t" * 16_384})
+
+    async with serving(long_token) as url:
+        assert len((await send(url, CodeRecorder())).headers["X-Subject-Token"]) == 16_384

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError, ServerFault, Throttled
-from exporter.http.api_errors import api_error
+from exporter.http.api_errors import api_error, is_error_body
 from exporter.http.transport import Response
 from support import DATA, NOW
 
@@ -86,3 +86,61 @@ def test_a_long_text_of_the_api_is_cut_and_stays_on_one_line() -> None:
 )
 def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:
     assert refused(429, Retry_After=header).retry_after == seconds
+
+
+def test_a_400_reports_what_the_api_said_and_does_not_blame_the_endpoint() -> None:
+    error = refused(400, {"error_code": "SMS.0205", "error_msg": "state is invalid"})
+    assert error.message == "the API answered 400 Bad Request (SMS.0205): state is invalid"
+    assert "filter" in error.hint
+    assert "endpoint" not in error.hint
+
+
+def test_an_unknown_response_blames_the_endpoint_of_its_own_service() -> None:
+    assert "api.endpoint" in refused(404, b"<html>").hint
+    error = api_error(Response(404, {}, b"<html>", api="metadata"), now=NOW)
+    assert "auth.metadata-endpoint" in error.hint
+    assert error.message == "the metadata service answered 404 Not Found"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_an_error_of_iam_names_iam_and_not_the_api(status: int) -> None:
+    error = api_error(Response(status, {}, b'{"error": {"code": 400, "message": "no"}}', api="iam"), now=NOW)
+    assert error.message.startswith("IAM answered ")
+    assert "auth.user-name" in error.hint
+    assert "api.endpoint" not in error.hint
+    assert "sms:server:list" not in error.hint
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"error_code": "SMS.0001", "error_msg": "oops"}, BadResponse),
+        ({"error_code": "APIGW.0308", "error_msg": "oops"}, Throttled),
+        ({"error": {"code": "APIGW.0301", "message": "oops"}}, AuthError),
+    ],
+)
+def test_an_error_body_with_status_200_keeps_its_code_and_text(body: dict[str, object], kind: type[PollError]) -> None:
+    response = Response(200, {}, json.dumps(body).encode())
+    assert is_error_body(response)
+    error = api_error(response, now=NOW)
+    assert type(error) is kind
+    assert str(error.code) in error.message
+    assert "oops" in error.message
+    assert "api.endpoint" not in error.hint
+
+
+def test_a_list_is_not_an_error_body() -> None:
+    assert not is_error_body(Response(200, {}, (DATA / "list-servers-200.json").read_bytes()))
+    assert not is_error_body(Response(200, {}, b'{"count": 0, "source_servers": []}'))
+
+
+def test_a_secret_that_a_gateway_repeats_is_in_no_part_of_the_error() -> None:
+    token = "MIIEsecret-token-of-the-account"
+    body = {"error_code": f"E {token}", "error_msg": f"cannot parse X-Auth-Token: {token}"}
+    response = Response(502, {"X-Request-Id": f"r-{token}"}, json.dumps(body).encode(), secrets=(token,))
+    error = api_error(response, now=NOW)
+    assert "secret-token" not in f"{error.message} {error.hint} {error.facts()}"
+
+
+def test_a_request_id_is_one_printable_line() -> None:
+    assert refused(500, X_Request_Id="\udcffr1\x1b[2J\n" + "x" * 1000).request_id == "r1 [2J " + "x" * 292 + "…"

@@ -91,7 +91,7 @@ async def test_a_renewal_that_hangs_delays_nobody_while_the_old_value_is_valid(c
 async def test_a_renewal_ends_at_its_own_timeout(clock: FakeClock) -> None:
     issuer = FakeIssuer(clock, 3600)
     issuer.hangs = True
-    with pytest.raises(RequestTimeout, match="no new number within 0 seconds"):
+    with pytest.raises(RequestTimeout, match="no new credentials within 0 seconds"):
         await RenewingProvider(issuer, clock, timeout=0).get()
 
 

@@ -1,0 +1,60 @@
+"""Text from outside, cleaned once where it enters: one printable line of bounded length without our secrets."""
+
+import html
+import json
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import quote
+
+MAX_TEXT_CHARACTERS: Final = 300
+MAX_SCANNED_CHARACTERS: Final = 4_000
+"""How much of a text is searched for secrets; nothing behind that is kept."""
+
+MIN_FRAGMENT_CHARACTERS: Final = 12
+"""A part of a secret of this length is redacted, too: whoever repeats a request can cut it anywhere."""
+
+MIN_SECRET_CHARACTERS: Final = 4
+"""A shorter secret is not redacted: it would be found in every text, and could be guessed anyway."""
+
+REDACTED: Final = "[redacted]"
+
+
+def clean_text(text: str, secrets: Iterable[str] = (), max_characters: int = MAX_TEXT_CHARACTERS) -> str:
+    """Return `text` as one printable line without `secrets`.
+
+    Line breaks and other control characters become spaces, so that nobody can forge a log line or send
+    escapes to a terminal. A secret is also found as JSON, a URL or HTML write it.
+    """
+    redacted = redact(text[:MAX_SCANNED_CHARACTERS], secrets)
+    printable = "".join(character if character.isprintable() else " " for character in redacted)
+    line = " ".join(printable.split())
+    return line if len(line) <= max_characters else f"{line[: max_characters - 1]}…"
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with every secret, and every long part of one, replaced."""
+    forms = {form for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS for form in _written_forms(secret)}
+    kept: list[str] = []
+    copied = 0
+    for start, end in sorted(span for form in forms for span in _find_parts(text, form)):
+        if end > copied:
+            if start > copied or not kept:
+                kept += text[copied:start], REDACTED
+            copied = end
+    return "".join((*kept, text[copied:]))
+
+
+def _find_parts(text: str, secret: str) -> Iterator[tuple[int, int]]:
+    """Return where `text` has the secret, or a part of it that is long enough to matter, in overlapping pieces."""
+    size = min(len(secret), MIN_FRAGMENT_CHARACTERS)
+    parts = {secret[start : start + size] for start in range(len(secret) - size + 1)}
+    return ((start, start + size) for start in range(len(text) - size + 1) if text[start : start + size] in parts)
+
+
+def _written_forms(secret: str) -> Iterable[str]:
+    """Return the secret as it is and as others write it."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret, safe="")
+    yield html.escape(secret)

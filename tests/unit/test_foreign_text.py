@@ -1,0 +1,70 @@
+"""Text from outside on its way into logs and pages."""
+
+import base64
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.http.foreign_text import MAX_TEXT_CHARACTERS, MIN_FRAGMENT_CHARACTERS, REDACTED, clean_text
+
+TOKEN = base64.b64encode(bytes(range(256)) * 4).decode()
+PASSWORD = 'p"ä&s w0rd'
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("plain", "plain"),
+        ("two\nlines\r\n", "two lines"),
+        ("\x1b[31mred\x1b[0m", "[31mred [0m"),
+        ("a\x00b\u202ec\u2028d", "a b c d"),
+        ("\udc80invalid", "invalid"),
+        ("Größe 漢字", "Größe 漢字"),
+        ("", ""),
+    ],
+)
+def test_text_becomes_one_printable_line(text: str, cleaned: str) -> None:
+    assert clean_text(text) == cleaned
+
+
+@given(st.text(st.characters()))
+def test_any_text_becomes_short_and_printable(text: str) -> None:
+    cleaned = clean_text(text)
+    assert cleaned.isprintable()
+    assert len(cleaned) <= MAX_TEXT_CHARACTERS
+    cleaned.encode()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        PASSWORD,
+        json.dumps({"password": PASSWORD}),
+        json.dumps({"password": PASSWORD}, ensure_ascii=False),
+        f"password={quote(PASSWORD)}",
+        "<p>p&quot;ä&amp;s w0rd</p>",
+    ],
+)
+def test_a_secret_is_redacted_however_it_is_written(written: str) -> None:
+    cleaned = clean_text(f"request was {written}.", [PASSWORD])
+    assert REDACTED in cleaned
+    assert "w0rd" not in cleaned
+
+
+@given(st.integers(0, len(TOKEN) - MIN_FRAGMENT_CHARACTERS), st.integers(MIN_FRAGMENT_CHARACTERS, len(TOKEN)))
+def test_a_part_of_a_secret_is_redacted(start: int, length: int) -> None:
+    part = TOKEN[start : start + length]
+    assert clean_text(f"X-Auth-Token: {part}", [TOKEN]) == f"X-Auth-Token: {REDACTED}"
+
+
+def test_words_that_a_secret_contains_by_chance_stay() -> None:
+    assert clean_text("the access key is wrong", ["access"]) == f"the {REDACTED} key is wrong"
+    assert clean_text("a b c", ["a"]) == "a b c"
+
+
+def test_a_secret_at_the_end_of_a_long_text_is_not_cut_out_of_the_search() -> None:
+    text = "x" * (MAX_TEXT_CHARACTERS - 40) + TOKEN
+    assert TOKEN[:MIN_FRAGMENT_CHARACTERS] not in clean_text(text, [TOKEN])

@@ -11,9 +11,9 @@ import structlog
 import tenacity
 from yarl import URL
 
-from exporter.auth.credentials import Credentials
+from exporter.auth.credentials import AuthHeaders, Credentials
 from exporter.clock import Clock
-from exporter.errors import ConnectionFailed, PollError, RequestTimeout, ServerFault, Throttled
+from exporter.errors import AuthError, ConnectionFailed, PollError, RequestTimeout, ServerFault, Throttled
 from exporter.http.api_errors import api_error, is_error_body
 from exporter.http.transport import Request, Response, Transport
 from exporter.sms.endpoints import Endpoint
@@ -38,15 +38,32 @@ class RetryObserver(Protocol):
 
 
 class RetryBudget:
-    """The retries that are left for a whole poll, so that a failing API does not receive many requests."""
+    """What a whole poll may try again: a number of requests, and other credentials once.
+
+    A failing API does not receive many requests, and no credentials are sent again after their refusal: several
+    refusals lock an access key or a user.
+    """
 
     def __init__(self, retries: int) -> None:
         self._left = retries
+        self._refused: list[tuple[object, AuthError]] = []
 
     def spend(self) -> bool:
         """Take one retry; return False if none is left."""
         self._left -= 1
         return self._left >= 0
+
+    def raise_if_refused(self, headers: AuthHeaders) -> None:
+        """Raise the error with which the API refused the credentials of `headers` in this poll, if it did."""
+        for refused, error in self._refused:
+            if refused == headers.made_with:
+                raise error
+
+    def record_refusal(self, headers: AuthHeaders, error: AuthError) -> bool:
+        """Remember that the API refused `headers`, and return whether other credentials may be tried."""
+        if all(refused != headers.made_with for refused, _ in self._refused):
+            self._refused.append((headers.made_with, error))
+        return headers.made_with == self._refused[0][0]
 
 
 class SmsClient:
@@ -98,30 +115,40 @@ class SmsClient:
             reraise=True,
         ):
             with attempt:
-                return (await self._get(self._build_url(path, parameters))).body
+                return (await self._get(self._build_url(path, parameters), budget)).body
         raise AssertionError("tenacity returns or raises")
 
     def _build_url(self, path: str, parameters: Mapping[str, str]) -> URL:
         query = urlencode(sorted(parameters.items()), safe="~", quote_via=quote)
         return URL(f"{self._base_url}{path}?{query}", encoded=True)
 
-    async def _get(self, url: URL) -> Response:
+    async def _get(self, url: URL, budget: RetryBudget) -> Response:
+        """Return a 200 response; if its credentials are refused, try once with others."""
         request = Request("GET", url, {"Accept": "application/json"})
         headers = await self._credentials.headers(request)
-        response = await self._send(request, headers)
-        if response.status == HTTPStatus.UNAUTHORIZED and await self._credentials.renew(headers):
-            response = await self._send(request, await self._credentials.headers(request))
-        if response.status != HTTPStatus.OK or is_error_body(response):
-            raise api_error(response, now=self._clock.time())
-        return response
+        try:
+            return await self._send(request, headers, budget)
+        except AuthError as error:
+            if not (budget.record_refusal(headers, error) and await self._credentials.renew(headers)):
+                raise
+        renewed = await self._credentials.headers(request)
+        try:
+            return await self._send(request, renewed, budget)
+        except AuthError as error:
+            budget.record_refusal(renewed, error)
+            raise
 
-    async def _send(self, request: Request, headers: Mapping[str, str]) -> Response:
+    async def _send(self, request: Request, headers: AuthHeaders, budget: RetryBudget) -> Response:
         queued = self._clock.monotonic()
         async with self._limiter:
             self._observer.throttled(self._clock.monotonic() - queued)
-            return await self._transport.send(
+            budget.raise_if_refused(headers)
+            response = await self._transport.send(
                 Request(request.method, request.url, {**request.headers, **headers}, request.body),
             )
+        if response.status != HTTPStatus.OK or is_error_body(response):
+            raise api_error(response, now=self._clock.time())
+        return response
 
     def _report_retry(self, state: tenacity.RetryCallState) -> None:
         failure = state.outcome.exception() if state.outcome else None

@@ -127,13 +127,21 @@ class Service:
         runners: list[AccountRunner] = []
         try:
             async with contextlib.AsyncExitStack() as opened:
-                for options in settings.targets():
+                targets = settings.targets()
+                for options in targets:
                     kept = current.get(options.name)
                     runner = kept.with_settings(options) if kept else None
                     if runner is None:
                         observer = self.health.observer(options.name)
                         previous = kept.account if kept else None
-                        runner = await open_account(options, observer, self, self._runtime, previous)
+                        runner = await open_account(
+                            options,
+                            observer,
+                            self,
+                            self._runtime,
+                            previous,
+                            is_one_of_several=len(targets) > 1,
+                        )
                         opened.push_async_callback(runner.close)
                     runners.append(runner)
                 generation = await self._next_generation(settings, tuple(runner.account for runner in runners))

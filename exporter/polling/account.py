@@ -9,7 +9,9 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.polling.connections import ClientObserver, Runtime, account_client, read_ca_bundle
+from exporter.polling.lockout import CredentialsGuard
 from exporter.polling.poller import Poller, PollListener
+from exporter.polling.schedule import spread
 from exporter.polling.state import Account, AccountState
 from exporter.settings import AccountSettings
 from exporter.settings.tree import same_connection, same_list
@@ -83,8 +85,12 @@ async def open_account(
     listener: PollListener,
     runtime: Runtime,
     previous: Account | None = None,
+    *,
+    is_one_of_several: bool = False,
 ) -> AccountRunner:
     """Return a runner that is ready to be started. It keeps the state of `previous` if both are of the same list.
+
+    The polls of several accounts are spread over their intervals.
 
     Raise ConfigurationError if there are no credentials or the CA bundle cannot be used.
     """
@@ -93,7 +99,9 @@ async def open_account(
     async with contextlib.AsyncExitStack() as resources:
         client, credentials = await resources.enter_async_context(account_client(settings, observer, runtime))
         account = Account(settings, state, credentials)
-        poller = Poller(account, client.page, runtime.clock, listener, credentials.fingerprint)
+        guard = CredentialsGuard(runtime.lockout, credentials.fingerprint)
+        shift = spread(account.name, settings.poll.interval) if is_one_of_several else 0.0
+        poller = Poller(account, client.page, runtime.clock, listener, guard, shift=shift)
         return AccountRunner(account, poller, runtime.clock, ca_bundle, resources.pop_all())
 
 

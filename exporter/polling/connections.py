@@ -4,6 +4,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from exporter.http.connector import open_session
 from exporter.http.failures import Limits
 from exporter.http.proxies import Proxies
 from exporter.http.transport import Api, Observer, Transport
+from exporter.polling.lockout import Lockout
 from exporter.settings import AccountSettings, ApiSettings
 from exporter.sms.client import ListClient, RetryObserver, SmsClient
 from exporter.sms.endpoints import SOURCE_SERVERS
@@ -23,11 +25,16 @@ from exporter.sms.endpoints import SOURCE_SERVERS
 
 @dataclass(frozen=True)
 class Runtime:
-    """The process around the exporter: its clock, and where it looks for credentials that no option gives."""
+    """What all accounts share: the clock, the places of credentials that no option gives, and known refusals."""
 
     clock: Clock
     environ: Mapping[str, str]
     home: Path
+
+    @cached_property
+    def lockout(self) -> Lockout:
+        """What the API has answered to the credentials of all accounts."""
+        return Lockout(self.clock)
 
 
 class ClientObserver(Observer, RetryObserver, Protocol):

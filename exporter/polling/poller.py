@@ -9,6 +9,7 @@ import structlog
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
 from exporter.polling.events import log_poll, log_transitions, log_undocumented_values
+from exporter.polling.lockout import Accept, CredentialsGuard
 from exporter.polling.schedule import Schedule
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.polling.state import Account, PageRead, Poll
@@ -26,9 +27,6 @@ MAX_RETRIES: Final = 20
 
 ReadPage: TypeAlias = Callable[[int, int, Narrowing, RetryBudget], Awaitable[bytes]]
 """Returns the body of the page at (offset, limit) of a part of the list, with retries from a budget."""
-
-Fingerprint: TypeAlias = Callable[[], Awaitable[str | None]]
-"""Returns a digest of the credentials that would be used now, or None if they cannot be read."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -56,6 +54,8 @@ class _PageReads:
         self._budget = RetryBudget(MAX_RETRIES)
         self.started_at = clock.time()
         """In seconds since the epoch."""
+        self.accept: Accept = lambda: None
+        """Called once a page has been read."""
 
     async def read(self, offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:
         """Read and decode one page, and record how long it took."""
@@ -63,7 +63,9 @@ class _PageReads:
         started = self._clock.monotonic()
         rows = failure = None
         try:
-            page = self._records.page(await self._read_page(offset, limit, narrowing, self._budget))
+            body = await self._read_page(offset, limit, narrowing, self._budget)
+            self.accept()
+            page = self._records.page(body)
             rows = page.rows
         except PollError as error:
             failure = error.reason
@@ -79,7 +81,7 @@ class _PageReads:
 
 
 class Poller:
-    """Polls one account: immediately, then on the interval."""
+    """Polls one account: immediately, then on the interval, `shift` seconds later."""
 
     def __init__(
         self,
@@ -87,17 +89,18 @@ class Poller:
         read_page: ReadPage,
         clock: Clock,
         listener: PollListener,
-        fingerprint: Fingerprint,
+        guard: CredentialsGuard,
+        *,
+        shift: float = 0.0,
     ) -> None:
         self._account = account
         self._read_page = read_page
         self._clock = clock
         self._listener = listener
-        self._fingerprint = fingerprint
+        self._guard = guard
         self.polled = asyncio.Event()
         """Set once the first poll has ended and its snapshot can be scraped."""
-        self._schedule = Schedule(account.settings.poll.interval, due=clock.monotonic())
-        self._used_fingerprint: str | None = None
+        self._schedule = Schedule(account.settings.poll.interval, due=clock.monotonic(), shift=shift)
         self._sleeping: asyncio.Future[None] | None = None
         self._records = Records(SOURCE_SERVERS)
         self._reads = self._start_reads()
@@ -111,6 +114,8 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled."""
+        if not self.polled.is_set():
+            self._schedule = self._schedule.due_at(self._clock.monotonic())
         while True:
             await self._wait_until_due()
             await self.poll()
@@ -150,9 +155,9 @@ class Poller:
 
     async def _poll(self) -> Poll:
         state = self._account.state
-        self._used_fingerprint = await self._fingerprint()
         try:
-            listing = await self._read_list()
+            async with self._guard.attempt() as accept:
+                listing = await self._read_list(accept)
         except PollError as error:
             return await self._end(self._reads.poll(error), None)
         finally:
@@ -167,8 +172,9 @@ class Poller:
         log_undocumented_values(snapshot, state.undocumented_logged_at)
         return await self._end(poll, listing)
 
-    async def _read_list(self) -> Listing[SourceServer]:
+    async def _read_list(self, accept: Accept) -> Listing[SourceServer]:
         timeout = self._account.settings.poll.timeout
+        self._reads.accept = accept
         try:
             async with asyncio.timeout(timeout):
                 return await self._pager.read()
@@ -190,7 +196,7 @@ class Poller:
         refused = self.polled.is_set() and last_poll is not None and isinstance(last_poll.error, AuthError)
         while (rest := self._schedule.due - self._clock.monotonic()) > 0:
             await self._sleep(min(rest, CREDENTIALS_CHECK_SECONDS) if refused else rest)
-            if refused and await self._fingerprint() not in (None, self._used_fingerprint):
+            if refused and await self._guard.are_replaced():
                 log.info("credentials changed, polling again", account=self._account.name)
                 self._schedule = self._schedule.due_at(self._clock.monotonic())
 

@@ -20,8 +20,8 @@ from exporter.auth.temporary_key import EcsMetadata, PodIdentity
 from exporter.errors import AuthError, ConfigurationError, PollError, ServerFault, Throttled
 from exporter.http.transport import Api, Request, Response
 from exporter.polling.connections import Runtime, account_credentials, account_session, account_transport
+from exporter.polling.lockout import BACKOFF_SECONDS
 from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS
-from exporter.polling.schedule import AUTH_BACKOFF_SECONDS
 from exporter.settings import ApiSettings, Settings
 from exporter.simulator import AccessKey, Simulator
 from programs import serving
@@ -350,7 +350,7 @@ async def test_a_refused_secret_backs_off_until_its_file_changes(
         async with exporting(simulator, clock, auth=auth) as service:
             first = await scrape(service.urls[0])
             attempts = len(simulator.requests)
-            for _ in range(int(AUTH_BACKOFF_SECONDS / CREDENTIALS_CHECK_SECONDS) - 1):
+            for _ in range(int(BACKOFF_SECONDS / CREDENTIALS_CHECK_SECONDS) - 1):
                 clock.advance(await clock.until_asleep())
             await clock.until_asleep()
             assert len(simulator.requests) == attempts
@@ -542,3 +542,37 @@ async def test_the_fingerprint_of_a_temporary_key_survives_its_renewal(clock: Fa
             before = await provider.fingerprint()
             assert await provider.renew(await provider.get())
             assert before == await provider.fingerprint() is not None
+
+
+async def test_accounts_that_share_a_wrong_key_send_it_once_per_back_off(clock: FakeClock, tmp_path: Path) -> None:
+    """The API locks a key after five refusals in a row, whichever accounts they come from."""
+    async with Simulator(servers=3, clock=clock) as simulator:
+        auth = options_of(simulator, "access key files", tmp_path)
+        right = (tmp_path / "secret_key").read_text()
+        (tmp_path / "secret_key").write_text("wrong")
+        accounts = [
+            {"name": f"account-{number}", "api": {"endpoint": simulator.url}, "auth": auth} for number in range(6)
+        ]
+
+        def refusals() -> int:
+            return sum(request.status == 401 for request in simulator.requests)
+
+        async def pass_time(until: float) -> None:
+            while clock.monotonic() < until:
+                clock.advance(await clock.until_asleep(6))
+            await clock.until_asleep(6)
+
+        async with exporting(simulator, clock, accounts=accounts) as service:
+            assert refusals() == len(simulator.requests) == 1
+            assert not any(account.state.up for account in service.accounts)
+            seen = await scrape(service.urls[0])
+            assert len(seen.values("exporter_poll_failures_total", reason="auth")) == 6
+            assert set(seen.values("exporter_poll_failures_total", reason="auth").values()) == {1}
+            await pass_time(BACKOFF_SECONDS - 10)
+            assert refusals() == 1
+            await pass_time(2.5 * BACKOFF_SECONDS)
+            assert refusals() == 2
+            (tmp_path / "secret_key").write_text(right)
+            await pass_time(clock.monotonic() + 2 * CREDENTIALS_CHECK_SECONDS)
+            assert all(account.state.up for account in service.accounts)
+            assert refusals() == 2

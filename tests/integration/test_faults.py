@@ -19,7 +19,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from exporter.polling.connections import Runtime
-from exporter.polling.schedule import AUTH_BACKOFF_SECONDS
+from exporter.polling.lockout import BACKOFF_SECONDS
 from exporter.service import Service, running
 from exporter.settings import Settings
 from exporter.simulator import Simulator
@@ -152,7 +152,7 @@ async def fail_and_recover(case: Case, clock: FakeClock, *, steady: bool) -> Non
                 error = account.state.last_poll.error if account.state.last_poll else None
                 await poll_ended(service, clock, account.state.last_poll)
                 after = await scrape(service.urls[0])
-                backed_off = AUTH_BACKOFF_SECONDS if case.reason == "auth" else 0.0
+                backed_off = BACKOFF_SECONDS if case.reason == "auth" else 0.0
                 assert account.state.last_poll is not None
                 assert account.state.last_poll.started_at - ended <= INTERVAL + backed_off
 
@@ -290,7 +290,7 @@ async def test_credentials_that_are_refused_with_403_back_off_as_with_401(clock:
             },
         )
         async with running(tree, Runtime(clock, {}, NOWHERE)):
-            while clock.monotonic() < 3 * AUTH_BACKOFF_SECONDS:
+            while clock.monotonic() < 3 * BACKOFF_SECONDS:
                 clock.advance(await clock.until_asleep())
             await clock.until_asleep()
-    assert sent_at == [0, AUTH_BACKOFF_SECONDS, 3 * AUTH_BACKOFF_SECONDS]
+    assert sent_at == [0, BACKOFF_SECONDS, 3 * BACKOFF_SECONDS]

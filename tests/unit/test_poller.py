@@ -11,8 +11,8 @@ from structlog.typing import EventDict
 from exporter.errors import AuthError, ServerFault, Throttled
 from exporter.polling.account import AccountRunner
 from exporter.polling.events import MAX_LINES
+from exporter.polling.lockout import BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, CredentialsGuard, Lockout
 from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS, Poller
-from exporter.polling.schedule import AUTH_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
 from exporter.sms.client import RetryBudget
@@ -36,7 +36,7 @@ class Rig:
         self.took = 0.0
         self.polls: list[float] = []
         self.ended: list[tuple[Poll, Listing[SourceServer] | None]] = []
-        self.poller = Poller(self.account, self.page, clock, self, self.fingerprint)
+        self.poller = Poller(self.account, self.page, clock, self, CredentialsGuard(Lockout(clock), self.fingerprint))
 
     async def page(self, offset: int, limit: int, narrowing: Narrowing, budget: RetryBudget) -> bytes:
         del limit, narrowing, budget
@@ -168,7 +168,7 @@ async def test_refused_credentials_back_off_longer_each_time(clock: FakeClock, r
     while clock.monotonic() < 4 * MAX_BACKOFF_SECONDS:
         clock.advance(await clock.until_asleep())
     pauses = [after - before for before, after in zip(rig.polls, rig.polls[1:], strict=False)]
-    assert pauses[:3] == [AUTH_BACKOFF_SECONDS, 2 * AUTH_BACKOFF_SECONDS, 4 * AUTH_BACKOFF_SECONDS]
+    assert pauses[:3] == [BACKOFF_SECONDS, 2 * BACKOFF_SECONDS, 4 * BACKOFF_SECONDS]
     assert max(pauses) == MAX_BACKOFF_SECONDS
 
 
@@ -193,11 +193,11 @@ async def test_credentials_that_are_the_same_or_unreadable_do_not_end_the_back_o
     run(rig)
     await clock.until_asleep()
     rig.secret = secret
-    while clock.monotonic() < AUTH_BACKOFF_SECONDS:
+    while clock.monotonic() < BACKOFF_SECONDS:
         assert rig.polls == [0]
         clock.advance(await clock.until_asleep())
     await clock.until_asleep()
-    assert rig.polls == [0, AUTH_BACKOFF_SECONDS]
+    assert rig.polls == [0, BACKOFF_SECONDS]
 
 
 async def test_after_a_success_the_back_off_starts_again(clock: FakeClock, run: Run) -> None:
@@ -209,7 +209,7 @@ async def test_after_a_success_the_back_off_starts_again(clock: FakeClock, run: 
         rig.error = None if len(rig.polls) == 1 else AuthError("refused")
         await clock.until_asleep()
     assert [poll.error is None for poll, _ in rig.ended] == [False, True, False]
-    due = rig.polls[-1] + AUTH_BACKOFF_SECONDS
+    due = rig.polls[-1] + BACKOFF_SECONDS
     while clock.monotonic() < due:
         assert len(rig.polls) == 3
         clock.advance(await clock.until_asleep())
@@ -262,11 +262,11 @@ async def test_other_settings_do_not_end_the_back_off_after_a_refusal(clock: Fak
     run(rig)
     await clock.until_asleep()
     rig.poller.follow(under(rig, interval="20s"))
-    while clock.monotonic() < AUTH_BACKOFF_SECONDS:
+    while clock.monotonic() < BACKOFF_SECONDS:
         assert rig.polls == [0]
         clock.advance(await clock.until_asleep())
     await clock.until_asleep()
-    assert rig.polls == [0, AUTH_BACKOFF_SECONDS]
+    assert rig.polls == [0, BACKOFF_SECONDS]
 
 
 async def test_one_line_is_logged_for_each_change_of_condition(clock: FakeClock) -> None:
@@ -362,7 +362,7 @@ async def test_a_poller_that_a_defect_ends_is_started_again_and_keeps_its_back_o
             raise defects.pop()
         return "secret"
 
-    rig.poller = Poller(rig.account, rig.page, clock, rig, fingerprint)
+    rig.poller = Poller(rig.account, rig.page, clock, rig, CredentialsGuard(Lockout(clock), fingerprint))
     runner = AccountRunner(rig.account, rig.poller, clock, b"", contextlib.AsyncExitStack())
     with capture_logs() as events:
         runner.start()
@@ -370,6 +370,6 @@ async def test_a_poller_that_a_defect_ends_is_started_again_and_keeps_its_back_o
             clock.advance(await clock.until_asleep())
             await clock.until_asleep()
         await runner.close()
-    assert rig.polls[1] >= AUTH_BACKOFF_SECONDS
+    assert rig.polls[1] >= BACKOFF_SECONDS
     assert [poll.error.reason for poll, _ in rig.ended if poll.error][:2] == ["auth", "bad_response"]
     assert logged(events, "polling stopped because of a defect of the exporter, restarting")

@@ -1,11 +1,14 @@
 """When an account is polled next."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError, ServerFault, Throttled
-from exporter.polling.schedule import AUTH_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, Schedule
+from exporter.errors import AuthError, PollError, ServerFault, Throttled
+from exporter.polling.lockout import BACKOFF_SECONDS
+from exporter.polling.schedule import MAX_PAUSE_SECONDS, Schedule, spread
 
 REFUSED = AuthError("refused")
 
@@ -25,32 +28,12 @@ def test_the_times_that_a_long_poll_overran_are_skipped() -> None:
     assert after(Schedule(60, due=0), None, took=130).due == 180
 
 
-def test_refused_credentials_back_off_twice_as_long_each_time_up_to_an_hour() -> None:
-    schedule = Schedule(60, due=0)
-    pauses = []
-    for _ in range(6):
-        following = after(schedule, REFUSED)
-        pauses.append(following.due - schedule.due)
-        schedule = following
-    assert pauses == [300, 600, 1200, 2400, 3600, 3600]
+def test_refused_credentials_pause_as_long_as_the_lockout_says() -> None:
+    assert after(Schedule(60, due=0), AuthError("refused", retry_after=600)).due == 600
 
 
-def test_more_refusals_than_a_float_has_exponents_change_nothing() -> None:
-    schedule = after(Schedule(60, due=0), *[REFUSED] * 1100)
-    assert schedule.refusals == 1100
-    assert after(schedule, REFUSED).due - schedule.due == MAX_BACKOFF_SECONDS
-
-
-@pytest.mark.parametrize("accepted", [None, PermissionDenied("not allowed")])
-def test_the_back_off_starts_again_once_the_credentials_were_accepted(accepted: PollError | None) -> None:
-    schedule = after(Schedule(60, due=0), REFUSED, REFUSED, accepted)
-    assert after(schedule, REFUSED).due - schedule.due == AUTH_BACKOFF_SECONDS
-
-
-@pytest.mark.parametrize("error", [ServerFault("down"), BadResponse("defect")])
-def test_a_failure_that_says_nothing_about_the_credentials_does_not_forget_their_refusals(error: PollError) -> None:
-    schedule = after(Schedule(60, due=0), REFUSED, error)
-    assert after(schedule, REFUSED).due - schedule.due == 2 * AUTH_BACKOFF_SECONDS
+def test_unreadable_credentials_pause_for_five_minutes() -> None:
+    assert after(Schedule(60, due=0), REFUSED).due == BACKOFF_SECONDS
 
 
 def test_the_next_poll_waits_as_long_as_the_api_asked() -> None:
@@ -59,7 +42,7 @@ def test_the_next_poll_waits_as_long_as_the_api_asked() -> None:
 
 @pytest.mark.parametrize("asked", [1e8, float("inf")])
 def test_the_api_cannot_pause_an_account_for_longer_than_an_hour(asked: float) -> None:
-    assert after(Schedule(60, due=0), Throttled("slower", retry_after=asked)).due == MAX_BACKOFF_SECONDS
+    assert after(Schedule(60, due=0), Throttled("slower", retry_after=asked)).due == MAX_PAUSE_SECONDS
 
 
 def test_another_interval_counts_from_the_last_poll() -> None:
@@ -74,12 +57,12 @@ def test_the_same_interval_moves_nothing() -> None:
 
 
 def test_another_interval_does_not_end_a_back_off() -> None:
-    assert after(Schedule(60, due=0), REFUSED).with_interval(20, now=10).due == AUTH_BACKOFF_SECONDS
+    assert after(Schedule(60, due=0), REFUSED).with_interval(20, now=10).due == BACKOFF_SECONDS
 
 
-ERRORS = st.sampled_from([None, REFUSED, ServerFault("down"), PermissionDenied("no")]) | st.floats(
-    min_value=0, allow_nan=False
-).map(lambda seconds: Throttled("slow down", retry_after=seconds))
+ERRORS = st.sampled_from([None, REFUSED, ServerFault("down")]) | st.floats(min_value=0, allow_nan=False).map(
+    lambda seconds: Throttled("slow down", retry_after=seconds)
+)
 
 
 @given(
@@ -93,5 +76,19 @@ def test_the_next_poll_is_never_in_the_past_and_never_later_than_a_pause_and_an_
     for error, took in polls:
         ended = schedule.due + took
         schedule = schedule.after_poll(error, ended)
-        assert -1e-3 <= schedule.due - ended <= MAX_BACKOFF_SECONDS + interval * 1.001
+        assert -1e-3 <= schedule.due - ended <= MAX_PAUSE_SECONDS + interval * 1.001
         assert schedule.due > schedule.previous_due
+
+
+def test_the_polls_of_accounts_that_start_together_are_spread_over_the_interval() -> None:
+    names = [f"account-{number}" for number in range(200)]
+    due = [after(Schedule(60, due=0, shift=spread(name, 60)), None).due for name in names]
+    assert due == [after(Schedule(60, due=0, shift=spread(name, 60)), None).due for name in names]
+    assert 30 <= min(due) <= max(due) <= 90
+    sixths = Counter(int(moment // 10) for moment in due)
+    assert len(sixths) == 6
+    assert max(sixths.values()) < 60
+
+
+def test_the_shift_moves_all_later_polls_and_counts_once() -> None:
+    assert after(Schedule(60, due=0, shift=-20), None, None, None).due == 160

@@ -102,7 +102,10 @@ async def _check_account(account: AccountSettings, runtime: Runtime, *, live: bo
     try:
         async with account_client(account, observer, runtime) as (client, credentials):
             finding = Finding(account, credentials.source)
-            return await _read_page(finding, client, credentials, observer) if live else finding
+            if not live:
+                return finding
+            finding = await _read_page(finding, client, credentials, runtime)
+            return replace(finding, term=credentials.term, latency=observer.latency, skew=observer.skew)
     except ConfigurationError as error:
         if not isinstance(error.__cause__, PollError):
             raise
@@ -113,21 +116,19 @@ async def _read_page(
     finding: Finding,
     client: ListClient,
     credentials: Credentials,
-    observer: "_LatencyObserver",
+    runtime: Runtime,
 ) -> Finding:
     """Read the first page, without retries: a wrong access key must count as one refusal only."""
     timeout = finding.account.poll.timeout
     try:
-        async with asyncio.timeout(timeout):
-            page = Records(SOURCE_SERVERS).page(
-                await client.page(0, SOURCE_SERVERS.max_page_rows, {}, RetryBudget(0)),
-            )
-        finding = replace(finding, count=page.count, rows=page.rows)
+        async with asyncio.timeout(timeout), runtime.lockout.attempt(await credentials.fingerprint()):
+            body = await client.page(0, SOURCE_SERVERS.max_page_rows, {}, RetryBudget(0))
+        page = Records(SOURCE_SERVERS).page(body)
     except TimeoutError:
-        finding = replace(finding, error=RequestTimeout(f"the API returned no page within {timeout:g} seconds"))
+        return replace(finding, error=RequestTimeout(f"the API returned no page within {timeout:g} seconds"))
     except PollError as error:
-        finding = replace(finding, error=error)
-    return replace(finding, term=credentials.term, latency=observer.latency, skew=observer.skew)
+        return replace(finding, error=error)
+    return replace(finding, count=page.count, rows=page.rows)
 
 
 class _LatencyObserver:

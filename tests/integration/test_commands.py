@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -113,6 +113,20 @@ async def test_a_live_check_reports_a_failure_without_retries(
     assert (status, found[""]) == (1, f"default: failed ({reason})")
     assert found["hint"]
     assert len(simulator.requests) == 1
+
+
+@pytest.mark.parametrize("command", [("check", "--live"), ("once",)])
+async def test_a_wrong_key_of_several_accounts_is_sent_once(
+    command: Sequence[str], simulator: Simulator, tmp_path: Path
+) -> None:
+    auth = {"access_key": simulator.access_key.ak, "secret_key": "wrong"}
+    accounts = [{"name": f"a{number}", "api": {"endpoint": simulator.url}, "auth": auth} for number in range(6)]
+    config = tmp_path / "config.yml"
+    config.write_text(yaml.safe_dump({"accounts": accounts}))
+    status, output, errors = await run(*exporter_command(*command, f"--config.file={config}"))
+    assert status == 1
+    assert (output + errors).count("verify aksk signature fail") == 6
+    assert [request.status for request in simulator.requests] == [401]
 
 
 async def test_a_check_reports_every_account_without_credentials(tmp_path: Path) -> None:

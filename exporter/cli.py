@@ -12,7 +12,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -60,9 +59,6 @@ OPTION_SOURCES: Final = (
     "SMS_EXPORTER_POLL_INTERVAL and poll: {interval: ...}. Flags take precedence over variables, variables over the "
     "file; an account entry in the file takes precedence over all of them for that account."
 )
-MAX_THREADS: Final = 16
-"""Threads of the event loop's executor, started when needed; a DNS look-up that hangs occupies one."""
-
 SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """Time after which a rendering thread yields to the event loop; Python's default of 5 ms delays scrapes."""
 
@@ -252,7 +248,6 @@ def run_server(serve: Callable[[asyncio.Event], Coroutine[None, None, None]]) ->
 
     async def run() -> None:
         stop = _event_on(signal.SIGTERM, signal.SIGINT)
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_THREADS, "worker"))
         await serve(stop)
 
     asyncio.run(run())

@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from exporter import revision
+from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
 from exporter.exposition.bodies import Exposition
@@ -46,6 +47,7 @@ class Service:
         self._read_settings = read_settings
         self._runners: tuple[AccountRunner, ...] = ()
         self._polling = False
+        self._reader = Worker()
         self._reload_lock = asyncio.Lock()
         self._reloads: set[asyncio.Task[Sequence[str]]] = set()
         self._closing: set[asyncio.Task[None]] = set()
@@ -74,7 +76,7 @@ class Service:
     async def _reload(self) -> Sequence[str]:
         async with self._reload_lock:
             try:
-                read = await asyncio.to_thread(self._read_settings)
+                read = await self._reader.run(self._read_settings)
                 settings, waiting = without_fixed(self.generation.settings, read)
                 await self.apply(settings)
             except ConfigurationError as error:

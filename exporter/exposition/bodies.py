@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from exporter.blocking import Worker
 from exporter.exposition.gzip import Piece, deflate, gzip_head, gzip_tail, inflate, join
 from exporter.exposition.negotiation import Encoding
 from exporter.exposition.pieces import RenderedSnapshot, render_snapshot
@@ -92,6 +93,7 @@ class Exposition:
         self._bodies: dict[View, Body] = {}
         self._requested_at: dict[View, float] = {}
         self._rendering = asyncio.Lock()
+        self._worker = Worker()
 
     async def body(self, view: View, now: float) -> Body:
         """Return what the view contains of each snapshot that is served at `now`."""
@@ -113,7 +115,7 @@ class Exposition:
         """Render a snapshot of one account before it is served."""
         async with self._rendering:
             if snapshot.account in self._accounts_by_name:
-                await asyncio.to_thread(self._exposed_account, snapshot)
+                await self._worker.run(self._exposed_account, snapshot)
 
     async def refresh(self, now: float) -> None:
         """Render new snapshots and the bodies of recent views; drop all other bodies."""
@@ -121,12 +123,12 @@ class Exposition:
             for account in self._accounts:
                 snapshot = account.served_snapshot(now)
                 if snapshot is not None and self._cached_account(snapshot) is None:
-                    await asyncio.to_thread(self._exposed_account, snapshot)
+                    await self._worker.run(self._exposed_account, snapshot)
             self._requested_at = {view: self._requested_at[view] for view in self.recent_views(now)}
             self._bodies = {view: body for view, body in self._bodies.items() if view in self._requested_at}
             for view in list(self._requested_at):
                 if self._cached_body(view, now) is None:
-                    self._bodies[view] = await asyncio.to_thread(self._build_body, view, self._snapshots(view, now))
+                    self._bodies[view] = await self._worker.run(self._build_body, view, self._snapshots(view, now))
 
     async def _render_once(self, view: View, now: float) -> Body:
         """Render once for all scrapes that wait for the same body."""
@@ -135,7 +137,7 @@ class Exposition:
             self._requested_at[view] = now
             body = self._cached_body(view, now)
             if body is None:
-                body = await asyncio.to_thread(self._build_body, view, self._snapshots(view, now))
+                body = await self._worker.run(self._build_body, view, self._snapshots(view, now))
                 self._bodies[view] = body
                 if len(self._bodies) > MAX_BODIES:
                     oldest = min(self._bodies, key=self._requested_at.__getitem__)

@@ -101,7 +101,7 @@ async def open_account(
         account = Account(settings, state, credentials)
         guard = CredentialsGuard(runtime.lockout, credentials.fingerprint)
         shift = spread(account.name, settings.poll.interval) if is_one_of_several else 0.0
-        poller = Poller(account, client.page, runtime.clock, listener, guard, shift=shift)
+        poller = Poller(account, client.page, runtime.clock, listener, guard, runtime.snapshot_worker, shift=shift)
         return AccountRunner(account, poller, runtime.clock, ca_bundle, resources.pop_all())
 
 

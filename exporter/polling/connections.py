@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import aiohttp
 
 from exporter.auth import Credentials, Lookup, find_credentials
+from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.errors import AuthError, ConfigurationError
 from exporter.http.connector import open_session
@@ -22,6 +23,9 @@ from exporter.settings import AccountSettings, ApiSettings
 from exporter.sms.client import ListClient, RetryObserver, SmsClient
 from exporter.sms.endpoints import SOURCE_SERVERS
 
+MAX_SNAPSHOT_THREADS: Final = 2
+"""Snapshots that are built at the same time; building is CPU-bound."""
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -30,6 +34,11 @@ class Runtime:
     clock: Clock
     environ: Mapping[str, str]
     home: Path
+
+    @cached_property
+    def snapshot_worker(self) -> Worker:
+        """Builds the snapshots of all accounts."""
+        return Worker(MAX_SNAPSHOT_THREADS)
 
     @cached_property
     def lockout(self) -> Lockout:

@@ -6,6 +6,7 @@ from typing import Final, Protocol, TypeAlias
 
 import structlog
 
+from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
 from exporter.polling.events import log_poll, log_transitions, log_undocumented_values
@@ -90,6 +91,7 @@ class Poller:
         clock: Clock,
         listener: PollListener,
         guard: CredentialsGuard,
+        worker: Worker,
         *,
         shift: float = 0.0,
     ) -> None:
@@ -98,6 +100,7 @@ class Poller:
         self._clock = clock
         self._listener = listener
         self._guard = guard
+        self._worker = worker
         self.polled = asyncio.Event()
         """Set once the first poll has ended and its snapshot can be scraped."""
         self._schedule = Schedule(account.settings.poll.interval, due=clock.monotonic(), shift=shift)
@@ -162,7 +165,7 @@ class Poller:
             return await self._end(self._reads.poll(error), None)
         finally:
             self._records.list_ended()
-        snapshot = await asyncio.to_thread(
+        snapshot = await self._worker.run(
             next_snapshot, listing, self._account.settings, self._reads.started_at, state.snapshot
         )
         poll = self._reads.poll(None)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -219,6 +220,23 @@ async def test_a_hanging_reload_over_http_does_not_delay_the_shutdown(world: Wor
     answers = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(answer) for answer in answers] == [aiohttp.ServerDisconnectedError] * 2
     assert open_sessions() == sessions
+
+
+async def test_a_configuration_file_that_cannot_be_read_to_its_end_delays_neither_polls_nor_scrapes_nor_the_shutdown(
+    world: World,
+) -> None:
+    world.write("shop")
+    async with world.exporting() as service:
+        world.file.unlink()
+        os.mkfifo(world.file)
+        asking = [asyncio.create_task(service.reload()) for _ in range(3)]
+        await world.pass_time(service, 120)
+        assert world.polls("shop") == 3
+        assert (await scrape(service.urls[0])).value("exporter_polls_total") == 3
+    await asyncio.wait(asking)
+    assert all(task.cancelled() for task in asking)
+    # The thread that reads the file ends, too.
+    os.close(os.open(world.file, os.O_WRONLY))
 
 
 async def test_an_added_account_does_not_make_the_exporter_unready(world: World) -> None:

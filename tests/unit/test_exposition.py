@@ -4,9 +4,7 @@ import shutil
 import subprocess
 import tracemalloc
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -150,24 +148,17 @@ async def test_a_new_snapshot_is_rendered_before_the_next_scrape() -> None:
     assert counted.count == 1
 
 
-async def test_a_poll_of_one_account_uses_no_thread_for_the_others() -> None:
-    class Counted(ThreadPoolExecutor):
-        count = 0
-
-        def submit(self, *args: Any, **kwargs: Any) -> Any:
-            self.count += 1
-            return super().submit(*args, **kwargs)
-
+async def test_a_poll_of_one_account_renders_only_its_snapshot() -> None:
+    counted = CountedRendering()
     polled = [target_of(snapshot(server(name), account=name), name) for name in ("one", "two", "three")]
-    exposition = Exposition(ALL, polled)
-    threads = Counted()
-    asyncio.get_running_loop().set_default_executor(threads)
+    exposition = Exposition([counted.collector], polled)
     await exposition.refresh(NOW)
-    assert threads.count == 3
-    polled[1].state.snapshot = snapshot(server("two", state="error"), account="two")
+    assert counted.count == 3
+    polled[1].state.snapshot = snapshot(server("two"), server("2"), account="two")
     await exposition.refresh(NOW)
-    assert threads.count == 4
-    assert Scrape(await text(exposition)).value("source_servers", account="two", state="error") == 1
+    assert counted.count == 4
+    assert 'counted{account="two"} 2.0' in await text(exposition)
+    assert counted.count == 4
 
 
 async def test_a_view_of_one_account_has_only_that_account() -> None:

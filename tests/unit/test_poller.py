@@ -8,10 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from exporter.blocking import Worker
 from exporter.errors import AuthError, ServerFault, Throttled
 from exporter.polling.account import AccountRunner
 from exporter.polling.events import MAX_LINES
-from exporter.polling.lockout import BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, CredentialsGuard, Lockout
+from exporter.polling.lockout import BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, CredentialsGuard, Fingerprint, Lockout
 from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS, Poller
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
@@ -36,7 +37,13 @@ class Rig:
         self.took = 0.0
         self.polls: list[float] = []
         self.ended: list[tuple[Poll, Listing[SourceServer] | None]] = []
-        self.poller = Poller(self.account, self.page, clock, self, CredentialsGuard(Lockout(clock), self.fingerprint))
+        self.poller = Poller(
+            self.account, self.page, clock, self, CredentialsGuard(Lockout(clock), self.fingerprint), Worker()
+        )
+
+    def poller_with(self, fingerprint: Fingerprint) -> Poller:
+        guard = CredentialsGuard(Lockout(self.clock), fingerprint)
+        return Poller(self.account, self.page, self.clock, self, guard, Worker())
 
     async def page(self, offset: int, limit: int, narrowing: Narrowing, budget: RetryBudget) -> bytes:
         del limit, narrowing, budget
@@ -362,7 +369,7 @@ async def test_a_poller_that_a_defect_ends_is_started_again_and_keeps_its_back_o
             raise defects.pop()
         return "secret"
 
-    rig.poller = Poller(rig.account, rig.page, clock, rig, CredentialsGuard(Lockout(clock), fingerprint))
+    rig.poller = rig.poller_with(fingerprint)
     runner = AccountRunner(rig.account, rig.poller, clock, b"", contextlib.AsyncExitStack())
     with capture_logs() as events:
         runner.start()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.blocking import Worker
 from exporter.polling.snapshot import Snapshot
 from exporter.views.fleet import FleetView, build_fleet_view
 from exporter.views.problems import Problem
@@ -49,11 +50,12 @@ class OverviewCache:
         self._snapshots: tuple[Snapshot, ...] = ()
         self._overview = build_overview(())
         self._lock = asyncio.Lock()
+        self._worker = Worker()
 
     async def get(self, snapshots: Sequence[Snapshot]) -> Overview:
         """Return the overview of these snapshots."""
         async with self._lock:
             if tuple(snapshots) != self._snapshots:
-                self._overview = await asyncio.to_thread(build_overview, snapshots)
+                self._overview = await self._worker.run(build_overview, snapshots)
                 self._snapshots = tuple(snapshots)
             return self._overview

@@ -10,6 +10,8 @@ from typing import Final
 
 import bcrypt
 
+from exporter.blocking import Worker
+
 CHALLENGE: Final = 'Basic realm="sms-exporter", charset="UTF-8"'
 _MAX_PASSWORD_BYTES: Final = 72
 """Bytes that bcrypt uses; htpasswd and Go ignore the rest, too."""
@@ -36,6 +38,7 @@ class Users:
         self._key = secrets.token_bytes(32)
         self._verified: dict[bytes, bytes] = {}
         self._lock = asyncio.Lock()
+        self._worker = Worker()
         self._waiting = 0
 
     async def authenticate(self, authorization: str, is_gone: Callable[[], bool] = lambda: False) -> bool:
@@ -64,7 +67,7 @@ class Users:
 
     async def _check_password(self, user: bytes, password: bytes, digest: bytes) -> bool:
         hashed = self._hashes.get(user)
-        is_correct = await asyncio.to_thread(self._check, password[:_MAX_PASSWORD_BYTES], hashed or self._decoy(user))
+        is_correct = await self._worker.run(self._check, password[:_MAX_PASSWORD_BYTES], hashed or self._decoy(user))
         if not is_correct or hashed is None:
             return False
         self._verified[user] = digest

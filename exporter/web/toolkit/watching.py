@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
 from exporter.web.toolkit.policy import FileContents, Policy, build_policy, read_contents, read_policy, summary
@@ -31,6 +32,7 @@ class WebConfigFile:
         self._policy = policy
         self._path = path
         self._clock = clock
+        self._worker = Worker()
         self._last_contents: FileContents | str = policy.contents
         """The contents at the last check, or the error."""
         self._logged_error: str | None = None
@@ -44,7 +46,7 @@ class WebConfigFile:
     @contextlib.asynccontextmanager
     async def watch(cls, path: Path, clock: Clock) -> AsyncIterator["WebConfigFile"]:
         """Read the file and watch it while the context lasts. Raise ConfigurationError."""
-        file = cls(await asyncio.to_thread(read_policy, path, clock), path, clock)
+        file = cls(await Worker().run(read_policy, path, clock), path, clock)
         log.info("web configuration read", file=str(path), summary=summary(file().config))
         watching = asyncio.create_task(file._check_repeatedly())
         try:
@@ -63,14 +65,14 @@ class WebConfigFile:
 
     async def check(self) -> None:
         """Read the files, and apply contents that are new, valid, and the same as at the last check."""
-        contents = await asyncio.to_thread(_read, self._path)
+        contents = await self._worker.run(_read, self._path)
         if contents != self._last_contents:
             self._last_contents = contents
         elif isinstance(contents, str):
             self._log_error(contents)
         elif contents != self._policy.contents or self._logged_error:
             try:
-                policy = await asyncio.to_thread(build_policy, contents, self._clock, self._policy)
+                policy = await self._worker.run(build_policy, contents, self._clock, self._policy)
             except ConfigurationError as error:
                 self._log_error(str(error))
             else:

@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pydantic import BaseModel, ConfigDict
 
 from exporter.families import Collector as OurCollector
-from exporter.families import Family, ServerFamily, SnapshotFamily, ValueFamily, full_name, help_text
-from exporter.families.family import first_of_each, label_names
+from exporter.families import Family, SnapshotFamily, ValueFamily, full_name, help_text
+from exporter.families.family import RowFamily, Sample, first_of_each, label_names
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import SourceServer
 
@@ -156,22 +156,28 @@ def metric_of(family: Family, snapshot: Snapshot) -> Metric:
     """Make prometheus-client's family of a declaration: the plain reading, and the reference of the renderer."""
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     metric = kind(full_name(family), help_text(family), labels=("account", *label_names(family)))
-    match family:
-        case SnapshotFamily():
-            for values, number in family.samples(snapshot):
-                metric.add_metric((snapshot.account, *values), number)
-        case ServerFamily():
-            for server in snapshot.servers:
-                for values, number in first_of_each(family.samples(server)):
-                    metric.add_metric((snapshot.account, server.id, *values), number)
-        case ValueFamily():
-            for server in snapshot.servers:
-                rows = first_of_each(family.rows.read(server))
-                numbers = family.numbers([record for _, record in rows], snapshot)
-                for (values, _), number_or_none in zip(rows, numbers, strict=True):
-                    if number_or_none is not None:
-                        metric.add_metric((snapshot.account, server.id, *values), number_or_none)
+    if isinstance(family, SnapshotFamily):
+        for values, number in family.samples(snapshot):
+            metric.add_metric((snapshot.account, *values), number)
+        return metric
+    for server in snapshot.servers:
+        for values, number in samples_of_server(family, server, snapshot):
+            metric.add_metric((snapshot.account, server.id, *values), number)
     return metric
+
+
+def samples_of_server(family: RowFamily, server: SourceServer, snapshot: Snapshot) -> Iterator[Sample]:
+    """Return the samples of one server."""
+    rows = first_of_each(family.rows.read(server))
+    records = [record for _, record in rows]
+    if isinstance(family, ValueFamily):
+        for (labels, _), number in zip(rows, family.read_numbers(records, snapshot), strict=True):
+            if number is not None:
+                yield labels, number
+    else:
+        for value in family.read_values(records):
+            if value is not None:
+                yield from first_of_each(family.samples(value))
 
 
 class NaiveCollector(Collector):

@@ -3,22 +3,20 @@
 Sample lines are the same in all formats; only the header of a family differs.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 from prometheus_client import Metric
 
 from exporter.exposition.numbers import format_milliseconds, format_value
-from exporter.families import Family, ServerFamily, SnapshotFamily, ValueFamily, full_name, help_text
-from exporter.families.family import SERVER_ID, Rows, first_of_each, label_names, sample_name, seconds
+from exporter.families import Family, LabelFamily, SnapshotFamily, ValueFamily, full_name, help_text
+from exporter.families.family import SERVER_ID, RowFamily, Rows, first_of_each, label_names, sample_name, seconds
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import SourceServer
 
 Syntax: TypeAlias = Literal["text", "openmetrics"]
 """Either the Prometheus text format, 0.0.4 and 1.0.0 alike, or OpenMetrics 1.0.0."""
-
-_MAX_CACHED_LABELS: Final = 1024
-"""Maximum number of label combinations of a family that are kept as text; most families have a few."""
 
 
 def render_header(family: Family, syntax: Syntax) -> bytes:
@@ -63,8 +61,8 @@ def write_snapshot_family(family: SnapshotFamily, snapshot: Snapshot) -> str:
     )
 
 
-LabelCache: TypeAlias = dict[str, dict[tuple[str, ...], tuple[str, str]]]
-"""By family and label values, the text of a line before and after the id of the server."""
+LabelCache: TypeAlias = dict[str, dict[int, list[tuple[str, str]]]]
+"""By family and identity of a value, the text of each of its lines before and after the id of the server."""
 
 
 class PartWriter:
@@ -73,72 +71,106 @@ class PartWriter:
     def __init__(self, snapshot: Snapshot, servers: Sequence[SourceServer], cache: LabelCache) -> None:
         self._snapshot = snapshot
         self._servers = servers
-        self._ids = [escape(server.id) for server in servers]
-        self._rows: dict[Rows, tuple[list[str], list[Any]]] = {}
+        self._rows: dict[Rows, _RowTexts] = {}
         self._cache = cache
 
-    def write(self, family: ServerFamily | ValueFamily) -> str:
+    def write(self, family: RowFamily) -> str:
         """Return the lines that the family has for these servers."""
-        return self._write_values(family) if isinstance(family, ValueFamily) else self._write_samples(family)
+        rows = self._rows.get(family.rows)
+        if rows is None:
+            rows = self._rows[family.rows] = self._read_rows(family.rows)
+        if isinstance(family, ValueFamily):
+            return self._write_values(family, rows)
+        return self._write_shared(family, rows) if family.field else self._write_records(family, rows)
 
-    def _write_values(self, family: ValueFamily) -> str:
+    def _write_values(self, family: ValueFamily, rows: "_RowTexts") -> str:
         name = sample_name(family)
-        labels, records = self._read_rows(family.rows)
         if family.convert is seconds:
             # Most values that change are dates: the text of the milliseconds has the digits of the seconds.
             return "".join(
                 [
-                    f"{name}{text}{format_milliseconds(milliseconds)}\n"
-                    for text, milliseconds in zip(labels, family.raw_values(records), strict=True)
+                    f"{name}{labels}{format_milliseconds(milliseconds)}\n"
+                    for labels, milliseconds in zip(rows.labels, family.read_values(rows.records), strict=True)
                     if milliseconds
                 ]
             )
-        numbers = family.numbers(records, self._snapshot)
+        numbers = family.read_numbers(rows.records, self._snapshot)
         return "".join(
             [
-                f"{name}{text}{format_value(number)}\n"
-                for text, number in zip(labels, numbers, strict=True)
+                f"{name}{labels}{format_value(number)}\n"
+                for labels, number in zip(rows.labels, numbers, strict=True)
                 if number is not None
             ]
         )
 
-    def _read_rows(self, rows: Rows) -> tuple[list[str], list[Any]]:
-        """Return the labels of each row as text, and its record; all families of the rows share them."""
-        if rows not in self._rows:
-            before, after = self._split_pattern(tuple(rows.labels))
-            place = sum(label < SERVER_ID for label in rows.labels)
-            labels, records = [], []
-            for server_id, server in zip(self._ids, self._servers, strict=True):
-                for values, record in first_of_each(rows.read(server)):
-                    texts = _escape_all(values)
-                    labels.append(f"{before % texts[:place]}{server_id}{after % texts[place:]}")
-                    records.append(record)
-            self._rows[rows] = labels, records
-        return self._rows[rows]
+    def _write_shared(self, family: LabelFamily, rows: "_RowTexts") -> str:
+        """Write samples that depend on one field: the same text, except for the id, for all records that share it."""
+        texts = self._cache.setdefault(family.name, {})
+        write_around_id = self._around_id_writer(family)
+        values = list(family.read_values(rows.records))
+        for value in values:
+            # The snapshot keeps the values alive, so no two have the same identity.
+            if id(value) not in texts:
+                texts[id(value)] = [] if value is None else write_around_id(value)
+        return "".join(
+            [
+                f"{before}{server_id}{after}"
+                for server_id, value in zip(rows.ids, values, strict=True)
+                for before, after in texts[id(value)]
+            ]
+        )
 
-    def _write_samples(self, family: ServerFamily) -> str:
-        name = sample_name(family)
-        before, after = self._split_pattern(tuple(family.labels))
-        place = sum(label < SERVER_ID for label in family.labels)
-        cached = self._cache.setdefault(family.name, {})
-        lines = []
-        for server_id, server in zip(self._ids, self._servers, strict=True):
-            for values, number in first_of_each(family.samples(server)):
-                around_id = cached.get(values)
-                if around_id is None:
-                    texts = _escape_all(values)
-                    around_id = name + before % texts[:place], after % texts[place:]
-                    if len(cached) < _MAX_CACHED_LABELS:
-                        cached[values] = around_id
-                lines.append(f"{around_id[0]}{server_id}{around_id[1]}{format_value(number)}\n")
-        return "".join(lines)
+    def _write_records(self, family: LabelFamily, rows: "_RowTexts") -> str:
+        write_around_id = self._around_id_writer(family)
+        return "".join(
+            [
+                f"{before}{server_id}{after}"
+                for server_id, record in zip(rows.ids, rows.records, strict=True)
+                for before, after in write_around_id(record)
+            ]
+        )
 
-    def _split_pattern(self, labels: tuple[str, ...]) -> tuple[str, str]:
-        """Return the label pattern before and after the id of the server."""
+    def _around_id_writer(self, family: LabelFamily) -> Callable[[object], list[tuple[str, str]]]:
+        """Return a function from a value to the text of its lines before and after the id of the server."""
+        before, after, place = self._split_pattern(tuple(family.labels))
+        before = sample_name(family) + before
+
+        def write(value: object) -> list[tuple[str, str]]:
+            lines = []
+            for values, number in first_of_each(family.samples(value)):
+                texts = _escape_all(values)
+                lines.append((before % texts[:place], f"{after % texts[place:]}{format_value(number)}\n"))
+            return lines
+
+        return write
+
+    def _read_rows(self, rows: Rows) -> "_RowTexts":
+        before, after, place = self._split_pattern(tuple(rows.labels))
+        texts = _RowTexts([], [], [])
+        for server in self._servers:
+            server_id = escape(server.id)
+            for values, record in first_of_each(rows.read(server)):
+                escaped = _escape_all(values)
+                texts.ids.append(server_id)
+                texts.labels.append(f"{before % escaped[:place]}{server_id}{after % escaped[place:]}")
+                texts.records.append(record)
+        return texts
+
+    def _split_pattern(self, labels: tuple[str, ...]) -> tuple[str, str, int]:
+        """Return the label pattern before and after the id of the server, and how many labels are before it."""
         # Escaped text has no line feed, so one can mark the place of the id.
         pattern = _label_pattern((SERVER_ID, *labels), self._snapshot.account, {SERVER_ID: "\n"})
         before, _, after = pattern.partition("\n")
-        return before, after
+        return before, after, sum(label < SERVER_ID for label in labels)
+
+
+@dataclass(frozen=True, slots=True)
+class _RowTexts:
+    """Rows of some servers: as text the id of the server and the labels of each, and its record."""
+
+    ids: list[str]
+    labels: list[str]
+    records: list[Any]
 
 
 def _label_pattern(labels: Iterable[str], account: str, texts: dict[str, str] | None = None) -> str:

@@ -3,7 +3,7 @@
 from exporter.families.family import (
     Collector,
     Family,
-    ServerFamily,
+    LabelFamily,
     SnapshotFamily,
     ValueFamily,
     full_name,
@@ -17,7 +17,7 @@ __all__ = [
     "OPTIONAL_COLLECTORS",
     "Collector",
     "Family",
-    "ServerFamily",
+    "LabelFamily",
     "SnapshotFamily",
     "ValueFamily",
     "full_name",

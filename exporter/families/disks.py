@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from exporter.families.family import Collector, Rows, Sample, ServerFamily, ValueFamily
+from exporter.families.family import Collector, LabelFamily, Rows, Sample, ValueFamily
 from exporter.sms.model import Disk, SourceServer, VolumeGroup
 
 _DISK: Final = "init_target_server.disks[]"
@@ -102,12 +102,12 @@ DISKS: Final = Collector(
             "free_size",
             rows=LOGICAL_ROWS,
         ),
-        ServerFamily(
+        LabelFamily(
             "source_server_logical_volume_inodes",
             "Number of inodes of the logical volume.",
             _logical_inodes,
             LOGICAL_ROWS.labels,
-            (f"{_LOGICAL}.inode_nums", f"{_LOGICAL}.inode_size"),
+            values=(f"{_LOGICAL}.inode_nums", f"{_LOGICAL}.inode_size"),
         ),
     ),
 )

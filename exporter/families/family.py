@@ -48,34 +48,21 @@ class SnapshotFamily:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ServerFamily:
-    """A family with any number of samples per server, whose label values depend on the record.
-
-    This is the general kind. `labels` are those besides `account` and `server_id`. `values` are the fields that the
-    numbers are read from; none if the value is 1 or a count. `samples` reads nothing but the record. Of samples with
-    the same label values, which bad data can cause, the first is exposed. `labels_optional` is whether the options
-    `collector.info-labels-…` apply.
-    """
-
-    name: str
-    help: str
-    samples: Callable[[SourceServer], Sequence[Sample]]
-    labels: Labels = field(default_factory=dict)
-    values: tuple[str, ...] = ()
-    labels_optional: bool = False
-    kind: ClassVar[Kind] = "gauge"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Parts of a server that have numbers, such as its disks: `read` returns label values and record of each.
+    """Parts of a server that have samples of their own, such as its disks.
 
-    `path` is the field that has them; empty for the server itself. The label values follow `labels`.
+    `path` is the field that contains them; empty for the server itself. `read` returns the label values, which follow
+    `labels`, and the record of each row. If two rows have the same label values, which bad data can cause, the first
+    is used.
     """
 
     path: str
     read: Callable[[SourceServer], Sequence[tuple[tuple[str, ...], Any]]]
     labels: Labels = field(default_factory=dict)
+
+    def path_of(self, name: str) -> str:
+        """Return the path of a field of the rows' records."""
+        return f"{self.path}.{name}" if self.path else name
 
 
 SERVER: Final = Rows("", lambda server: (((), server),))
@@ -83,20 +70,48 @@ SERVER: Final = Rows("", lambda server: (((), server),))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ValueFamily:
-    """A family with at most one sample per row, whose value is one number of the row's record.
+class LabelFamily:
+    """A family whose label values are computed from a row's record, with any number of samples; the general kind.
 
-    Most samples are of this kind, so it is the fast one: numbers are read in C, and the labels of a row are written
-    once for all its families. `value` is the field of the record. `convert` returns the number in base units, or None
-    if there is no sample. `factor` is what it is multiplied by, if that depends on the options of the account.
+    `labels` are those besides `account` and `server_id`; the rows have none. If `field` names a field of the record,
+    `samples` is computed from its value, once for all records that share it, such as a state; else from the record.
+    There is no sample where that is None. Of samples with the same label values the first is exposed. `values` are the
+    fields that the numbers are read from; none if they are always 1 or a count. `labels_optional` is whether the
+    options `collector.info-labels-…` apply.
     """
 
     name: str
     help: str
-    value: str
+    samples: Callable[[Any], Sequence[Sample]]
+    labels: Labels
+    field: str | None = None
+    rows: Rows = SERVER
+    values: tuple[str, ...] = ()
+    labels_optional: bool = False
+    kind: ClassVar[Kind] = "gauge"
+
+    def read_values(self, records: Iterable[Any]) -> Iterable[Any]:
+        """Return what the samples of each record are computed from."""
+        return map(attrgetter(self.field), records) if self.field else records
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ValueFamily:
+    """A family with at most one sample per row, whose value is one number of the row's record.
+
+    Most samples are of this kind, so it is the fast one: numbers are read in C, and the labels of a row are written
+    once for all its families. `field` is the field of the record. `convert` returns the number in base units, or None
+    if there is no sample; `convert_in` returns that function for a snapshot, if it depends on one. `source` is the
+    field of the record that the number is derived from, if it is not `field`.
+    """
+
+    name: str
+    help: str
+    field: str
     convert: Callable[[Any], float | None] | None = None
     rows: Rows = SERVER
-    factor: Callable[[Snapshot], float] | None = None
+    convert_in: Callable[[Snapshot], Callable[[Any], float | None]] | None = None
+    source: str | None = None
     kind: ClassVar[Kind] = "gauge"
 
     @property
@@ -107,25 +122,21 @@ class ValueFamily:
     @property
     def values(self) -> tuple[str, ...]:
         """The field that the number is read from."""
-        return (f"{self.rows.path}.{self.value}" if self.rows.path else self.value,)
+        return (self.rows.path_of(self.source or self.field),)
 
-    def raw_values(self, records: Iterable[Any]) -> Iterable[Any]:
+    def read_values(self, records: Iterable[Any]) -> Iterable[Any]:
         """Return the value of each record as the API gave it."""
-        return map(attrgetter(self.value), records)
+        return map(attrgetter(self.field), records)
 
-    def numbers(self, records: Iterable[Any], snapshot: Snapshot) -> Iterable[float | None]:
+    def read_numbers(self, records: Iterable[Any], snapshot: Snapshot) -> Iterable[float | None]:
         """Return the number of each record in base units; None if it has no sample."""
-        numbers: Iterable[float | None] = self.raw_values(records)
-        if self.convert is not None:
-            convert = self.convert
-            numbers = (None if number is None else convert(number) for number in numbers)
-        if self.factor is not None:
-            factor = self.factor(snapshot)
-            numbers = (None if number is None else number * factor for number in numbers)
-        return numbers
+        values = self.read_values(records)
+        convert = self.convert_in(snapshot) if self.convert_in else self.convert
+        return values if convert is None else (None if value is None else convert(value) for value in values)
 
 
-Family: TypeAlias = SnapshotFamily | ServerFamily | ValueFamily
+RowFamily: TypeAlias = LabelFamily | ValueFamily
+Family: TypeAlias = SnapshotFamily | RowFamily
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,28 +172,23 @@ def label_names(family: Family) -> tuple[str, ...]:
     return tuple(family.labels) if isinstance(family, SnapshotFamily) else (SERVER_ID, *family.labels)
 
 
-def build_state_reader(states: Sequence[str]) -> Callable[[str | None], Sequence[Sample]]:
+def build_state_reader(states: Sequence[str]) -> Callable[[str], Sequence[Sample]]:
     """Return a function from a value of an enumeration to the one sample of a family; OTHER if it is undocumented."""
-    samples = {state: (((state,), ONE),) for state in (*states, OTHER)}
-    other = samples[OTHER]
-
-    def read(state: str | None) -> Sequence[Sample]:
-        return () if state is None else samples.get(state, other)
-
-    return read
+    documented_states = frozenset(states)
+    return lambda state: (((state if state in documented_states else OTHER,), ONE),)
 
 
-def build_label_reader(labels: Labels) -> Callable[[SourceServer], tuple[str, ...]]:
-    """Return a function from a server to the values of labels that are fields of it; empty where it has no value."""
-    paths = tuple(labels.values())
-    read_all: Callable[[SourceServer], tuple[object, ...]] = attrgetter(*paths, "id")
+def build_label_reader(labels: Labels, rows: Rows = SERVER) -> Callable[[Any], tuple[str, ...]]:
+    """Return a function from a record to the values of labels that are its fields; empty where it has no value."""
+    paths = [field.removeprefix(rows.path_of("")) for field in labels.values()]
+    read_all: Callable[[object], tuple[object, ...]] = attrgetter(*paths, "id")
 
-    def read(server: SourceServer) -> tuple[str, ...]:
+    def read(record: object) -> tuple[str, ...]:
         try:
-            *values, _ = read_all(server)
+            *values, _ = read_all(record)
         except AttributeError:
             # A record on the way to a field is absent.
-            values = [_read_path(server, path) for path in paths]
+            values = [_read_path(record, path) for path in paths]
         return tuple(["" if value is None else str(value) for value in values])
 
     return read

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Final
 
-from exporter.families.checks import get_failed_checks
+from exporter.families.checks import select_failed
 from exporter.families.family import Collector, Sample, SnapshotFamily
 from exporter.polling.snapshot import OTHER, Snapshot, documented
 from exporter.sms.model import MIGRATION_CYCLES, NO_TASK, OS_TYPES, SOURCE_STATES, SourceServer
@@ -59,11 +59,14 @@ def _count_transitions(snapshot: Snapshot) -> Iterator[Sample]:
 
 
 def _count_failed_checks(snapshot: Snapshot) -> Iterator[Sample]:
+    # Many servers share one object of checks, see exporter/sms/nested.py.
+    servers = Counter(id(server.checks) for server in snapshot.servers)
+    shared = {id(server.checks): server.checks for server in snapshot.servers}
     counts: Counter[tuple[str, str]] = Counter()
-    for server in snapshot.servers:
-        if failed := get_failed_checks(server):
-            # A check that is in one record twice is still one failing server.
-            counts.update({(check.name or "", check.result or "") for check in failed})
+    for key, checks in shared.items():
+        # A check that is in one record twice is still one failing server.
+        for labels in {(check.name or "", check.result or "") for check in select_failed(checks or ())}:
+            counts[labels] += servers[key]
     yield from sorted(counts.items())
 
 

@@ -6,12 +6,11 @@ from typing import Final
 
 from exporter.families.checks import CHECKS
 from exporter.families.disks import DISKS
-from exporter.families.family import Collector, Family, Sample, ServerFamily
+from exporter.families.family import Collector, Family, LabelFamily, Sample
 from exporter.families.fleet import FLEET
 from exporter.families.servers import SERVERS, STATE, STATE_SET
 from exporter.families.tasks import TASKS
 from exporter.settings import CollectorSettings
-from exporter.sms.model import SourceServer
 
 OPTIONAL_COLLECTORS: Final = (SERVERS, TASKS, CHECKS, DISKS)
 """The collectors that can be turned on and off, each by the option collector.NAME."""
@@ -32,18 +31,18 @@ def select_collectors(settings: CollectorSettings) -> tuple[Collector, ...]:
 def _apply_options(family: Family, settings: CollectorSettings) -> Family:
     if family is STATE and settings.state_set:
         return STATE_SET
-    if isinstance(family, ServerFamily) and family.labels_optional:
+    if isinstance(family, LabelFamily) and family.labels_optional:
         included = settings.info_labels_include or family.labels
         kept = [label for label in family.labels if label in included and label not in settings.info_labels_exclude]
         return _keep_labels(family, kept) if len(kept) < len(family.labels) else family
     return family
 
 
-def _keep_labels(family: ServerFamily, labels: list[str]) -> ServerFamily:
+def _keep_labels(family: LabelFamily, labels: list[str]) -> LabelFamily:
     indexes = [list(family.labels).index(label) for label in labels]
 
-    def samples(server: SourceServer) -> list[Sample]:
-        return [(tuple([values[index] for index in indexes]), number) for values, number in family.samples(server)]
+    def samples(value: object) -> list[Sample]:
+        return [(tuple([values[index] for index in indexes]), number) for values, number in family.samples(value)]
 
     return replace(family, labels={label: family.labels[label] for label in labels}, samples=samples)
 

@@ -1,23 +1,20 @@
 """The collector `servers`: each source server by its id. Only `_info` has descriptive labels."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from exporter.families.family import (
     ONE,
-    SERVER_ID,
     Collector,
+    LabelFamily,
     Sample,
-    ServerFamily,
-    SnapshotFamily,
     ValueFamily,
     build_label_reader,
     build_state_reader,
     seconds,
 )
-from exporter.polling.snapshot import OTHER, Snapshot, documented
-from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES, SourceServer
+from exporter.polling.snapshot import OTHER, documented
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 
 _INFO_LABELS: Final = {
     "enterprise_project_id": "enterprise_project_id",
@@ -27,29 +24,19 @@ _INFO_LABELS: Final = {
     "os_version": "os_version",
 }
 _read_info = build_label_reader(_INFO_LABELS)
-_read_state = build_state_reader(SOURCE_STATES)
-_read_cycle = build_state_reader(MIGRATION_CYCLES)
 
 
-def _list_states(server: SourceServer) -> tuple[Sample, ...]:
-    if server.state is None:
-        return ()
-    current = documented(server.state, SOURCE_STATES)
-    return tuple(((state,), float(state == current)) for state in (*SOURCE_STATES, OTHER))
+def _list_states(state: str) -> tuple[Sample, ...]:
+    current = documented(state, SOURCE_STATES)
+    return tuple(((each,), float(each == current)) for each in (*SOURCE_STATES, OTHER))
 
 
-def _list_last_growth(snapshot: Snapshot) -> Iterator[Sample]:
-    last_growth = snapshot.last_growth
-    for server in snapshot.servers:
-        if (grown_at := last_growth.get(server.id)) is not None:
-            yield (server.id,), grown_at
-
-
-STATE: Final = ServerFamily(
+STATE: Final = LabelFamily(
     "source_server_state",
     "Current state of the source server, always 1; undocumented states are other.",
-    lambda server: _read_state(server.state),
+    build_state_reader(SOURCE_STATES),
     {"state": "state"},
+    "state",
 )
 STATE_SET: Final = replace(
     STATE,
@@ -60,7 +47,7 @@ STATE_SET: Final = replace(
 SERVERS: Final = Collector(
     "servers",
     (
-        ServerFamily(
+        LabelFamily(
             "source_server_info",
             "Information about the source server, always 1; join it on account and server_id.",
             lambda server: ((_read_info(server), ONE),),
@@ -68,11 +55,12 @@ SERVERS: Final = Collector(
             labels_optional=True,
         ),
         STATE,
-        ServerFamily(
+        LabelFamily(
             "source_server_migration_cycle",
             "Current migration stage of the source server, always 1; undocumented stages are other.",
-            lambda server: _read_cycle(server.migration_cycle),
+            build_state_reader(MIGRATION_CYCLES),
             {"migration_cycle": "migration_cycle"},
+            "migration_cycle",
         ),
         ValueFamily(
             "source_server_connected",
@@ -110,13 +98,13 @@ SERVERS: Final = Collector(
             "last_visit_time",
             seconds,
         ),
-        SnapshotFamily(
+        ValueFamily(
             "source_server_replicated_bytes_last_increase_timestamp_seconds",
             "Unix time of the poll that last saw replicated data of the source server increase, "
             "or that first saw the server.",
-            _list_last_growth,
-            {SERVER_ID: "id"},
-            ("replicatesize",),
+            "id",
+            convert_in=lambda snapshot: snapshot.last_growth.get,
+            source="replicatesize",
         ),
         ValueFamily(
             "source_server_consistency_result",

@@ -5,16 +5,16 @@ from typing import Final
 from exporter.families.family import (
     ONE,
     Collector,
+    LabelFamily,
     Rows,
     Sample,
-    ServerFamily,
     ValueFamily,
     build_label_reader,
     build_state_reader,
     seconds,
 )
 from exporter.polling.snapshot import SPEED_UNITS, documented
-from exporter.sms.model import CLONE_STATES, LOG_COLLECT_STATUSES, NO_TASK, TASK_STATES, SourceServer
+from exporter.sms.model import CLONE_STATES, LOG_COLLECT_STATUSES, TASK_STATES, CloneServer
 
 TASK: Final = Rows("current_task", lambda server: () if server.current_task is None else (((), server.current_task),))
 """The task of a server that has one."""
@@ -30,41 +30,27 @@ _INFO_LABELS: Final = {
     "task_type": "current_task.type",
     "template_id": "current_task.vm_template_id",
 }
-_CLONE_LABELS: Final = {
-    "clone_id": "current_task.clone_server.vm_id",
-    "clone_name": "current_task.clone_server.name",
-}
-_read_info = build_label_reader(_INFO_LABELS)
-_read_clone = build_label_reader(_CLONE_LABELS)
-_read_state = build_state_reader(TASK_STATES)
-_read_log_status = build_state_reader(LOG_COLLECT_STATUSES)
+_read_info = build_label_reader(_INFO_LABELS, TASK)
 
 
-def _list_info(server: SourceServer) -> tuple[Sample, ...]:
-    return () if server.current_task is None else ((_read_info(server), ONE),)
-
-
-def _list_clone_state(server: SourceServer) -> tuple[Sample, ...]:
-    clone = (server.current_task or NO_TASK).clone_server
-    if clone is None or clone.clone_state is None:
+def _list_clone_state(clone: CloneServer) -> tuple[Sample, ...]:
+    if clone.clone_state is None:
         return ()
     return (((clone.clone_error or "", documented(clone.clone_state, CLONE_STATES)), ONE),)
 
 
-def _list_clone_info(server: SourceServer) -> tuple[Sample, ...]:
-    if (server.current_task or NO_TASK).clone_server is None:
-        return ()
-    labels = _read_clone(server)
+def _list_clone_info(clone: CloneServer) -> tuple[Sample, ...]:
+    labels = clone.vm_id or "", clone.name or ""
     return ((labels, ONE),) if any(labels) else ()
 
 
-def read_subtask(text: str | None) -> tuple[str, float | None]:
+def read_subtask(text: str) -> tuple[str, float | None]:
     """Return name and progress (0 to 1) of the subtask in a `subtask_info` such as `MIGRATE_LINUX_FILE-42`.
 
     The name is empty if there is no subtask, the progress None if there is no number from 0 to 100. Text after the last
     dash that begins with a digit is never part of the name, because each poll could then add a series.
     """
-    text = (text or "").strip()
+    text = text.strip()
     subtask, dash, percent = text.rpartition("-")
     if not dash or not percent[:1].isdecimal():
         return text, None
@@ -73,26 +59,29 @@ def read_subtask(text: str | None) -> tuple[str, float | None]:
     return subtask, None
 
 
-def _list_subtask(server: SourceServer) -> tuple[Sample, ...]:
-    subtask, _ = read_subtask((server.current_task or NO_TASK).subtask_info)
+def _list_subtask(text: str) -> tuple[Sample, ...]:
+    subtask, _ = read_subtask(text)
     return (((subtask,), ONE),) if subtask else ()
 
 
 TASKS: Final = Collector(
     "tasks",
     (
-        ServerFamily(
+        LabelFamily(
             "task_info",
             "Information about the migration task and its target server, always 1; join it on account and server_id.",
-            _list_info,
+            lambda task: ((_read_info(task), ONE),),
             _INFO_LABELS,
+            rows=TASK,
             labels_optional=True,
         ),
-        ServerFamily(
+        LabelFamily(
             "task_state",
             "Current state of the migration task, always 1; undocumented states are other.",
-            lambda server: _read_state((server.current_task or NO_TASK).state),
+            build_state_reader(TASK_STATES),
             {"state": "current_task.state"},
+            "state",
+            TASK,
         ),
         ValueFamily(
             "task_migrate_speed_bytes_per_second",
@@ -100,7 +89,7 @@ TASKS: Final = Collector(
             "The API does not document its unit: see the option api.migrate-speed-unit.",
             "migrate_speed",
             rows=TASK,
-            factor=lambda snapshot: snapshot.speed_unit_bytes,
+            convert_in=lambda snapshot: lambda speed: speed * snapshot.speed_unit_bytes,
         ),
         ValueFamily(
             "task_speed_limit_bytes_per_second",
@@ -149,7 +138,7 @@ TASKS: Final = Collector(
             "use_public_ip",
             rows=TASK,
         ),
-        ServerFamily(
+        LabelFamily(
             "task_clone_state",
             "Current state of the clone of the target server, always 1; undocumented states are other.",
             _list_clone_state,
@@ -157,19 +146,25 @@ TASKS: Final = Collector(
                 "clone_error": "current_task.clone_server.clone_error",
                 "clone_state": "current_task.clone_server.clone_state",
             },
+            "clone_server",
+            TASK,
         ),
-        ServerFamily(
+        LabelFamily(
             "task_clone_info",
             "Information about the clone of the target server, always 1.",
             _list_clone_info,
-            _CLONE_LABELS,
+            {"clone_id": "current_task.clone_server.vm_id", "clone_name": "current_task.clone_server.name"},
+            "clone_server",
+            TASK,
             labels_optional=True,
         ),
-        ServerFamily(
+        LabelFamily(
             "task_log_collect_status",
             "Current status of the log collection of the task, always 1; undocumented statuses are other.",
-            lambda server: _read_log_status((server.current_task or NO_TASK).log_collect_status),
+            build_state_reader(LOG_COLLECT_STATUSES),
             {"status": "current_task.log_collect_status"},
+            "log_collect_status",
+            TASK,
         ),
         ValueFamily(
             "task_log_upload_timestamp_seconds",
@@ -178,11 +173,13 @@ TASKS: Final = Collector(
             seconds,
             TASK,
         ),
-        ServerFamily(
+        LabelFamily(
             "task_subtask_info",
             "Current subtask of the task, always 1.",
             _list_subtask,
             {"subtask": "current_task.subtask_info"},
+            "subtask_info",
+            TASK,
         ),
         ValueFamily(
             "task_subtask_progress_ratio",

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from exporter.families import FLEET, OPTIONAL_COLLECTORS, Family, ServerFamily, SnapshotFamily, select_collectors
+from exporter.families import FLEET, OPTIONAL_COLLECTORS, Family, LabelFamily, SnapshotFamily, select_collectors
 from exporter.families.family import ValueFamily, fields_of
 from exporter.families.selection import DROP_ORDER
 from exporter.polling.snapshot import Snapshot
@@ -73,10 +73,12 @@ def read_samples(family: Family, one: Any) -> None:
     match family:
         case SnapshotFamily():
             list(family.samples(snapshot))
-        case ServerFamily():
-            list(family.samples(one))
+        case LabelFamily():
+            for value in family.read_values([record for _, record in family.rows.read(one)]):
+                if value is not None:
+                    list(family.samples(value))
         case ValueFamily():
-            list(family.numbers([record for _, record in family.rows.read(one)], snapshot))
+            list(family.read_numbers([record for _, record in family.rows.read(one)], snapshot))
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -96,7 +98,7 @@ def test_the_options_for_info_labels_know_the_labels_of_the_info_metrics() -> No
     labels = {
         label
         for family in FAMILIES
-        if isinstance(family, ServerFamily) and family.labels_optional
+        if isinstance(family, LabelFamily) and family.labels_optional
         for label in family.labels
     }
     assert sorted(labels) == sorted(INFO_LABELS), "update INFO_LABELS in exporter/settings/tree.py"

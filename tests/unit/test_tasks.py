@@ -6,7 +6,6 @@ from exporter.families.tasks import read_subtask
 @pytest.mark.parametrize(
     ("text", "subtask", "progress"),
     [
-        (None, "", None),
         ("", "", None),
         ("MIGRATE_LINUX_FILE-42", "MIGRATE_LINUX_FILE", 0.42),
         (" SYNC-LINUX-0 ", "SYNC-LINUX", 0.0),
@@ -21,7 +20,5 @@ from exporter.families.tasks import read_subtask
         ("X-٤٢", "X", None),
     ],
 )
-def test_name_and_progress_of_a_subtask_are_read_separately(
-    text: str | None, subtask: str, progress: float | None
-) -> None:
+def test_name_and_progress_of_a_subtask_are_read_separately(text: str, subtask: str, progress: float | None) -> None:
     assert read_subtask(text) == (subtask, progress)

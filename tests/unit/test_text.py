@@ -12,7 +12,7 @@ from prometheus_client.utils import floatToGoString
 from benchmarks.naive import metric_of
 from exporter.exposition.numbers import format_milliseconds, format_value
 from exporter.exposition.text import Syntax, render_header, render_lines
-from exporter.families import Family, ServerFamily, SnapshotFamily, full_name, select_collectors
+from exporter.families import Family, LabelFamily, SnapshotFamily, full_name, select_collectors
 from exporter.families.family import Sample
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.settings import CollectorSettings
@@ -85,7 +85,7 @@ def test_hostile_server_ids_are_written_as_prometheus_client_writes_them(
     server_id: str,
     values: tuple[str, str],
 ) -> None:
-    family = ServerFamily("thing", "Help.", lambda _: [(values, 1)], {"aa": "name", "zz": "ip"})
+    family = LabelFamily("thing", "Help.", lambda _: [(values, 1)], {"aa": "name", "zz": "ip"})
     shown = snapshot(server(server_id))
     assert ours(family, shown, syntax) == reference(family, shown, syntax)
 

@@ -1,5 +1,6 @@
 """Sample values as text, byte for byte as prometheus-client writes them."""
 
+from functools import lru_cache
 from typing import Final
 
 _EXPONENT_FROM: Final = 1e6
@@ -27,9 +28,7 @@ def format_value(number: float) -> str:
         # A date of the API. No shorter text of at most 15 digits reads back as the same number.
         digits = str(thousandths)
         return f"{digits[0]}.{digits[1:]}".rstrip("0.") + _EXPONENTS[len(digits) - 3]
-    text = _format_plain(number)
-    point = text.find(".")
-    return f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.") + _EXPONENTS[point] if point > 1 else text
+    return _format_large(number)
 
 
 def format_milliseconds(milliseconds: int) -> str:
@@ -38,6 +37,13 @@ def format_milliseconds(milliseconds: int) -> str:
         digits = str(milliseconds)
         return f"{digits[0]}.{digits[1:]}".rstrip("0.") + "e+09"
     return format_value(milliseconds / 1000)
+
+
+@lru_cache(1024)  # The time of a poll is the value of many samples.
+def _format_large(number: float) -> str:
+    text = _format_plain(number)
+    point = text.find(".")
+    return f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.") + _EXPONENTS[point] if point > 1 else text
 
 
 def _format_plain(number: float) -> str:

@@ -61,8 +61,8 @@ def write_snapshot_family(family: SnapshotFamily, snapshot: Snapshot) -> str:
     )
 
 
-LabelCache: TypeAlias = dict[str, dict[int, list[tuple[str, str]]]]
-"""By family and identity of a value, the text of each of its lines before and after the id of the server."""
+LabelCache: TypeAlias = dict[str, dict[object, list[tuple[str, str]]]]
+"""By family and value, the text of each line of the value before and after the id of the server."""
 
 
 class PartWriter:
@@ -108,15 +108,16 @@ class PartWriter:
         texts = self._cache.setdefault(family.name, {})
         write_around_id = self._around_id_writer(family)
         values = list(family.read_values(rows.records))
-        for value in values:
-            # The snapshot keeps the values alive, so no two have the same identity.
-            if id(value) not in texts:
-                texts[id(value)] = [] if value is None else write_around_id(value)
+        # Records and lists are known by identity, which is quicker: the snapshot keeps them alive, so it is unique.
+        keys = [value if value.__class__ is str else id(value) for value in values]
+        for key, value in zip(keys, values, strict=True):
+            if key not in texts:
+                texts[key] = [] if value is None else write_around_id(value)
         return "".join(
             [
                 f"{before}{server_id}{after}"
-                for server_id, value in zip(rows.ids, values, strict=True)
-                for before, after in texts[id(value)]
+                for server_id, key in zip(rows.ids, keys, strict=True)
+                for before, after in texts[key]
             ]
         )
 

@@ -1,5 +1,6 @@
 """The collector `tasks`: the migration task of each source server that has one."""
 
+from functools import lru_cache
 from typing import Final
 
 from exporter.families.family import (
@@ -44,6 +45,7 @@ def _list_clone_info(clone: CloneServer) -> tuple[Sample, ...]:
     return ((labels, ONE),) if any(labels) else ()
 
 
+@lru_cache(4096)  # A few subtasks, each with 101 values of its progress.
 def read_subtask(text: str) -> tuple[str, float | None]:
     """Return name and progress (0 to 1) of the subtask in a `subtask_info` such as `MIGRATE_LINUX_FILE-42`.
 

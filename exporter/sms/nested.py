@@ -13,9 +13,12 @@ from msgspec import inspect
 from msgspec.structs import force_setattr
 
 from exporter.sms.model import Record, RecordT
-from exporter.sms.tolerant import UNDECODABLE, Findings, build_reader, load_json, struct_fields
+from exporter.sms.tolerant import UNDECODABLE, Findings, alternatives, build_reader, load_json, struct_fields
 
 _NULL: Final = msgspec.Raw(b"null")
+
+_MAX_SHARED_LISTS: Final = 1024
+"""Maximum number of different lists that are kept to be shared."""
 
 
 def nested_fields(record_type: type[Record]) -> list[inspect.Field]:
@@ -24,8 +27,7 @@ def nested_fields(record_type: type[Record]) -> list[inspect.Field]:
 
 
 def _is_nested(kind: inspect.Type) -> bool:
-    alternatives = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    return any(isinstance(each, inspect.StructType | inspect.VarTupleType) for each in alternatives)
+    return any(isinstance(each, inspect.StructType | inspect.VarTupleType) for each in alternatives(kind))
 
 
 def build_row_type(record_type: type[RecordT]) -> type[RecordT]:
@@ -51,6 +53,8 @@ class NestedValues:
         self._path = item.encode_name
         self._decoder = msgspec.json.Decoder(get_type_hints(record_type, include_extras=True)[item.name])
         self._read_tolerantly = build_reader(item.type)
+        self._is_list = not any(isinstance(each, inspect.StructType) for each in alternatives(item.type))
+        self._lists: dict[object, object] = {}
         self._previous: dict[int, object] = {}
         self._current: dict[int, object] = {}
         self._findings: dict[int, Findings] = {}
@@ -77,7 +81,17 @@ class NestedValues:
 
     def _decode_new(self, raw: msgspec.Raw, key: int) -> object:
         try:
-            return self._decoder.decode(raw)
+            value = self._decoder.decode(raw)
+            return self._share(value) if self._is_list else value
         except UNDECODABLE:
             found = self._findings[key] = Findings()
             return self._read_tolerantly(load_json(bytes(raw)), self._path, found)
+
+    def _share(self, value: object) -> object:
+        """Return an equal value that was decoded before, if there is one.
+
+        The lists of most servers differ only in fields that are not decoded, so thousands of servers have a few.
+        """
+        if len(self._lists) >= _MAX_SHARED_LISTS:
+            self._lists.clear()
+        return self._lists.setdefault(value, value)

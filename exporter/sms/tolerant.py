@@ -111,9 +111,14 @@ def _struct_reader(struct: type[Record]) -> Reader:
     return read
 
 
+def alternatives(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    """Return the types of a union, or the type itself."""
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+
+
 def build_reader(kind: inspect.Type) -> Reader:
     """Return the tolerant reader of a type."""
-    for alternative in kind.types if isinstance(kind, inspect.UnionType) else (kind,):
+    for alternative in alternatives(kind):
         if convert := _CONVERTERS.get(type(alternative)):
             return _value_reader(convert)
         match alternative:

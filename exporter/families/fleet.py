@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from math import fsum
 from operator import attrgetter
 from typing import Final
 
@@ -31,11 +32,13 @@ def _sum_by_state(
     """Declare a sum over servers by their state, times a factor; each documented state has a sample."""
 
     def samples(snapshot: Snapshot) -> Iterator[Sample]:
-        sums: defaultdict[str | None, float] = defaultdict(int)
+        numbers: defaultdict[str | None, list[float]] = defaultdict(list)
         for server in snapshot.servers:
-            sums[server.state] += read(server) or 0
+            numbers[server.state].append(read(server) or 0)
         multiplier = factor(snapshot)
-        return _by_documented_value(((state, total * multiplier) for state, total in sums.items()), SOURCE_STATES)
+        # An exact sum does not depend on the order of the servers.
+        sums = ((state, fsum(each) * multiplier) for state, each in numbers.items())
+        return _by_documented_value(sums, SOURCE_STATES)
 
     return SnapshotFamily(name, help_text, samples, {"state": "state"}, (field,))
 

@@ -4,7 +4,7 @@ Pure functions: a snapshot is built from a complete list and the previous snapsh
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -74,20 +74,30 @@ def _given(value: Value | None, last: Value | None) -> Value | None:
     return last if value is None else value
 
 
+def _keep_order(servers: Iterable[SourceServer], known: Iterable[str]) -> tuple[SourceServer, ...]:
+    """Return the servers in the order of the known ids, followed by new ones in the order of the API.
+
+    As a rule they are in this order in memory too, which makes comparing and rendering them fast.
+    """
+    remaining = {server.id: server for server in servers}
+    kept = [remaining.pop(server_id) for server_id in known if server_id in remaining]
+    return (*kept, *remaining.values())
+
+
 def next_snapshot(
     listing: Listing[SourceServer], account: AccountSettings, read_at: float, previous: Snapshot | None
 ) -> Snapshot:
-    """Return the snapshot that follows `previous`, with the servers in the order of their IDs."""
+    """Return the snapshot that follows `previous`, with known servers in the same order."""
     previous = previous or Snapshot(account.name, read_at, (), 0)
     known = {server.id: server for server in previous.servers}
-    servers = tuple(sorted(listing.records, key=lambda server: server.id))
+    servers = _keep_order(listing.records, known)
     last_growth = dict(previous.last_growth)
     last_values = {}
     transitions = []
     for server in servers:
         before = known.pop(server.id, None)
         last = previous.last_values.get(server.id) or before
-        # The decoder returns the same object for the same bytes; nothing changed unless a value is missing.
+        # The decoder returns the same object for an unchanged record; nothing changed unless a value is missing.
         if server is last:
             continue
         state, size = server.state, server.replicatesize

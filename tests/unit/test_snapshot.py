@@ -11,8 +11,11 @@ def after(previous: Snapshot | None, *servers: SourceServer, read_at: float = NO
     return next_snapshot(Listing(servers, len(servers)), account(), read_at, previous)
 
 
-def test_a_snapshot_has_its_servers_in_the_order_of_their_ids() -> None:
-    assert [found.id for found in after(None, server("b"), server("a")).servers] == ["a", "b"]
+def test_known_servers_keep_their_order_and_new_ones_follow() -> None:
+    first = after(None, server("b"), server("a"), server("d"))
+    assert [found.id for found in first.servers] == ["b", "a", "d"]
+    assert [found.id for found in after(first, *map(server, "adceb")).servers] == ["b", "a", "d", "c", "e"]
+    assert [found.id for found in after(first, *map(server, "cab")).servers] == ["b", "a", "c"]
 
 
 def test_a_change_of_state_between_two_lists_is_a_transition() -> None:

@@ -75,6 +75,7 @@ def test_the_page_on_the_simulator_describes_every_control_endpoint() -> None:
 CHINESE = {
     page: ROOT / "README.md" if page.name == "README.zh-CN.md" else DOCS / page.relative_to(DOCS / "zh-CN")
     for page in sorted((DOCS / "zh-CN").rglob("*.md"))
+    if page != DOCS / "zh-CN" / "runbooks" / "README.md"
 }
 """The Chinese pages and their English counterparts."""
 
@@ -95,6 +96,15 @@ def rows(page: Path) -> list[list[str]]:
     """Return the words in code style of the first cell of each table row."""
     cells = re.findall(r"^\| (.*?) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     return [re.findall(r"`.*?`", cell) for cell in cells]
+
+
+def test_every_alert_that_pages_has_a_chinese_runbook() -> None:
+    rules = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
+    paging = re.findall(r"- alert: (\w+)(?:(?!- alert:)[\s\S])*?severity: critical", rules)
+    index = (DOCS / "zh-CN" / "runbooks" / "README.md").read_text(encoding="utf-8")
+    assert paging
+    assert sorted(re.findall(r"\((\w+)\.md\)", index)) == sorted(paging)
+    assert {page.stem for page in (DOCS / "zh-CN" / "runbooks").glob("Sms*.md")} == set(paging)
 
 
 @pytest.mark.parametrize("page", CHINESE, ids=lambda page: page.name)

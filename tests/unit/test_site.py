@@ -33,11 +33,10 @@ def test_a_link_to_a_file_that_is_no_page_leads_to_the_repository(repository: Pa
     )
 
 
-def test_a_link_to_a_directory_of_pages_leads_to_a_list_of_them(repository: Path) -> None:
-    (repository / "docs" / "README.md").write_text("[runbooks](runbooks/)\n")
-    files = site_files(repository)
-    assert files["docs/README.md"] == "[runbooks](runbooks/README.md)\n"
-    assert files["docs/runbooks/README.md"] == "# Runbooks\n\n- [Alert fires](Alert.md)\n"
+def test_a_link_to_a_directory_leads_to_its_readme(repository: Path) -> None:
+    (repository / "README.md").write_text("[alerts](docs/runbooks/)\n")
+    (repository / "docs" / "runbooks" / "README.md").write_text("# Alerts\n")
+    assert site_files(repository)["README.md"] == "[alerts](docs/runbooks/README.md)\n"
 
 
 def test_the_navigation_has_every_page_of_the_documentation() -> None:

@@ -1,7 +1,7 @@
 """Builds the documentation site from the pages of the repository: `python -m tools.docs.site DIRECTORY`.
 
-The pages keep their places, so links between them need no change. A link to a directory leads to its README.md, which
-is generated if it does not exist; a link to another file leads to the repository.
+The pages keep their places, so links between them need no change. A link to a directory leads to its README.md; a link
+to a file that is no page leads to the repository.
 """
 
 import os
@@ -27,28 +27,13 @@ def site_files(root: Path) -> dict[str, str | bytes]:
     paths = [*root.glob("*.md"), *(path for folder in FOLDERS for path in (root / folder).rglob("*"))]
     names = {path.relative_to(root).as_posix() for path in paths if path.suffix in {".md", *_PICTURES}}
     pages = {name: (root / name).read_text(encoding="utf-8") for name in names if name.endswith(".md")}
-    indexes: dict[str, str] = {}
-    for name, text in pages.items():
-        for _, target, _ in _LINK.findall(text):
-            folder = _resolve(name, target)
-            if f"{folder}/README.md" not in pages and any(page.startswith(f"{folder}/") for page in pages):
-                indexes[f"{folder}/README.md"] = _index(folder, pages)
-    pages |= indexes
     url = repository_url()
-    converted = {name: _convert_links(name, text, {*names, *indexes}, root, url) for name, text in pages.items()}
+    converted = {name: _convert_links(name, text, names, root, url) for name, text in pages.items()}
     return {**converted, **{name: (root / name).read_bytes() for name in names if not name.endswith(".md")}}
 
 
 def _resolve(page: str, target: str) -> str:
     return os.path.normpath(Path(page).parent / target)
-
-
-def _index(folder: str, pages: dict[str, str]) -> str:
-    """Return a page that lists the pages of a directory by title."""
-    names = sorted(name for name in pages if Path(name).parent.as_posix() == folder)
-    titles = (re.sub(r"^# ", "", pages[name].partition("\n")[0]) for name in names)
-    items = "".join(f"- [{title}]({Path(name).name})\n" for title, name in zip(titles, names, strict=True))
-    return f"# {Path(folder).name.capitalize()}\n\n{items}"
 
 
 def _convert_links(page: str, text: str, names: set[str], root: Path, url: str) -> str:

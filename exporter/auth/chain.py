@@ -125,7 +125,7 @@ async def find_in_pod(lookup: Lookup) -> Credentials | Missing:
     url, file = (lookup.environ.get(name) for name in (POD_URL_VARIABLE, POD_TOKEN_FILE_VARIABLE))
     if not (url and file):
         return Missing(f"no {POD_URL_VARIABLE}")
-    token = Secret(POD_TOKEN_FILE_VARIABLE, SecretFile(POD_TOKEN_FILE_VARIABLE, Path(file)))
+    token = Secret(f"{POD_TOKEN_FILE_VARIABLE}: {file}", SecretFile(POD_TOKEN_FILE_VARIABLE, Path(file)))
     issuer = PodIdentity(url, token, lookup.transport("metadata"), lookup.clock)
     return _signed(RenewingProvider(issuer, lookup.clock), lookup, {})
 
@@ -147,7 +147,7 @@ def _secret_options(auth: AuthSettings) -> dict[str, Secret]:
         if value is not None:
             secrets[option] = Secret(name, value.get_secret_value())
         elif file is not None:
-            secrets[option] = Secret(f"{name}-file", SecretFile(f"{name}-file", file))
+            secrets[option] = Secret(f"{name}-file: {file}", SecretFile(f"{name}-file", file))
     return secrets
 
 

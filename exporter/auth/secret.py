@@ -45,19 +45,20 @@ class SecretFile:
     It is read again for each request, so that a secret can be rotated without a restart.
     """
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path, timeout: float = READ_TIMEOUT_SECONDS) -> None:
         self._path = path
+        self._timeout = timeout
         self._where = f"{name}: {path}"
         self._content = SharedCall(lambda: _read_regular_file(path))
 
     async def read(self) -> str:
         """Return the text. Raise AuthError if it cannot be read within the limits."""
         try:
-            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._timeout):
                 content = await self._content()
         except TimeoutError:
             raise self._error(
-                f"could not be read within {READ_TIMEOUT_SECONDS:g} seconds",
+                f"could not be read within {self._timeout:g} seconds",
                 f"check the file system of {self._path}",
             ) from None
         except OSError as error:
@@ -100,7 +101,7 @@ def clean_secret(name: str, text: str) -> str:
     """
     secret = text.strip().removeprefix("\ufeff").strip()
     if not secret:
-        raise AuthError(f"{name} is empty", hint=f"set {name} to the secret")
+        raise AuthError(f"{name} is empty", hint="write the secret there")
     if "\n" in secret or "\r" in secret:
         raise AuthError(f"{name} has a line break inside", hint="keep only the line with the secret")
     if not secret.isprintable():

@@ -123,7 +123,7 @@ async def _read_page(
     try:
         async with asyncio.timeout(timeout), runtime.lockout.attempt(await credentials.fingerprint()):
             body = await client.page(0, SOURCE_SERVERS.max_page_rows, {}, RetryBudget(0))
-        page = Records(SOURCE_SERVERS).page(body)
+        page = await Records(SOURCE_SERVERS).decode(body)
     except TimeoutError:
         return replace(finding, error=RequestTimeout(f"the API returned no page within {timeout:g} seconds"))
     except PollError as error:

@@ -66,7 +66,7 @@ class _PageReads:
         try:
             body = await self._read_page(offset, limit, narrowing, self._budget)
             self.accept()
-            page = self._records.page(body)
+            page = await self._records.decode(body)
             rows = page.rows
         except PollError as error:
             failure = error.reason

@@ -4,10 +4,11 @@ A page of records that are as documented is decoded at once into structs, any ot
 in a record are decoded only if their bytes are new: in most polls only a few numbers of a record change.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from operator import attrgetter
-from types import GenericAlias
 from typing import Any, Final, Generic
 
 import msgspec
@@ -16,7 +17,14 @@ from exporter.errors import BadResponse
 from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import NonNegativeInt, RecordT
 from exporter.sms.nested import NestedValues, build_row_type, nested_fields
-from exporter.sms.tolerant import UNDECODABLE, UNREADABLE, Findings, Unknown, load_json, read_int, read_record
+from exporter.sms.splitting import split_array, split_object
+from exporter.sms.tolerant import MAX_RECORD_BYTES, UNDECODABLE, Findings, Unknown, load_json, read_int, read_record
+
+MAX_ROWS: Final = 1000
+"""The largest page that is accepted, five times as large as the API's own limit."""
+
+MAX_INLINE_BYTES: Final = 2**20
+"""A larger page is decoded in a thread: it would delay everything else on the event loop."""
 
 _get_id: Final = attrgetter("id")
 
@@ -53,9 +61,8 @@ class Records(Generic[RecordT]):
         self._endpoint = endpoint
         self._nested = [NestedValues(endpoint.record_type, item) for item in nested_fields(endpoint.record_type)]
         self._row_type = build_row_type(endpoint.record_type)
-        self._row_decoder = msgspec.json.Decoder(self._row_type)
-        self._page_decoder = self._build_decoder(self._row_type)
-        self._raw_page_decoder = self._build_decoder(msgspec.Raw)
+        self._row_decoder: msgspec.json.Decoder[RecordT] = msgspec.json.Decoder(self._row_type)
+        self._page_decoders = _page_decoders(endpoint)
         self._previous: dict[str, RecordT] = {}
         self._current: dict[str, RecordT] = {}
 
@@ -84,26 +91,31 @@ class Records(Generic[RecordT]):
             unknown=findings.unknown,
         )
 
-    def _read_rows(self, body: bytes) -> tuple[int, Sequence[object]]:
+    async def decode(self, body: bytes) -> Page[RecordT]:
+        """Decode a body like `page`, in a thread if it is large."""
+        return self.page(body) if len(body) <= MAX_INLINE_BYTES else await asyncio.to_thread(self.page, body)
+
+    def _read_rows(self, body: bytes) -> tuple[int, Sequence[RecordT | msgspec.Raw | bytes]]:
         """Return the count and the rows of a page: decoded, or as bytes if one of them is not as documented."""
-        for decoder in (self._page_decoder, self._raw_page_decoder):
+        for decoder in self._page_decoders:
             try:
                 envelope = decoder.decode(body)
             except UNDECODABLE:
                 continue
-            return envelope.count, envelope.rows
-        return self._read_envelope(body)
+            return envelope.count, [row for row in msgspec.structs.astuple(envelope.rows) if row is not None]
+        return self._split_page(body)
 
-    def _read(self, row: object, findings: Findings) -> RecordT | None:
+    def _read(self, row: RecordT | msgspec.Raw | bytes, findings: Findings) -> RecordT | None:
         """Return the record in a row, whose nested values may still be bytes."""
-        if isinstance(row, self._row_type):
+        if not isinstance(row, (bytes, msgspec.Raw)):
             return row
-        if isinstance(row, msgspec.Raw):
-            try:
-                return self._row_decoder.decode(row)
-            except UNDECODABLE:
-                row = load_json(bytes(row))
-        return read_record(row, self._endpoint.record_type, findings)
+        text = bytes(row)
+        if len(text) > MAX_RECORD_BYTES:
+            return None
+        try:
+            return self._row_decoder.decode(text)
+        except UNDECODABLE:
+            return read_record(load_json(text), self._endpoint.record_type, findings)
 
     def _reuse(self, records: Sequence[RecordT]) -> list[RecordT]:
         """Return the records, the previous object in place of each that is equal to it."""
@@ -115,23 +127,31 @@ class Records(Generic[RecordT]):
         self._current.update(zip(ids, reused, strict=True))
         return reused
 
-    def _build_decoder(self, row_type: type[Any]) -> "msgspec.json.Decoder[Any]":
-        fields = [("count", NonNegativeInt), ("rows", GenericAlias(list, row_type))]
-        return msgspec.json.Decoder(msgspec.defstruct("Envelope", fields, rename={"rows": self._endpoint.envelope_key}))
-
-    def _read_envelope(self, body: bytes) -> tuple[int, list[object]]:
-        content = load_json(body)
-        if not isinstance(content, dict):
-            raise BadResponse("the API answered 200 with a body that is not a JSON object")
-        count = read_int(content.get("count"))
-        rows = content.get(self._endpoint.envelope_key, UNREADABLE)
-        if rows is None:
-            rows = []
-        if not isinstance(count, int) or not isinstance(rows, list):
+    def _split_page(self, body: bytes) -> tuple[int, list[bytes]]:
+        members = split_object(body)
+        count = read_int(load_json(members.get(b'"count"', b"")))
+        rows = members.get(f'"{self._endpoint.envelope_key}"'.encode(), b"")
+        if not isinstance(count, int) or not rows:
             raise BadResponse(
                 f"the API answered 200 with a JSON object that is not a list of {self._endpoint.noun}",
             )
-        return count, rows
+        return count, [] if rows.strip() == b"null" else split_array(rows, MAX_ROWS)
+
+
+@cache
+def _page_decoders(endpoint: Endpoint[RecordT]) -> "Sequence[msgspec.json.Decoder[Any]]":
+    """Return a decoder of pages with rows as documented, and one that leaves the rows as bytes.
+
+    They stop at the first row beyond MAX_ROWS, before it needs more memory: an array of fixed length does that.
+    """
+    decoders = []
+    for row_type in (build_row_type(endpoint.record_type), msgspec.Raw):
+        columns = [(f"row_{number}", row_type, None) for number in range(MAX_ROWS)]
+        rows = msgspec.defstruct("Rows", columns, array_like=True, forbid_unknown_fields=True, gc=False)
+        fields = [("count", NonNegativeInt), ("rows", rows)]
+        envelope = msgspec.defstruct("Envelope", fields, rename={"rows": endpoint.envelope_key}, gc=False)
+        decoders.append(msgspec.json.Decoder(envelope))
+    return decoders
 
 
 def _distinct(records: list[RecordT]) -> list[RecordT]:

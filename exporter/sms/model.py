@@ -21,6 +21,11 @@ MAX_NUMBER: Final = 1e15
 NonNegativeFloat: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
 """A Double of the reference, whose documented minimum is always 0."""
 
+MAX_TEXT_CHARACTERS: Final = 4096
+"""The longest text that is accepted: the reference allows at most 1,024 characters in the fields that are read."""
+
+Text: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS)]
+
 SOURCE_STATES: Final = (
     "unavailable",
     "waiting",
@@ -96,7 +101,7 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
 class ListedRecord(Record, frozen=True, kw_only=True, gc=False):
     """A record of a list. Its `id` is unique in the list and not empty."""
 
-    id: str
+    id: Text
 
 
 RecordT = TypeVar("RecordT", bound=ListedRecord)
@@ -105,24 +110,24 @@ RecordT = TypeVar("RecordT", bound=ListedRecord)
 class TargetServer(Record, frozen=True, kw_only=True, gc=False):
     """Table 6, TargetServerById: the server that is migrated to."""
 
-    vm_id: str | None = None
-    name: str | None = None
+    vm_id: Text | None = None
+    name: Text | None = None
 
 
 class CloneServer(Record, frozen=True, kw_only=True, gc=False):
     """Table 7: a clone of the target server, created for a migration drill."""
 
-    vm_id: str | None = None
-    name: str | None = None
-    clone_error: str | None = None
+    vm_id: Text | None = None
+    name: Text | None = None
+    clone_error: Text | None = None
     clone_state: CloneState | None = None
 
 
 class Task(Record, frozen=True, kw_only=True, gc=False):
     """Table 5, TaskByServerSources: the migration task of a source server."""
 
-    id: str | None = None
-    name: str | None = None
+    id: Text | None = None
+    name: Text | None = None
     type: TaskType | None = None
     state: TaskState | None = None
     estimate_complete_time: NonNegativeInt | None = None
@@ -131,10 +136,10 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     migrate_speed: NonNegativeFloat | None = None
     compress_rate: NonNegativeFloat | None = None
     start_target_server: bool | None = None
-    vm_template_id: str | None = None
-    region_id: str | None = None
-    project_name: str | None = None
-    project_id: str | None = None
+    vm_template_id: Text | None = None
+    region_id: Text | None = None
+    project_name: Text | None = None
+    project_id: Text | None = None
     target_server: TargetServer | None = None
     log_collect_status: LogCollectStatus | None = None
     exist_server: bool | None = None
@@ -142,7 +147,7 @@ class Task(Record, frozen=True, kw_only=True, gc=False):
     clone_server: CloneServer | None = None
     remain_seconds: NonNegativeInt | None = None
     log_upload_time: NonNegativeInt | None = None
-    subtask_info: str | None = None
+    subtask_info: Text | None = None
 
 
 NO_CLONE: Final = CloneServer()
@@ -153,18 +158,18 @@ NO_TASK: Final = Task()
 class EnvironmentCheck(Record, frozen=True, kw_only=True, gc=False):
     """Table 8: one check of the source server's environment."""
 
-    name: str | None = None
+    name: Text | None = None
     result: CheckResult | None = None
-    error_code: str | None = None
+    error_code: Text | None = None
 
 
 class PhysicalVolume(Record, frozen=True, kw_only=True, gc=False):
     """Table 11: a partition of a disk."""
 
-    device_use: str | None = None
-    file_system: str | None = None
-    mount_point: str | None = None
-    name: str | None = None
+    device_use: Text | None = None
+    file_system: Text | None = None
+    mount_point: Text | None = None
+    name: Text | None = None
     size: NonNegativeInt | None = None
     inode_size: NonNegativeInt | None = None
     used_size: NonNegativeInt | None = None
@@ -173,9 +178,9 @@ class PhysicalVolume(Record, frozen=True, kw_only=True, gc=False):
 class Disk(Record, frozen=True, kw_only=True, gc=False):
     """Table 10, DiskIntargetServer: a disk recommended for the target server."""
 
-    name: str | None = None
+    name: Text | None = None
     size: NonNegativeInt | None = None
-    device_use: str | None = None
+    device_use: Text | None = None
     used_size: NonNegativeInt | None = None
     physical_volumes: tuple[PhysicalVolume, ...] | None = None
 
@@ -183,12 +188,12 @@ class Disk(Record, frozen=True, kw_only=True, gc=False):
 class LogicalVolume(Record, frozen=True, kw_only=True, gc=False):
     """Table 13: a logical volume of a volume group."""
 
-    file_system: str | None = None
+    file_system: Text | None = None
     inode_size: NonNegativeInt | None = None
     inode_nums: NonNegativeInt | None = None
-    device_use: str | None = None
-    mount_point: str | None = None
-    name: str | None = None
+    device_use: Text | None = None
+    mount_point: Text | None = None
+    name: Text | None = None
     size: NonNegativeInt | None = None
     used_size: NonNegativeInt | None = None
     free_size: NonNegativeInt | None = None
@@ -199,7 +204,7 @@ class VolumeGroup(Record, frozen=True, kw_only=True, gc=False):
 
     free_size: NonNegativeInt | None = None
     logical_volumes: tuple[LogicalVolume, ...] | None = None
-    name: str | None = None
+    name: Text | None = None
     size: NonNegativeInt | None = None
 
 
@@ -213,13 +218,13 @@ class InitTargetServer(Record, frozen=True, kw_only=True, gc=False):
 class SourceServer(ListedRecord, frozen=True, kw_only=True, gc=False):
     """Table 4, SourceServersResponseBody: one source server."""
 
-    ip: str | None = None
-    name: str | None = None
-    enterprise_project_id: str | NonNegativeInt | None = None
+    ip: Text | None = None
+    name: Text | None = None
+    enterprise_project_id: Text | NonNegativeInt | None = None
     """Documented as a string; real responses also have the number 0."""
     add_date: NonNegativeInt | None = None
     os_type: OsType | None = None
-    os_version: str | None = None
+    os_version: Text | None = None
     oem_system: bool | None = None
     state: SourceState | None = None
     connected: bool | None = None

@@ -4,7 +4,9 @@ A nested value is recognized by a hash of its bytes, and equal ones are one obje
 saves most of the decoding and of the memory, and makes two lists cheap to compare.
 """
 
+import contextlib
 from collections.abc import Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Final, cast, get_type_hints
 
@@ -13,7 +15,15 @@ from msgspec import inspect
 from msgspec.structs import force_setattr
 
 from exporter.sms.model import Record, RecordT
-from exporter.sms.tolerant import UNDECODABLE, Findings, alternatives, build_reader, load_json, struct_fields
+from exporter.sms.tolerant import (
+    MAX_RECORD_BYTES,
+    UNDECODABLE,
+    Findings,
+    alternatives,
+    build_reader,
+    load_json,
+    struct_fields,
+)
 
 _NULL: Final = msgspec.Raw(b"null")
 
@@ -30,6 +40,7 @@ def _is_nested(kind: inspect.Type) -> bool:
     return any(isinstance(each, inspect.StructType | inspect.VarTupleType) for each in alternatives(kind))
 
 
+@cache
 def build_row_type(record_type: type[RecordT]) -> type[RecordT]:
     """Return the type of a record whose nested values are still bytes."""
     fields = [
@@ -62,7 +73,8 @@ class NestedValues:
     def list_ended(self) -> None:
         """Remember the values of the list that was just read, and no others."""
         self._previous, self._current = self._current, {}
-        self._findings = {key: found for key, found in self._findings.items() if key in self._previous}
+        # A thread may still decode a page of a poll that timed out, so the items are copied first.
+        self._findings = {key: found for key, found in list(self._findings.items()) if key in self._previous}
 
     def decode(self, rows: Sequence[Record], findings: Findings) -> None:
         """Replace the bytes in this field of each row with the value, and count what is not as documented in it."""
@@ -80,12 +92,13 @@ class NestedValues:
                 findings.add(self._findings[key])
 
     def _decode_new(self, raw: msgspec.Raw, key: int) -> object:
-        try:
-            value = self._decoder.decode(raw)
-            return self._share(value) if self._is_list else value
-        except UNDECODABLE:
-            found = self._findings[key] = Findings()
-            return self._read_tolerantly(load_json(bytes(raw)), self._path, found)
+        text = bytes(raw)
+        with contextlib.suppress(*UNDECODABLE):
+            if len(text) <= MAX_RECORD_BYTES:
+                value = self._decoder.decode(text)
+                return self._share(value) if self._is_list else value
+        found = self._findings[key] = Findings()
+        return self._read_tolerantly(load_json(text), self._path, found)
 
     def _share(self, value: object) -> object:
         """Return an equal value that was decoded before, if there is one.

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import inspect
 
-from exporter.sms.model import MAX_INT64, MAX_NUMBER, Record, RecordT
+from exporter.sms.model import MAX_INT64, MAX_NUMBER, MAX_TEXT_CHARACTERS, Record, RecordT
 
 Unknown: TypeAlias = tuple[str, str]
 """The path of a field, such as `current_task.state`, and a value of it that the reference does not document."""
@@ -41,6 +41,11 @@ class _Unreadable:
 
 UNREADABLE: Final = _Unreadable()
 
+MAX_RECORD_BYTES: Final = 2**18
+"""The largest record, or value nested in one, that is accepted: about a hundred times as large as real ones."""
+
+_MAX_DIGITS: Final = len(str(MAX_INT64))
+
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for JSON that is not as documented."""
 
@@ -49,11 +54,18 @@ Reader: TypeAlias = Callable[[Any, str, Findings], object]
 
 
 def load_json(text: bytes) -> object:
-    """Return decoded JSON of any content, UNREADABLE if it is not JSON."""
+    """Return decoded JSON of any content, UNREADABLE if it is not JSON, is too large or nested too deeply."""
+    if len(text) > MAX_RECORD_BYTES:
+        return UNREADABLE
     try:
-        return json.loads(text.decode("utf-8", "replace"))
+        return json.loads(text.decode("utf-8", "replace"), parse_int=_parse_int)
     except (ValueError, RecursionError):
         return UNREADABLE
+
+
+def _parse_int(digits: str) -> object:
+    """Return the integer, UNREADABLE if it is far too large. Python raises an error for more than 4,300 digits."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else UNREADABLE
 
 
 def read_record(content: object, record_type: type[RecordT], findings: Findings) -> RecordT | None:
@@ -66,7 +78,7 @@ def read_record(content: object, record_type: type[RecordT], findings: Findings)
 
 def read_int(value: object) -> object:
     """Return a non-negative integer of at most 64 bits, else UNREADABLE."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= len(str(MAX_INT64)):
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -76,7 +88,8 @@ def read_int(value: object) -> object:
 
 
 def _is_identity(value: object) -> bool:
-    return (isinstance(value, str) and value != "") or (isinstance(value, int) and not isinstance(value, bool))
+    text = _read_text(value) if not isinstance(value, float) else UNREADABLE
+    return isinstance(text, str) and text != ""
 
 
 @cache
@@ -168,7 +181,8 @@ def _list_reader(read_item: Reader) -> Reader:
 def _read_text(value: object) -> object:
     if isinstance(value, str):
         # A lone surrogate is legal in JSON but cannot be encoded.
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        text = value if value.isascii() else value.encode("utf-8", "replace").decode()
+        return text if len(text) <= MAX_TEXT_CHARACTERS else UNREADABLE
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return UNREADABLE

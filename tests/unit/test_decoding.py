@@ -1,4 +1,5 @@
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import BadResponse
-from exporter.sms.decoding import Page, Records
+from exporter.sms.decoding import MAX_INLINE_BYTES, Page, Records
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import SourceServer, Task
 from support import DATA, example, example_servers
@@ -213,6 +214,62 @@ def test_an_empty_list_may_be_null() -> None:
 def test_a_body_that_is_not_a_list_of_servers_is_a_bad_response(body: bytes) -> None:
     with pytest.raises(BadResponse):
         Records(SOURCE_SERVERS).page(body)
+
+
+DEEP = b'{"a":' * 1000 + b"1" + b"}" * 1000
+
+
+@pytest.mark.parametrize(
+    ("row", "is_kept"),
+    [
+        (b'{"id": "bad", "memory": ' + b"9" * 5000 + b"}", True),
+        (b'{"id": "bad", "name": "' + b"x" * 5000 + b'"}', True),
+        (b'{"id": "bad", "checks": [' + b'{"name": "' + b"x" * 300_000 + b'"}]}', True),
+        (b'{"id": "bad", "checks": [' + b"{}," * 100_000 + b"{}]}", True),
+        (b'{"id": "bad", "ipv6": ' + DEEP + b"}", False),
+        (b'{"id": "bad", "current_task": ' + DEEP + b"}", False),
+        (b'{"id": ' + b"9" * 5000 + b"}", False),
+        (b'{"id": "' + b"x" * 5000 + b'"}', False),
+        (DEEP, False),
+        (b"[" * 100_000 + b"]" * 100_000, False),
+        (b'{"id": "bad", "memory": nonsense}', False),
+        (b'{"id": "bad" "name": "x"}', False),
+        (b'"a, b"', False),
+    ],
+)  # fmt: skip
+def test_a_bad_record_costs_that_record_or_value_only(row: bytes, is_kept: bool) -> None:
+    body = b'{"count": 3, "source_servers": [{"id": "a", "name": "b,]\\"}"}, %s, {"id": "b"}]}' % row
+    page = Records(SOURCE_SERVERS).page(body)
+    bad = [record for record in page.records if record.id == "bad"]
+    assert [record.id for record in page.records if record not in bad] == ["a", "b"]
+    assert page.records[0].name == 'b,]"}'
+    assert (len(bad), page.invalid, page.rows) == ((1, 0, 3) if is_kept else (0, 1, 3))
+    assert sum(page.unreadable.values()) == is_kept
+    assert not bad or (bad[0].memory, bad[0].name, bad[0].checks) == (None, None, None)
+
+
+@pytest.mark.parametrize("row", [b"0", b'{"id": "a"}', b"null", b"[]", DEEP])
+def test_a_page_with_too_many_rows_is_refused_at_the_first_row_beyond_the_maximum(row: bytes) -> None:
+    with pytest.raises(BadResponse, match="more than 1000 rows on one page"):
+        Records(SOURCE_SERVERS).page(b'{"count": 1, "source_servers": [' + b",".join([row] * 2000) + b"]}")
+
+
+def test_a_page_that_ignores_the_limit_is_decoded_up_to_the_maximum() -> None:
+    assert page_of(*({"id": f"s{number}"} for number in range(1000))).rows == 1000
+
+
+async def test_a_large_page_is_decoded_in_a_thread_and_a_small_one_is_not() -> None:
+    class Threads(Records[SourceServer]):
+        def page(self, body: bytes) -> Page[SourceServer]:
+            used.append(threading.get_ident())
+            return super().page(body)
+
+    used: list[int] = []
+    records = Threads(SOURCE_SERVERS)
+    body = b'{"count": 1, "source_servers": [{"id": "a"}]}'
+    small, large = await records.decode(body), await records.decode(body + b" " * MAX_INLINE_BYTES)
+    assert small == large
+    assert used[0] == threading.get_ident() != used[1]
 
 
 json_values = st.recursive(

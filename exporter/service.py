@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -238,7 +239,9 @@ async def running(
         stack.push_async_callback(service.close)
         await service.apply(settings)
         web_config = await stack.enter_async_context(_web_config(settings, runtime.clock))
-        app = create_app(lambda: service.generation, service.health, runtime.clock, service.reload, web_config)
+        # getattr and not a function of ours: it runs in every scrape.
+        current = partial(getattr, service, "generation")
+        app = create_app(current, service.health, runtime.clock, service.reload, web_config)
         tls = web_config.tls if web_config else None
         service.urls = await stack.enter_async_context(serve(app, _endpoints(settings, runtime), tls=tls))
         service.start()

@@ -193,3 +193,11 @@ async def fetch(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
     """Return the status, text and headers of a response."""
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
         return response.status, await response.text(), response.headers
+
+
+class Unobserved:
+    """An observer of requests and retries that ignores them."""
+
+    def request_ended(self, *_: object) -> None: ...
+    def retry_waits(self, *_: object) -> None: ...
+    def throttled(self, *_: object) -> None: ...

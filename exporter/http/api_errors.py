@@ -84,7 +84,7 @@ def read_error_body(response: Response) -> ErrorBody:
 
 def is_error_body(response: Response) -> bool:
     """Return whether the body reports an error, whatever its status."""
-    return len(response.body) <= MAX_ERROR_BODY_BYTES and bool(read_error_body(response).code)
+    return bool(read_error_body(response).code)
 
 
 def _kind(status: int, code: str) -> type[PollError]:

@@ -4,6 +4,7 @@ import asyncio
 import email.utils
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal, Protocol
 
 import aiohttp
@@ -33,6 +34,7 @@ NO_RESPONSE: Final = "error"
 SECRET_HEADERS: Final = frozenset({"authorization", "x-auth-token", "x-security-token", "x-metadata-token"})
 
 _CHUNK_BYTES: Final = 2**16
+MAX_CACHED_PROXIES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ class Transport:
         self._limits = limits
         self._clock = clock
         self._observer = observer
-        self._proxies = proxies
+        # One API has one or two addresses, and NO_PROXY may be long.
+        self._find_proxy = lru_cache(MAX_CACHED_PROXIES)(proxies.find)
 
     async def send(self, request: Request) -> Response:
         """Return the response, whatever its status, except for a redirect.
@@ -140,7 +143,7 @@ class Transport:
         return response
 
     async def _exchange(self, request: Request) -> Response:
-        proxy = self._proxies.find(request.url)
+        proxy = self._find_proxy(request.url.origin())
         progress = Progress()
         token = PROGRESS.set(progress)
         try:

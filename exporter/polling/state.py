@@ -97,13 +97,19 @@ class Account:
         """The value of the label `account`."""
         return self.settings.name
 
+    @property
+    def stale_after(self) -> float:
+        """Seconds after which a snapshot is stale."""
+        poll = self.settings.poll
+        return poll.stale_after or max(3 * poll.interval, 300.0)
+
     def served_snapshot(self, now: float) -> Snapshot | None:
         """Return the snapshot to serve at `now`, in seconds since the epoch; None if it is too old.
 
-        While polls fail, the last snapshot is served for the grace period and then as the policy says.
+        While polls fail, the last snapshot is served until it is stale and then as the policy says.
         """
-        snapshot, poll = self.state.snapshot, self.settings.poll
-        if snapshot is None or poll.stale_policy == "keep":
+        snapshot = self.state.snapshot
+        if snapshot is None or self.settings.poll.stale_policy == "keep":
             return snapshot
         # In both directions: after the clock was set back, a snapshot must not stay fresh until the clock catches up.
-        return snapshot if abs(now - snapshot.read_at) <= poll.grace else None
+        return snapshot if abs(now - snapshot.read_at) <= self.stale_after else None

@@ -152,11 +152,6 @@ class PollSettings(Group):
     )
     stale_policy: Literal["drop", "keep"] = Field("drop", description="Whether to drop or keep stale data.")
 
-    @property
-    def grace(self) -> float:
-        """Seconds after which a snapshot is stale."""
-        return self.stale_after or max(3 * self.interval, 300.0)
-
 
 class FilterSettings(Group):
     """Which servers are listed: query parameters of the API, passed through unchanged."""

@@ -10,7 +10,7 @@ from exporter.errors import ConfigurationError
 from exporter.exposition.generation import Generation
 from exporter.exposition.health import Health
 from exporter.web.connection import limit_exchange_time, set_security_headers
-from exporter.web.cross_origin import reject_cross_origin
+from exporter.web.cross_origin import require_same_origin
 from exporter.web.discovery import Discovery
 from exporter.web.pages import Pages
 from exporter.web.scrape import ConcurrencyLimit, Scraper
@@ -60,7 +60,7 @@ def create_app(
     telemetry_path = options.telemetry_path
     scraper = Scraper(current, health, clock)
     scrape_limit = ConcurrencyLimit(options.max_requests)
-    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[limit_exchange_time, reject_cross_origin])
+    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[limit_exchange_time])
     app.on_response_prepare.append(set_security_headers)
     if policy is not None:
         app.middlewares.append(access_control(policy, PROBES if options.probes_without_auth else ()))
@@ -72,5 +72,5 @@ def create_app(
     Pages(current, clock, telemetry_path).add_to(app)
     for path, handler in zip(PROBES, (healthy, ready), strict=True):
         app.router.add_get(path, handler)
-    app.router.add_post("/-/reload", reload_configuration)
+    app.router.add_post("/-/reload", require_same_origin(reload_configuration))
     return app

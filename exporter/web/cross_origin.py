@@ -6,16 +6,18 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
-SAFE_METHODS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 SEC_FETCH_SITE: Final = "Sec-Fetch-Site"
 
 
-@web.middleware
-async def reject_cross_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer 403 to a request that changes something and comes from a page of another origin."""
-    if request.method not in SAFE_METHODS and _is_cross_origin(request):
-        raise web.HTTPForbidden(text="Cross-origin request rejected.\n")
-    return await handler(request)
+def require_same_origin(handler: Handler) -> Handler:
+    """Return a handler that answers 403 to a request from a page of another origin."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        if _is_cross_origin(request):
+            raise web.HTTPForbidden(text="Cross-origin request rejected.\n")
+        return await handler(request)
+
+    return checked
 
 
 def _is_cross_origin(request: web.Request) -> bool:

@@ -14,7 +14,7 @@ from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import ListedRecord, TaskState
 from exporter.sms.paging import Narrowing, Pager
 from programs import serving
-from support import NOWHERE, FakeClock, Scrape, account, exporting, fetch, scrape
+from support import NOWHERE, FakeClock, Scrape, Unobserved, account, exporting, fetch, scrape
 
 RATE = 8
 
@@ -81,12 +81,6 @@ TASKS = Endpoint(
     splits={"state": ("RUNNING", "MIGRATE_FAIL")},
 )
 ERRORS = Endpoint("/v3/errors", "migration_errors", MigrationError, noun="migration errors", max_page_rows=100)
-
-
-class Unobserved:
-    def request_ended(self, *_: object) -> None: ...
-    def retry_waits(self, *_: object) -> None: ...
-    def throttled(self, *_: object) -> None: ...
 
 
 async def test_other_lists_of_the_api_are_read_by_the_same_code(clock: FakeClock) -> None:

@@ -18,23 +18,18 @@ from exporter.auth.renewal import EXPIRED_WHEN_NEW_SECONDS, RenewingProvider
 from exporter.auth.secret import Secret, SecretFile
 from exporter.auth.temporary_key import EcsMetadata, PodIdentity
 from exporter.errors import AuthError, ConfigurationError, PollError, ServerFault, Throttled
-from exporter.http.transport import Api, Request, Response
+from exporter.http.transport import Request
 from exporter.polling.connections import Runtime, account_credentials, account_session, account_transport
 from exporter.polling.lockout import BACKOFF_SECONDS
 from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS
 from exporter.settings import ApiSettings, Settings
 from exporter.simulator import AccessKey, Simulator
 from programs import serving
-from support import NOWHERE, FakeClock, Scrape, exporting, next_poll, scrape
+from support import NOWHERE, FakeClock, Scrape, Unobserved, exporting, next_poll, scrape
 
 HOUR = 3600.0
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-
-class Unobserved:
-    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
-        pass
 
 
 def options_of(simulator: Simulator, way: str, folder: Path) -> dict[str, object]:

@@ -125,7 +125,7 @@ def test_the_last_values_of_a_server_that_left_are_forgotten() -> None:
     assert left.last_values == {}
 
 
-def test_a_stale_snapshot_is_served_for_the_grace_period_and_then_dropped() -> None:
+def test_a_snapshot_is_served_until_it_is_stale() -> None:
     polled = Account(account(poll={"interval": "60s"}))
     polled.state.snapshot = snapshot(read_at=NOW)
     assert polled.served_snapshot(NOW + 300) is polled.state.snapshot
@@ -139,10 +139,10 @@ def test_a_snapshot_does_not_stay_fresh_because_the_clock_was_set_back() -> None
     assert polled.served_snapshot(NOW - 86_400) is None
 
 
-def test_the_grace_period_is_three_intervals_and_at_least_five_minutes() -> None:
-    assert account(poll={"interval": "10s"}).poll.grace == 300
-    assert account(poll={"interval": "10m"}).poll.grace == 1800
-    assert account(poll={"stale_after": "20s"}).poll.grace == 20
+def test_a_snapshot_is_stale_after_three_intervals_and_not_before_five_minutes() -> None:
+    assert Account(account(poll={"interval": "10s"})).stale_after == 300
+    assert Account(account(poll={"interval": "10m"})).stale_after == 1800
+    assert Account(account(poll={"stale_after": "20s"})).stale_after == 20
 
 
 def test_a_stale_snapshot_is_served_if_the_policy_is_keep() -> None:

@@ -170,6 +170,7 @@ class Poller:
         )
         poll = self._reads.poll(None)
         await self._listener.snapshot_read(snapshot)
+        await self._worker.run(state.progress.add, snapshot, state.snapshot)
         state.snapshot = snapshot
         log_transitions(snapshot)
         log_undocumented_values(snapshot, state.undocumented_logged_at)
@@ -186,6 +187,7 @@ class Poller:
 
     async def _end(self, poll: Poll, listing: Listing[SourceServer] | None) -> Poll:
         self._schedule = self._schedule.after_poll(poll.error, self._clock.monotonic())
+        self._account.state.next_poll_at = self._clock.time() + self._schedule.due - self._clock.monotonic()
         previous = self._account.state.last_poll
         self._account.state.record(poll)
         log_poll(self._account, poll, previous)

@@ -6,6 +6,7 @@ from typing import Final
 
 from exporter.auth import Credentials
 from exporter.errors import PollError
+from exporter.polling.progress import ProgressHistory
 from exporter.polling.snapshot import Snapshot
 from exporter.settings import AccountSettings
 
@@ -55,12 +56,16 @@ class Poll:
 class AccountState:
     """What the polls of one list have learned. Only the account's poller writes it.
 
-    `history` has the last polls, the newest last. `snapshot` is of the last complete list.
+    `history` has the last polls, the newest last. `snapshot` is of the last complete list, `progress`
+    of those before it. `next_poll_at` is the
+    time of the next poll in seconds since the epoch, None before the first poll has ended.
     `undocumented_logged_at` is when an undocumented value, by (field, value), was last logged.
     """
 
     history: deque[Poll] = field(default_factory=lambda: deque(maxlen=MAX_POLLS))
     snapshot: Snapshot | None = None
+    progress: ProgressHistory = field(default_factory=ProgressHistory)
+    next_poll_at: float | None = None
     undocumented_logged_at: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property

@@ -83,8 +83,8 @@ class WebSettings(Group):
     @field_validator("telemetry_path")
     @classmethod
     def _check_unused(cls, path: str) -> str:
-        if path.startswith("/-/") or path in {"/probe", "/self", "/sd", "/config", "/polls"}:
-            msg = "/probe, /self, /sd, /config, /polls and paths that begin with /-/ are already in use"
+        if path.startswith(("/-/", "/servers")) or path in {"/probe", "/self", "/sd", "/config", "/polls"}:
+            msg = "/probe, /self, /sd, /config, /polls and paths that begin with /servers or /-/ are already in use"
             raise ValueError(msg)
         return path
 

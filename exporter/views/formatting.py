@@ -10,6 +10,11 @@ _DURATION_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _SECONDS_PER_MINUTE: Final = 60
 
 
+def format_number(number: int) -> str:
+    """Return a count with thousands separators, such as `10,000`."""
+    return f"{number:,}"
+
+
 def format_size(number: float) -> str:
     """Return a number of bytes with three or four digits, such as `1.46 TiB`."""
     unit = 0

@@ -28,12 +28,17 @@ NO_PROBLEM: Final = len(URGENCY)
 """The urgency of a server without a problem."""
 
 
-def find_problems(server: SourceServer, snapshot: Snapshot) -> tuple[Problem, ...]:
-    """Return the problems of a server, the most urgent first."""
-    return tuple(_problems(server, snapshot))
+def check_results(server: SourceServer) -> frozenset[str | None]:
+    """Return the results of the server's checks."""
+    return frozenset([check.result for check in server.checks]) if server.checks else frozenset()
 
 
-def _problems(server: SourceServer, snapshot: Snapshot) -> Iterator[Problem]:
+def find_problems(server: SourceServer, snapshot: Snapshot, results: frozenset[str | None]) -> tuple[Problem, ...]:
+    """Return the problems of a server with these check results, the most urgent first."""
+    return tuple(_problems(server, snapshot, results))
+
+
+def _problems(server: SourceServer, snapshot: Snapshot, results: frozenset[str | None]) -> Iterator[Problem]:
     if server.state in FAILED_STATES:
         yield Problem.FAILED
     if server.connected is False and server.state in MIGRATING_STATES:
@@ -44,7 +49,7 @@ def _problems(server: SourceServer, snapshot: Snapshot) -> Iterator[Problem]:
         and snapshot.read_at - _last_progress(server, snapshot) >= STALLED_AFTER_SECONDS
     ):
         yield Problem.STALLED
-    if server.checks and server.state != "finished" and has_check_result(server, "ERROR"):
+    if "ERROR" in results and server.state != "finished":
         yield Problem.CHECKS
 
 
@@ -67,11 +72,6 @@ def _details(server: SourceServer, problems: tuple[Problem, ...]) -> Iterator[st
         yield f"clone: {task.clone_server.clone_error}"
     if failed := sorted({check.name or "?" for check in server.checks or () if check.result == "ERROR"}):
         yield f"failed checks: {', '.join(failed)}"
-
-
-def has_check_result(server: SourceServer, result: str) -> bool:
-    """Return whether at least one check of the server has this result."""
-    return any(check.result == result for check in server.checks or ())
 
 
 def _last_progress(server: SourceServer, snapshot: Snapshot) -> float:

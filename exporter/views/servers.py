@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import NO_TASK, SourceServer
 from exporter.views.formatting import percent
@@ -12,15 +14,14 @@ from exporter.views.problems import (
     REPLICATING_STATES,
     URGENCY,
     Problem,
+    check_results,
     describe_problems,
     find_problems,
-    has_check_result,
     problem_since,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ServerView:
+class ServerView(Struct, frozen=True, kw_only=True, gc=False):
     """One server. What the API does not report is None, or an empty text.
 
     `size` and `replicated` are bytes, `share` is percent, `speed` bytes per second, `remaining` seconds.
@@ -43,6 +44,9 @@ class ServerView:
     details: tuple[str, ...]
     since: float | None
     has_warnings: bool
+    os_type: str
+    os_version: str
+    project: str
 
     @property
     def is_replicating(self) -> bool:
@@ -57,12 +61,14 @@ class ServerView:
 
 def build_server_views(snapshots: Iterable[Snapshot]) -> tuple[ServerView, ...]:
     """Return a row for each server of all accounts."""
-    return tuple(_server_view(server, snapshot) for snapshot in snapshots for server in snapshot.servers)
+    return tuple(build_server_view(server, snapshot) for snapshot in snapshots for server in snapshot.servers)
 
 
-def _server_view(server: SourceServer, snapshot: Snapshot) -> ServerView:
+def build_server_view(server: SourceServer, snapshot: Snapshot) -> ServerView:
+    """Return the row of one server of this snapshot."""
     task = server.current_task or NO_TASK
-    problems = find_problems(server, snapshot)
+    results = check_results(server)
+    problems = find_problems(server, snapshot, results)
     size, replicated = server.totalsize, server.replicatesize
     return ServerView(
         account=snapshot.account,
@@ -80,7 +86,10 @@ def _server_view(server: SourceServer, snapshot: Snapshot) -> ServerView:
         problems=problems,
         details=describe_problems(server, problems) if problems else (),
         since=problem_since(server, snapshot, problems[0]) if problems else None,
-        has_warnings=has_check_result(server, "WARN"),
+        has_warnings="WARN" in results,
+        os_type=server.os_type or "",
+        os_version=server.os_version or "",
+        project="" if server.enterprise_project_id is None else str(server.enterprise_project_id),
     )
 
 

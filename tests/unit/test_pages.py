@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
+from exporter.blocking import Worker
 from exporter.errors import AuthError
 from exporter.polling.state import MAX_POLLS, Account, PageRead, Poll
 from exporter.settings import Settings
 from exporter.web.pages.configuration import configuration_view
-from exporter.web.pages.overview import OverviewCache
+from exporter.web.pages.fleet import FleetCache
 from exporter.web.pages.polls import MAX_SHOWN_POLLS, MAX_SHOWN_READS, build_polls_view
 from exporter.web.pages.rendering import Renderer
 from support import NOW, account, server, settings, snapshot
@@ -46,8 +47,8 @@ def test_bytes_that_are_not_utf8_do_not_break_a_page() -> None:
     polled = Account(account())
     # As aiohttp reads an invalid byte of a header.
     polled.state.record(Poll(NOW, 1.0, 1, AuthError("refused", request_id="id-\udcff")))
-    response = Renderer(telemetry_path="/metrics").render(
-        "polls.html", now=NOW, accounts=build_polls_view([polled]), chosen=None
+    response = Renderer(telemetry_path="/metrics", prefix="").render(
+        "polls.html", now=NOW, refresh=None, accounts=build_polls_view([polled]), chosen=None
     )
     assert isinstance(response.body, bytes)
     assert "request_id id-?" in response.body.decode()
@@ -105,11 +106,11 @@ def test_each_account_shows_its_own_options() -> None:
     assert intervals == {"one": "1m30s", "two": "30s"}
 
 
-async def test_concurrent_requests_for_the_same_snapshots_build_one_overview() -> None:
+async def test_concurrent_requests_for_the_same_snapshots_compute_them_once() -> None:
     known = [snapshot(server("a", state="error"), server("b", state="replicate"))]
-    cache = OverviewCache()
+    cache = FleetCache(Worker())
     seen = await asyncio.gather(*(cache.get(known) for _ in range(5)))
     assert all(found is seen[0] for found in seen)
-    assert (seen[0].attention_count, seen[0].migration_count, seen[0].fleet.servers) == (1, 1, 2)
-    assert (await cache.get([snapshot(server("a"))])).fleet.servers == 1
-    assert (await cache.get([])).fleet.servers == 0
+    assert (seen[0].attention_count, seen[0].migration_count, seen[0].totals.servers) == (1, 1, 2)
+    assert (await cache.get([snapshot(server("a"))])).totals.servers == 1
+    assert (await cache.get([])).totals.servers == 0

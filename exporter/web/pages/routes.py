@@ -1,28 +1,35 @@
 """The handlers of the pages: read the query, build the view, render the template."""
 
-import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.exposition.generation import Generation
+from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
 from exporter.views.accounts import build_account_views
+from exporter.views.selection import select_servers
+from exporter.views.servers import ServerView
+from exporter.views.tables import write_csv, write_json
 from exporter.web.pages.configuration import configuration_view
-from exporter.web.pages.overview import OverviewCache
+from exporter.web.pages.fleet import FleetCache
 from exporter.web.pages.polls import build_polls_view
+from exporter.web.pages.query import format_server_query, parse_number, parse_refresh, parse_server_query
 from exporter.web.pages.rendering import Renderer
+from exporter.web.pages.server import build_server_page, find_server
+from exporter.web.pages.servers import FILTER_TITLES, SERVERS_PER_PAGE, build_servers_page
 from exporter.web.scrape import NO_SUCH_ACCOUNT
 
 MIN_REFRESH_SECONDS: Final = 5
 MAX_REFRESH_SECONDS: Final = 60
 """The status page refreshes once per poll interval, within these limits."""
-MAX_CHOSEN_REFRESH_SECONDS: Final = 3600
-"""The longest refresh that the query can choose."""
-
-_REFRESH: Final = re.compile("[1-9][0-9]{0,3}")
+MAX_PAGE: Final = 1_000_000
+MAX_THREADS: Final = 2
+"""Pages and downloads that are computed at the same time; computing is CPU-bound."""
 
 
 class Pages:
@@ -31,53 +38,125 @@ class Pages:
     def __init__(self, current: Callable[[], Generation], clock: Clock, telemetry_path: str) -> None:
         self._current = current
         self._clock = clock
-        self._renderer = Renderer(telemetry_path=telemetry_path)
-        self._overviews = OverviewCache()
+        self._renderer = Renderer(telemetry_path=telemetry_path, prefix="", grafana_url="")
+        self._worker = Worker(MAX_THREADS)
+        self._fleets = FleetCache(self._worker)
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes of the pages."""
-        for path, handler in (("/", self.status), ("/config", self.configuration), ("/polls", self.polls)):
+        routes = {
+            "/": self.status,
+            "/servers": self.servers,
+            "/servers/{account:[^/]+}/{id:[^/]+}": self.server,
+            "/servers.csv": self.servers_csv,
+            "/servers.json": self.servers_json,
+            "/polls": self.polls,
+            "/config": self.configuration,
+        }
+        for path, handler in routes.items():
             app.router.add_get(path, handler)
 
     async def status(self, request: web.Request) -> web.Response:
-        """Return the status of the migrations."""
-        accounts = self._current().accounts
-        refresh = _refresh(request, accounts)
+        """Return the status of the migrations, of all accounts or of the account in the query."""
+        accounts = self._chosen_accounts(request)
+        refresh = parse_refresh(request.query, _default_refresh(accounts))
         now = self._clock.time()
-        snapshots = [snapshot for account in accounts if (snapshot := account.served_snapshot(now))]
         return self._renderer.render(
             "status.html",
             now=now,
             refresh=refresh,
+            chosen=request.query.get("account"),
+            known_accounts=len(self._current().accounts),
             accounts=build_account_views(accounts, now),
-            overview=await self._overviews.get(snapshots),
+            fleet=await self._fleets.get(_snapshots(accounts, now)),
         )
+
+    async def servers(self, request: web.Request) -> web.Response:
+        """Return a page of the servers that the query selects."""
+        query = parse_server_query(request.query)
+        number = parse_number(request.query, "page", MAX_PAGE, default=1)
+        now, accounts = self._clock.time(), self._current().accounts
+        snapshots = _snapshots(accounts, now)
+        fleet = await self._fleets.get(snapshots)
+        found = await self._worker.run(build_servers_page, fleet, query, number)
+        several = len(accounts) > 1
+        shown = [(name, title) for name, title in FILTER_TITLES.items() if name != "account" or several]
+        return self._renderer.render(
+            "servers.html",
+            now=now,
+            refresh=None,
+            several=several,
+            known=bool(snapshots),
+            query=query,
+            change=partial(format_server_query, query),
+            filters=[(name, title) for name, title in shown if found.choices[name]],
+            choices=found.choices,
+            rows=found.rows,
+            count=found.count,
+            page=found.page,
+            pages=found.pages,
+            per_page=SERVERS_PER_PAGE,
+        )
+
+    async def server(self, request: web.Request) -> web.Response:
+        """Return everything about one server. Raise HTTPNotFound if it does not exist, or has no recent data."""
+        name, server_id = request.match_info["account"], request.match_info["id"]
+        now = self._clock.time()
+        account = next((account for account in self._current().accounts if account.name == name), None)
+        snapshot = account.served_snapshot(now) if account else None
+        server = find_server(snapshot, server_id) if snapshot else None
+        if account is None or snapshot is None or server is None:
+            raise web.HTTPNotFound(text="No such server, or no recent data; /servers lists the servers.\n")
+        page = build_server_page(server, snapshot, account.state.progress, now)
+        return self._renderer.render(
+            "server.html", now=now, refresh=parse_refresh(request.query, _default_refresh([account])), page=page
+        )
+
+    async def servers_csv(self, request: web.Request) -> web.Response:
+        """Return the servers that the query selects as CSV."""
+        return await self._download(request, lambda servers: write_csv(servers).encode("utf-8", "replace"), "csv")
+
+    async def servers_json(self, request: web.Request) -> web.Response:
+        """Return the servers that the query selects as JSON."""
+        return await self._download(request, write_json, "json")
 
     async def configuration(self, _: web.Request) -> web.Response:
         """Return the current configuration."""
-        return self._renderer.render("config.html", sections=configuration_view(self._current().settings))
+        sections = configuration_view(self._current().settings)
+        return self._renderer.render("config.html", refresh=None, sections=sections)
 
     async def polls(self, request: web.Request) -> web.Response:
         """Return the recent polls of all accounts, or of the account in the query."""
-        account = request.query.get("account")
-        found = build_polls_view(self._current().accounts, account)
-        if not found:
+        accounts, name = self._chosen_accounts(request), request.query.get("account")
+        shown = build_polls_view(accounts, name)
+        return self._renderer.render("polls.html", now=self._clock.time(), refresh=None, accounts=shown, chosen=name)
+
+    def _chosen_accounts(self, request: web.Request) -> Sequence[Account]:
+        """Return all accounts, or the one in the query. Raise HTTPNotFound if it does not exist."""
+        name = request.query.get("account")
+        chosen = [account for account in self._current().accounts if name in {None, account.name}]
+        if not chosen:
             raise web.HTTPNotFound(text=NO_SUCH_ACCOUNT)
-        return self._renderer.render("polls.html", now=self._clock.time(), accounts=found, chosen=account)
+        return chosen
+
+    async def _download(
+        self, request: web.Request, write: Callable[[Sequence[ServerView]], bytes], ending: str
+    ) -> web.Response:
+        query = parse_server_query(request.query)
+        fleet = await self._fleets.get(_snapshots(self._current().accounts, self._clock.time()))
+        body = await self._worker.run(lambda: write(select_servers(fleet.servers, query)))
+        headers = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="servers.{ending}"', hdrs.CACHE_CONTROL: "no-store"}
+        content_type = {"csv": "text/csv", "json": "application/json"}[ending]
+        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
 
 
-def _refresh(request: web.Request, accounts: Sequence[Account]) -> int | None:
-    """Return the seconds until the page refreshes; None if the query disables it."""
-    chosen = request.query.get("refresh")
-    if chosen is None:
-        if any(account.state.last_poll is None for account in accounts):
-            return MIN_REFRESH_SECONDS
-        shortest = min(account.settings.poll.interval for account in accounts)
-        return round(min(max(shortest, MIN_REFRESH_SECONDS), MAX_REFRESH_SECONDS))
-    if chosen == "off":
-        return None
-    if _REFRESH.fullmatch(chosen) and int(chosen) <= MAX_CHOSEN_REFRESH_SECONDS:
-        return int(chosen)
-    raise web.HTTPBadRequest(
-        text=f"refresh: must be off or a number of seconds from 1 to {MAX_CHOSEN_REFRESH_SECONDS}.\n"
-    )
+def _snapshots(accounts: Sequence[Account], now: float) -> Sequence[Snapshot]:
+    return [snapshot for account in accounts if (snapshot := account.served_snapshot(now))]
+
+
+def _default_refresh(accounts: Sequence[Account]) -> int:
+    """Return the seconds until the status page refreshes."""
+    if any(account.state.last_poll is None for account in accounts):
+        return MIN_REFRESH_SECONDS
+    shortest = min(account.settings.poll.interval for account in accounts)
+    return round(min(max(shortest, MIN_REFRESH_SECONDS), MAX_REFRESH_SECONDS))

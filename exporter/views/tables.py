@@ -1,0 +1,80 @@
+"""Servers as CSV, JSON and tab-separated lines: the same fields for the servers page and the command `status`."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import msgspec
+
+from exporter.views.formatting import escape_unprintable
+from exporter.views.servers import ServerView
+
+Value: TypeAlias = str | int | float | bool | Sequence[str] | None
+
+FIELDS: Final[Mapping[str, Callable[[ServerView], Value]]] = MappingProxyType(
+    {
+        "account": lambda server: server.account,
+        "id": lambda server: server.id,
+        "name": lambda server: server.name,
+        "ip": lambda server: server.ip or None,
+        "state": lambda server: server.state or None,
+        "stage": lambda server: server.stage or None,
+        "connected": lambda server: server.connected,
+        "os_type": lambda server: server.os_type or None,
+        "os_version": lambda server: server.os_version or None,
+        "enterprise_project_id": lambda server: server.project or None,
+        "size_bytes": lambda server: server.size,
+        "replicated_bytes": lambda server: server.replicated,
+        "replicated_percent": lambda server: server.share,
+        "speed_bytes_per_second": lambda server: server.speed,
+        "remaining_seconds": lambda server: server.remaining,
+        "problems": lambda server: server.problems,
+        "problem_details": lambda server: server.details,
+        "problem_since_seconds": lambda server: server.since,
+    }
+)
+"""The fields of a server by their names, in their order; times are seconds since the epoch."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write_json(servers: Iterable[ServerView]) -> bytes:
+    """Return a JSON array of objects, one per line; unknown values are null."""
+    rows = (_encode({name: read(server) for name, read in FIELDS.items()}) for server in servers)
+    return b"[\n" + b",\n".join(rows) + b"\n]\n"
+
+
+def write_csv(servers: Iterable[ServerView]) -> str:
+    """Return CSV as RFC 4180 describes it, with a header line; unknown values are empty."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(FIELDS)
+    writer.writerows([_format(read(server)) for read in FIELDS.values()] for server in servers)
+    return text.getvalue()
+
+
+def write_tsv(servers: Iterable[ServerView]) -> str:
+    """Return tab-separated lines with a header line; a name cannot add columns or lines."""
+    return "".join(f"{line}\n" for line in _tsv_lines(servers))
+
+
+def _tsv_lines(servers: Iterable[ServerView]) -> Iterator[str]:
+    yield "\t".join(FIELDS)
+    for server in servers:
+        yield "\t".join(escape_unprintable(_format(read(server))) for read in FIELDS.values())
+
+
+def _format(value: Value) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case str():
+            return value
+        case int() | float():
+            return f"{value:.15g}"
+        case _:
+            return "; ".join(value)

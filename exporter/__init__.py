@@ -6,6 +6,6 @@ __version__ = "0.1.0"
 
 
 def revision() -> str:
-    """Give the commit that was built, which a build writes to the package's file REVISION; else unknown."""
+    """Return the commit of the build, which it writes to the file REVISION of the package, or "unknown"."""
     file = resources.files("exporter") / "REVISION"
     return file.read_text(encoding="utf-8").strip() if file.is_file() else "unknown"

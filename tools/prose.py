@@ -31,7 +31,7 @@ PHRASES: Final[Mapping[str, str]] = {
     r"asked to end": "stopped",
     r"mend(?:s|ed|ing)?": "fix",
     r"longest (?:wait|silence)": "timeout",
-    r"most [a-z ]{1,24}(?:a second|at once)": "maximum … per second, maximum concurrent …",
+    r"most (?!of )[a-z ]{1,24}(?:a second|at once)": "maximum … per second, maximum concurrent …",
     r"one an? (?:server|account|poll|target|file|module|line)": "one per …",
 }
 """Regular expressions of phrases that are always wrong here, and what to write instead."""

@@ -173,7 +173,7 @@ async def test_help_of_every_command_names_its_options() -> None:
         assert option in output
 
 
-async def test_a_run_tells_of_each_poll_at_debug_and_of_each_change_of_condition_once() -> None:
+async def test_a_run_logs_each_poll_at_debug_and_each_change_of_status_once() -> None:
     async with Simulator(servers=3, faults=["server-error,times=1", "forbidden,after=1,times=3"]) as simulator:
         command = exporter_command(
             f"--api.endpoint={simulator.url}",

@@ -14,7 +14,7 @@ PROJECT = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the SDK a home directory of its own to write to."""
+    """Set a home directory for the SDK, which writes to it."""
     monkeypatch.setenv("HOME", str(tmp_path))
 
 

@@ -66,7 +66,7 @@ def test_contributing_lists_the_packages_from_the_lowest_layer_to_the_highest() 
 
 
 def logged() -> Iterator[tuple[str, str]]:
-    """Give the level and the message of each line that the exporter may log."""
+    """Yield the level and the message of each line that the exporter may log."""
     for file in Path(exporter.__file__).parent.rglob("*.py"):
         nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
         words = {
@@ -87,5 +87,5 @@ def logged() -> Iterator[tuple[str, str]]:
 def test_every_line_that_is_logged_is_in_the_documentation_and_no_other() -> None:
     page = (FOLDER / "logs.md").read_text(encoding="utf-8")
     rows = re.findall(rf"^\| ({'|'.join({*LEVELS.values()})}) \| (.*?) \|", page, re.MULTILINE)
-    told = [(level, message) for level, cell in rows for message in re.findall(r"`([^`]+)`", cell)]
-    assert sorted(told) == sorted(set(logged()))
+    documented = [(level, message) for level, cell in rows for message in re.findall(r"`([^`]+)`", cell)]
+    assert sorted(documented) == sorted(set(logged()))

@@ -1,19 +1,25 @@
 """Which families are rendered again when a snapshot follows another."""
 
+from typing import Any, get_args
+
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.exposition.gzip import gzip_head, inflate
 from exporter.exposition.pieces import RenderedSnapshot, render_snapshot
-from exporter.exposition.text import render_lines
-from exporter.families import select_collectors
+from exporter.exposition.text import Syntax, render_header, render_lines
+from exporter.families import Family, select_collectors
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.settings import CollectorSettings
 from exporter.simulator import Fleet
+from exporter.sms.decoding import Records
+from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
+from records import lists_of_servers
+from reference import render_reference
 from support import NOW, FakeClock, account, server
 
 FAMILIES = [family for collector in select_collectors(CollectorSettings(disks=True)) for family in collector.families]
@@ -29,11 +35,13 @@ def rendered_again(before: RenderedSnapshot, now: RenderedSnapshot) -> set[str]:
     return {name for name, piece in now.pieces.items() if piece is not before.pieces[name]}
 
 
-def assert_right(rendered: RenderedSnapshot) -> None:
+def inflated(rendered: RenderedSnapshot, family: Family) -> bytes:
+    return b"".join(inflate(gzip_head(rendered.pieces[family.name]), 1000))
+
+
+def assert_complete(rendered: RenderedSnapshot) -> None:
     for family in FAMILIES:
-        assert b"".join(inflate(gzip_head(rendered.pieces[family.name]), 1000)) == render_lines(
-            family, rendered.snapshot
-        ), family.name
+        assert inflated(rendered, family) == render_lines(family, rendered.snapshot), family.name
 
 
 def test_nothing_is_rendered_again_if_no_record_changed() -> None:
@@ -67,15 +75,15 @@ def test_families_that_read_a_changed_field_are_rendered_again(change: dict[str,
     then = after(first, server("a", **(fields | change)), first.snapshot.servers[1], read_at=NOW + 60)
     assert families <= rendered_again(first, then)
     assert "source_server_info" not in rendered_again(first, then)
-    assert_right(then)
+    assert_complete(then)
 
 
 def test_all_families_are_rendered_again_when_a_server_is_added_or_removed() -> None:
     first = after(None, server("a", memory=1), server("b", memory=2))
     more = after(first, *first.snapshot.servers, server("c", memory=3))
-    assert_right(more)
+    assert_complete(more)
     other = after(more, *more.snapshot.servers[1:], server("d", memory=3))
-    assert_right(other)
+    assert_complete(other)
 
 
 def test_a_different_speed_unit_renders_the_speeds_again() -> None:
@@ -84,9 +92,10 @@ def test_a_different_speed_unit_renders_the_speeds_again() -> None:
     other: Snapshot = next_snapshot(
         listing, account(api={"endpoint": "http://127.0.0.1:9", "migrate_speed_unit": "mbyte"}), NOW, first.snapshot
     )
-    assert_right(render_snapshot(FAMILIES, other, first))
+    assert_complete(render_snapshot(FAMILIES, other, first))
 
 
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 2)), max_size=6))
 def test_after_any_sequence_of_polls_the_pieces_are_those_of_the_last_list(steps: list[tuple[int, int]]) -> None:
     clock = FakeClock()
@@ -98,4 +107,18 @@ def test_after_any_sequence_of_polls_the_pieces_are_those_of_the_last_list(steps
             fleet.add()
         servers = msgspec.convert(fleet.records(), tuple[SourceServer, ...])
         rendered = after(rendered, *servers, read_at=clock.time())
-        assert_right(rendered)
+        assert_complete(rendered)
+
+
+@settings(max_examples=40)
+@given(st.lists(lists_of_servers(), min_size=1, max_size=4))
+def test_after_every_poll_of_any_sequence_the_bytes_are_those_of_prometheus_client(lists: list[list[Any]]) -> None:
+    records, rendered = Records(SOURCE_SERVERS), None
+    for number, servers in enumerate(lists):
+        page = records.page(msgspec.json.encode({"count": len(servers), "source_servers": servers}))
+        records.list_ended()
+        rendered = after(rendered, *page.records, read_at=NOW + 60 * number)
+        for syntax in get_args(Syntax):
+            for family in FAMILIES:
+                ours = render_header(family, syntax) + inflated(rendered, family)
+                assert ours == render_reference(family, rendered.snapshot, syntax)

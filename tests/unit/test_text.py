@@ -4,12 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from benchmarks.naive import metric_of
 from exporter.exposition.numbers import format_milliseconds, format_value
 from exporter.exposition.text import Syntax, render_header, render_lines
 from exporter.families import Family, LabelFamily, SnapshotFamily, full_name, select_collectors
@@ -19,30 +15,13 @@ from exporter.settings import CollectorSettings
 from exporter.sms.decoding import Records
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.paging import Listing
+from reference import render_reference
 from support import DATA, account, server, snapshot
 
 FAMILIES = [family for collector in select_collectors(CollectorSettings()) for family in collector.families]
 
 
-class Reference(Collector):
-    """The same family of the same snapshot as a family of prometheus-client."""
-
-    def __init__(self, family: Family, shown: Snapshot) -> None:
-        self.metric = metric_of(family, shown)
-
-    def collect(self) -> list[Metric]:
-        return [self.metric]
-
-
-def reference(family: Family, shown: Snapshot, syntax: Syntax) -> bytes:
-    registry = CollectorRegistry()
-    registry.register(Reference(family, shown))
-    if syntax == "text":
-        return generate_latest(registry)
-    return bytes(generate_openmetrics(registry)).removesuffix(b"# EOF\n")  # type: ignore[no-untyped-call]
-
-
-def ours(family: Family, shown: Snapshot, syntax: Syntax) -> bytes:
+def render(family: Family, shown: Snapshot, syntax: Syntax) -> bytes:
     return render_header(family, syntax) + render_lines(family, shown)
 
 
@@ -58,7 +37,7 @@ def test_the_example_is_written_as_prometheus_client_writes_it(family: Family, s
     before = next_snapshot(Listing(tuple(distinct), 10), account(), 1.0, None)
     changed = replace(distinct[0], state="waiting", replicatesize=5)
     shown = next_snapshot(Listing((changed, *distinct[1:]), 10), account(), 2.0, before)
-    assert ours(family, shown, syntax) == reference(family, shown, syntax)
+    assert render(family, shown, syntax) == render_reference(family, shown, syntax)
 
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
@@ -75,7 +54,7 @@ def test_hostile_labels_and_any_number_are_written_as_prometheus_client_writes_t
 ) -> None:
     family = family_of([((a, z), number) for a, z, number in pairs], "aa", "zz", text=text)
     shown = snapshot(account=account_name)
-    assert ours(family, shown, syntax) == reference(family, shown, syntax)
+    assert render(family, shown, syntax) == render_reference(family, shown, syntax)
 
 
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
@@ -87,7 +66,7 @@ def test_hostile_server_ids_are_written_as_prometheus_client_writes_them(
 ) -> None:
     family = LabelFamily("thing", "Help.", lambda _: [(values, 1)], {"aa": "name", "zz": "ip"})
     shown = snapshot(server(server_id))
-    assert ours(family, shown, syntax) == reference(family, shown, syntax)
+    assert render(family, shown, syntax) == render_reference(family, shown, syntax)
 
 
 @given(st.floats() | st.integers(-(2**63), 2**63))

@@ -15,8 +15,10 @@ from grafana_foundation_sdk.builders.dashboard import (
 from grafana_foundation_sdk.models import dashboard
 
 from exporter.families.family import PREFIX
-from grafana.panels import DATASOURCE, Panel
-from grafana.promql import MOVING_STATES, among, server, servers_in
+from grafana.panels import DATASOURCE, Column, Frame, Panel, rows
+from grafana.promql import MOVING_STATES, among, matching, record
+from grafana.promql import alerts as firing
+from grafana.style import SEVERITY_COLOURS, coloured
 
 OVERVIEW: Final = "huaweicloud-sms-overview"
 SERVER: Final = "huaweicloud-sms-server"
@@ -34,6 +36,12 @@ LINK_OF_ROW: Final = f"{_TO_SERVER}&var-account=${{__data.fields.account}}&var-s
 """The link from a table row with the fields account and server_id to the dashboard of that server."""
 LINK_OF_SERIES: Final = f"{_TO_SERVER}&var-account=${{__field.labels.account}}&var-server=${{__field.labels.server_id}}"
 """The link from a series with the labels account and server_id to the dashboard of that server."""
+
+RUNBOOK_OF_ROW: Final = (
+    "https://github.com/huaweicloud-sms-exporter/huaweicloud-sms-exporter/blob/main/docs/runbooks/"
+    "${__data.fields.alertname}.md"
+)
+"""The link from a table row with the field alertname to the runbook."""
 
 _ALL: Final = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
 
@@ -65,6 +73,25 @@ def board(uid: str, description: str, variables: Sequence[Variable], sections: S
             number += 1
             built.with_panel(panel.id(number))
     return built
+
+
+def alerts(*matchers: str) -> Panel:
+    """Return the table of firing alerts, by default those of the selected accounts and of exporters."""
+    columns = (
+        Column("alertname", "Alert", link=RUNBOOK_OF_ROW),
+        Column("severity", "Severity", mappings=coloured(SEVERITY_COLOURS), coloured=True),
+        Column("account", "Account"),
+        Column("server_id", "Server ID", link=LINK_OF_ROW),
+        Column("instance", "Exporter"),
+        Column("problem", "Problem"),
+    )
+    return rows(
+        Frame("Firing alerts", "Firing alerts. The name links to the runbook.", width=24, height=6, empty="none"),
+        columns,
+        firing(*matchers or ('account=~"$account|"',)),
+        sort_by="Severity",
+        descending=False,
+    )
 
 
 def datasource() -> DatasourceVariable:
@@ -111,7 +138,7 @@ def moving_state() -> CustomVariable:
 
 def chosen_server() -> QueryVariable:
     """Return the variable that selects one server by name, filtered by account, operating system and state."""
-    known = among(server("source_server_info", "ip", "name", where='os_type=~"$os"'), servers_in("$state"))
+    known = among(record("info", matching("os_type", "$os")), record("state", matching("state", "$state")))
     # A server without a name is listed by its ID.
     labelled = (
         f'label_replace(label_replace({known}, "server", "$1", "server_id", "(.*)"), "server", "$1", "name", "(.+)")'

@@ -5,9 +5,9 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import promql
-from grafana.board import CUTOVER, LINK_OF_ROW, LINK_OF_SERIES, account, board, hours, moving_state, system, window
+from grafana.board import CUTOVER, LINK_OF_ROW, LINK_OF_SERIES, account, board, hours, moving_state, system
 from grafana.panels import Column, Frame, Panel, Tile, dashed, graph, linked, painted, rows, stacked, stats
-from grafana.promql import among, server, total
+from grafana.promql import among, matching, record, server, total
 from grafana.style import (
     BAD_ABOVE_ZERO,
     ENDLESS,
@@ -22,17 +22,17 @@ from grafana.style import (
     words,
 )
 
-_STATE: Final = among(promql.servers_in("$state"), server("source_server_info", where='os_type=~"$os"'))
+_STATE: Final = among(record("state", matching("state", "$state")), record("info", matching("os_type", "$os")))
 _CHOSEN: Final = promql.one(_STATE, "server_id")
-_LEFT: Final = promql.left(_CHOSEN)
-_PACE: Final = promql.pace(_CHOSEN)
-_BY_SLOPE: Final = f"{_LEFT} / ({_PACE} > 0)"
-_BY_API: Final = among(server("task_remaining_seconds"), _CHOSEN)
-_BY_ANY: Final = f"({_BY_API} or {_BY_SLOPE} or {_CHOSEN} * {ENDLESS:.0f})"
+_REMAINING: Final = among(record("remaining_bytes"), _STATE)
+_SPEED: Final = among(record("replicated_bytes", operation="deriv30m"), _STATE)
+_MEASURED: Final = record("remaining_seconds", operation="measured")
+_ESTIMATED: Final = record("remaining_seconds", operation="estimated")
+_REMAINING_TIME: Final = f"clamp_max({_ESTIMATED} or {_MEASURED}, {ENDLESS:.0f}) or {ENDLESS:.0f} * {_CHOSEN}"
 """The API's estimate, else the estimate from the measured speed; ENDLESS for a server that replicates nothing."""
-_STALLED: Final = among(_CHOSEN, promql.stalled())
-_DISCONNECTED: Final = among(_CHOSEN, promql.disconnected())
-_LATE: Final = f"{_BY_ANY} > 3600 * $hours"
+_LATE: Final = among(f"({_REMAINING_TIME}) > 3600 * $hours", _STATE)
+_STALLED: Final = among(record("stalled"), _STATE)
+_DISCONNECTED: Final = among(record("disconnected"), _STATE)
 
 _MOVEMENT: Final = words({"0": ("active", GREEN), "1": ("disconnected", ORANGE), "2": ("stalled", RED)})
 _IN_TIME: Final = words({"0": ("on time", GREEN), "1": ("late", RED)})
@@ -44,7 +44,7 @@ def cutover() -> Dashboard:
     return board(
         CUTOVER,
         "All servers that still replicate data: remaining time compared with the hours until the cut-over.",
-        [account(), system(), moving_state(), hours(), window()],
+        [account(), system(), moving_state(), hours()],
         [
             ("Will the cut-over be on time?", _now()),
             ("By remaining time", [_table()]),
@@ -57,7 +57,7 @@ def _now() -> list[Panel]:
     return [
         stats(
             Tile("Replicating", "Servers in state replicate or syncing."),
-            (promql.count(_CHOSEN), ""),
+            (promql.count(_STATE), ""),
         ),
         stats(
             Tile(
@@ -86,7 +86,7 @@ def _now() -> list[Panel]:
         ),
         stats(
             Tile("Remaining data", "Data that these servers still have to replicate.", unit="bytes"),
-            (total(_LEFT), ""),
+            (total(_REMAINING), ""),
         ),
         stats(
             Tile(
@@ -98,15 +98,16 @@ def _now() -> list[Panel]:
                 empty="no data left",
                 decimals=0,
             ),
-            (f"{total(_PACE)} / ({total(_LEFT)} / (3600 * $hours) > 0)", ""),
+            (f"{total(_SPEED)} / ({total(_REMAINING)} / (3600 * $hours) > 0)", ""),
         ),
     ]
 
 
 def _table() -> Panel:
     chosen = promql.named(_STATE, "name", "ip", "os_type")
-    late = f"(({_BY_ANY}) > bool 3600 * $hours)"
-    movement = f"({_STALLED} * 2 or {_DISCONNECTED} or {_CHOSEN} * 0)"
+    late = f"({_REMAINING_TIME}) > bool 3600 * $hours"
+    stalled, disconnected = (promql.one(problem, "server_id") for problem in (_STALLED, _DISCONNECTED))
+    movement = f"2 * {stalled} or {disconnected} or 0 * {_CHOSEN}"
     columns = (
         Column("name", "Server", link=LINK_OF_ROW),
         Column("state", "State", mappings=coloured(STATE_COLOURS), coloured=True),
@@ -126,8 +127,7 @@ def _table() -> Panel:
         Column("account", "Account"),
         Column("server_id", "ID"),
     )
-    size = server("source_server_size_bytes")
-    grown = server("source_server_replicated_bytes_last_increase_timestamp_seconds")
+    replicated, remaining = record("replicated_bytes"), record("remaining_bytes")
     return rows(
         Frame(
             "Servers by remaining time",
@@ -143,17 +143,17 @@ def _table() -> Panel:
         *(
             _only(expression)
             for expression in (
-                _BY_ANY,
-                late,
+                among(f"({_REMAINING_TIME})", _STATE),
+                among(f"({late})", _STATE),
                 movement,
-                among(f"{server('source_server_replicated_bytes')} / ({size} > 0)", _CHOSEN),
-                _LEFT,
-                among(server("task_migrate_speed_bytes_per_second"), _CHOSEN),
-                _PACE,
-                among(server("task_speed_limit_bytes_per_second"), _CHOSEN),
-                _BY_API,
-                _BY_SLOPE,
-                among(f"time() - {grown}", _CHOSEN),
+                among(f"{replicated} / ({replicated} + {remaining})", _STATE),
+                _REMAINING,
+                among(server("task_migrate_speed_bytes_per_second"), _STATE),
+                _SPEED,
+                among(server("task_speed_limit_bytes_per_second"), _STATE),
+                among(_ESTIMATED, _STATE),
+                among(f"{_MEASURED} < Inf", _STATE),
+                among(f"time() - {record('last_increase_timestamp_seconds')}", _STATE),
             )
         ),
         sort_by="Remaining time",
@@ -178,9 +178,9 @@ def _over_time() -> list[Panel]:
             unit="Bps",
             width=8,
         ),
-        (total(_PACE), "measured"),
-        (total(among(server("task_migrate_speed_bytes_per_second"), _CHOSEN)), "reported by the API"),
-        (f"{total(_LEFT)} / (3600 * $hours)", "required"),
+        (total(_SPEED), "measured"),
+        (total(among(server("task_migrate_speed_bytes_per_second"), _STATE)), "reported by the API"),
+        (f"{total(_REMAINING)} / (3600 * $hours)", "required"),
     )
     return [
         painted(stacked(by_state), STATE_COLOURS),
@@ -195,7 +195,7 @@ def _over_time() -> list[Panel]:
                     width=8,
                     empty="no estimate",
                 ),
-                (promql.named(f"topk(10, {_BY_API})", "name"), "{{name}}"),
+                (promql.named(f"topk(10, {among(_ESTIMATED, _STATE)})", "name"), "{{name}}"),
             ),
             LINK_OF_SERIES,
         ),

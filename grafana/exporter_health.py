@@ -5,7 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from exporter.families.family import PREFIX
-from grafana.board import EXPORTER, account, board
+from grafana.board import EXPORTER, account, alerts, board
 from grafana.panels import Column, Frame, Panel, dashed, graph, in_unit, rows, stats
 from grafana.promql import age_in_intervals, fleet, health, one, selector, total
 from grafana.style import BAD_ABOVE_ZERO, GREEN, INTERVALS, ORANGE, RED, WARN_ABOVE_ZERO, Steps, unknown, words
@@ -30,6 +30,7 @@ def exporter() -> Dashboard:
         [account()],
         [
             ("Data freshness", _trust()),
+            ("Alerts", [alerts()]),
             ("Polls", _polls()),
             ("The API", _api()),
             ("Records and series", _records()),

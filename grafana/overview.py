@@ -5,9 +5,22 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import promql
-from grafana.board import LINK_OF_ROW, OVERVIEW, account, board, window
-from grafana.panels import Column, Frame, Panel, Tile, bars, dashed, graph, painted, rows, stacked, stats
-from grafana.promql import FAILED_STATES, MOVING_STATES, fleet, health, matching, total
+from grafana.board import LINK_OF_ROW, OVERVIEW, account, alerts, board
+from grafana.panels import (
+    Column,
+    Frame,
+    Panel,
+    Tile,
+    bars,
+    bars_over_time,
+    dashed,
+    graph,
+    painted,
+    rows,
+    stacked,
+    stats,
+)
+from grafana.promql import FAILED_STATES, MOVING_STATES, fleet, health, matching, record, total
 from grafana.style import (
     BAD_ABOVE_ZERO,
     CYCLE_COLOURS,
@@ -19,17 +32,19 @@ from grafana.style import (
     unknown,
 )
 
-_MOVING: Final = promql.servers_in(MOVING_STATES)
-_LEFT: Final = promql.left(_MOVING)
-_PACE: Final = promql.pace(_MOVING)
+_MOVING: Final = record("state", matching("state", MOVING_STATES))
 _SIZE: Final = fleet("source_servers_size_bytes", "state")
-_ACROSS: Final = fleet("source_servers_replicated_bytes", "state")
-_ESTIMATED_END: Final = promql.among(promql.server("task_estimated_completion_timestamp_seconds"), _MOVING)
-_ESTIMATED_TIME: Final = promql.among(promql.server("task_remaining_seconds"), _MOVING)
+_REPLICATED: Final = fleet("source_servers_replicated_bytes", "state")
+_SPEED: Final = record("replicated_bytes", level="account", operation="deriv30m")
+_REPORTED_SPEED: Final = fleet(
+    "source_servers_migrate_speed_bytes_per_second", "state", where=matching("state", MOVING_STATES)
+)
+_REMAINING: Final = promql.among(record("remaining_bytes"), _MOVING)
+_MEASURED_TIME: Final = record("remaining_seconds", operation="measured")
+_ESTIMATED_TIME: Final = record("remaining_seconds", operation="estimated")
 _FAILED: Final = fleet("source_servers", "state", where=matching("state", FAILED_STATES))
-_SPEED: Final = fleet("source_servers_migrate_speed_bytes_per_second", "state", where=matching("state", MOVING_STATES))
-_WITH_ERRORS: Final = promql.server("source_server_check_failed", where='result="ERROR"')
-_BY_SLOPE: Final = f"{total(_LEFT)} / ({total(_PACE)} > 0)"
+_ALL_MEASURED: Final = f"{total(_REMAINING)} / ({total(_SPEED)} > 0)"
+_CHECKS: Final = promql.one(promql.selector("source_server_check_failed", 'result="ERROR"'), "server_id")
 
 
 def overview() -> Dashboard:
@@ -37,11 +52,12 @@ def overview() -> Dashboard:
     return board(
         OVERVIEW,
         "All migrations of the selected accounts: progress, speed, estimated completion, and what needs attention.",
-        [account(), window()],
+        [account()],
         [
             ("Now", _now()),
             ("Servers over time", _over_time()),
             ("Data", _data()),
+            ("Alerts", [alerts()]),
             ("Needs attention", _attention()),
             ("Accounts", [_accounts()]),
         ],
@@ -63,15 +79,15 @@ def _now() -> list[Panel]:
                 steps=SHARE,
                 decimals=1,
             ),
-            (f"{total(_ACROSS)} / {total(_SIZE)}", ""),
+            (f"{total(_REPLICATED)} / {total(_SIZE)}", ""),
         ),
         stats(
             Tile("Remaining data", "Data that is not yet replicated.", unit="bytes"),
-            (f"clamp_min({total(_SIZE)} - {total(_ACROSS)}, 0)", ""),
+            (f"clamp_min({total(_SIZE)} - {total(_REPLICATED)}, 0)", ""),
         ),
         stats(
-            Tile("Speed", "Measured replication speed over the speed window.", unit="Bps"),
-            (total(_PACE), ""),
+            Tile("Speed", "Measured replication speed of the last 30 minutes.", unit="Bps"),
+            (total(_SPEED), ""),
         ),
         stats(
             Tile(
@@ -80,7 +96,7 @@ def _now() -> list[Panel]:
                 unit="dateTimeFromNow",
                 empty="no progress",
             ),
-            (f"(time() + {_BY_SLOPE}) * 1000", ""),
+            (f"(time() + {_ALL_MEASURED}) * 1000", ""),
         ),
         stats(
             Tile(
@@ -89,7 +105,7 @@ def _now() -> list[Panel]:
                 unit="dateTimeFromNow",
                 empty="no estimate",
             ),
-            (f"max({_ESTIMATED_END}) * 1000", ""),
+            (f"(time() + max({_ESTIMATED_TIME})) * 1000", ""),
         ),
         stats(
             Tile(
@@ -105,7 +121,7 @@ def _now() -> list[Panel]:
                 "Migrating servers whose agent is not connected to SMS.",
                 steps=WARN_ABOVE_ZERO,
             ),
-            (promql.count(promql.disconnected()), ""),
+            (promql.count(record("disconnected")), ""),
         ),
         stats(
             Tile(
@@ -113,7 +129,7 @@ def _now() -> list[Panel]:
                 "Connected servers with data left to replicate and no data replicated for 30 minutes and three polls.",
                 steps=WARN_ABOVE_ZERO,
             ),
-            (promql.count(promql.stalled()), ""),
+            (promql.count(record("stalled")), ""),
         ),
         stats(
             Tile(
@@ -121,7 +137,7 @@ def _now() -> list[Panel]:
                 "Servers with an environment check in ERROR. They cannot be migrated until it is fixed.",
                 steps=BAD_ABOVE_ZERO,
             ),
-            (promql.count(_WITH_ERRORS), ""),
+            (promql.count(_CHECKS), ""),
         ),
         stats(
             Tile("Accounts with failed polls", "Their data is from an earlier poll.", steps=BAD_ABOVE_ZERO),
@@ -153,19 +169,17 @@ def _over_time() -> list[Panel]:
         ),
         wide_legend=True,
     )
-    increase = f"increase({promql.selector('source_server_state_transitions_total')}[$__rate_interval])"
-    transitions = graph(
+    changes = bars_over_time(
         Frame("State changes", "Number of servers that entered each state, as detected by polls."),
-        (f"{total(promql.one(increase, 'to_state'), 'to_state')}", "{{to_state}}"),
-        wide_legend=True,
+        (total(promql.changes("source_server_state_transitions_total", "to_state"), "to_state"), "{{to_state}}"),
     )
     return [
         painted(stacked(by_state), STATE_COLOURS),
         painted(stacked(by_cycle), CYCLE_COLOURS),
-        painted(stacked(transitions), STATE_COLOURS),
+        painted(changes, STATE_COLOURS),
         graph(
             Frame("Progress by account", "Replicated bytes / total bytes.", unit="percentunit"),
-            (f"{total(_ACROSS, 'account')} / {total(_SIZE, 'account')}", "{{account}}"),
+            (f"{total(_REPLICATED, 'account')} / {total(_SIZE, 'account')}", "{{account}}"),
         ).max(1),
     ]
 
@@ -173,7 +187,7 @@ def _over_time() -> list[Panel]:
 def _data() -> list[Panel]:
     done = graph(
         Frame("Replicated data", "Replicated bytes and total bytes.", unit="bytes", width=8),
-        (total(_ACROSS), "replicated"),
+        (total(_REPLICATED), "replicated"),
         (total(_SIZE), "total"),
     )
     return [
@@ -186,8 +200,8 @@ def _data() -> list[Panel]:
                 unit="Bps",
                 width=8,
             ),
-            (total(_SPEED), "reported by the API"),
-            (total(_PACE), "measured"),
+            (total(_REPORTED_SPEED), "reported by the API"),
+            (total(_SPEED), "measured"),
         ),
         graph(
             Frame(
@@ -198,8 +212,8 @@ def _data() -> list[Panel]:
                 width=8,
                 empty="no progress",
             ),
-            (_BY_SLOPE, "all (measured)"),
-            (f"max({_LEFT} / ({_PACE} > 0))", "slowest server (measured)"),
+            (_ALL_MEASURED, "all (measured)"),
+            (f"max({_MEASURED_TIME} < Inf)", "slowest server (measured)"),
             (f"max({_ESTIMATED_TIME})", "last server (API)"),
         ),
     ]
@@ -266,10 +280,10 @@ def _accounts() -> Panel:
         columns,
         total(fleet("source_servers", "state"), "account"),
         total(_FAILED, "account"),
-        f"{total(_ACROSS, 'account')} / {total(_SIZE, 'account')}",
-        f"clamp_min({total(_SIZE, 'account')} - {total(_ACROSS, 'account')}, 0)",
-        total(_PACE, "account"),
-        f"{total(_LEFT, 'account')} / ({total(_PACE, 'account')} > 0)",
+        f"{total(_REPLICATED, 'account')} / {total(_SIZE, 'account')}",
+        f"clamp_min({total(_SIZE, 'account')} - {total(_REPLICATED, 'account')}, 0)",
+        _SPEED,
+        f"{total(_REMAINING, 'account')} / ({total(_SPEED, 'account')} > 0)",
         promql.one(_ESTIMATED_TIME),
         promql.age_in_intervals(),
         key="account",

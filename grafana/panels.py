@@ -12,6 +12,8 @@ from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
+    BigValueTextMode,
+    GraphDrawStyle,
     GraphTresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
@@ -85,6 +87,14 @@ def stats(frame: Frame, *queries: Query) -> stat.Panel:
     )
 
 
+def words(frame: Frame, query: Query, colours: Mapping[str, str]) -> stat.Panel:
+    """Build a panel of the name of the only series, in its colour."""
+    panel = stats(frame, query).text_mode(BigValueTextMode.NAME)
+    for name, colour in colours.items():
+        panel.override_by_name(name, [_property("color", {"mode": "fixed", "fixedColor": colour})])
+    return panel
+
+
 def bars(frame: Frame, *queries: Query) -> bargauge.Panel:
     """Build a panel of bars of current values."""
     panel = _framed(bargauge.Panel(), frame, [_query(*query).instant() for query in queries])
@@ -123,6 +133,12 @@ def graph(frame: Frame, *queries: Query, wide_legend: bool = False) -> timeserie
     )
 
 
+def bars_over_time(frame: Frame, *queries: Query) -> timeseries.Panel:
+    """Build a graph of stacked bars, one per point, for numbers of events since the previous point."""
+    panel = stacked(graph(frame, *queries, wide_legend=True)).interval("1m")
+    return panel.draw_style(GraphDrawStyle.BARS)
+
+
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
     """Stack the series of a graph."""
     return panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(70).line_width(0)
@@ -157,12 +173,11 @@ def linked(panel: timeseries.Panel, url: str) -> timeseries.Panel:
     return panel.override_by_regexp(".*", [_links(url)])
 
 
-def timeline(frame: Frame, rows: Mapping[str, tuple[str, Mappings]]) -> statetimeline.Panel:
-    """Build a timeline; each row has a title, an expression with one number, and the mappings of the numbers."""
-    queries = [_query(expression, title).range() for title, (expression, _) in rows.items()]
-    panel = _framed(statetimeline.Panel(), frame, queries)
-    for title, (_, mappings) in rows.items():
-        panel.override_by_name(title, [_property("mappings", list(mappings))])
+def timeline(frame: Frame, queries: Sequence[Query], mappings: Mapping[str, Mappings]) -> statetimeline.Panel:
+    """Build a timeline with a row for each series, and the mappings of the values of each row."""
+    panel = _framed(statetimeline.Panel(), frame, [_query(*query).range() for query in queries])
+    for title, of_row in mappings.items():
+        panel.override_by_name(title, [_property("mappings", list(of_row))])
     return (
         panel.color_scheme(FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
         .legend(common.VizLegendOptions().show_legend(show_legend=False).display_mode(LegendDisplayMode.LIST))
@@ -187,7 +202,7 @@ def rows(
     their rows are joined by the label `key`, the only label that they may have in common.
     """
     queries = [_query(expression).instant().format(PromQueryFormat.TABLE) for expression in expressions]
-    panel = _framed(table.Panel(), frame, queries)
+    panel = _framed(table.Panel(), frame, queries).show_header(show_header=True)
     panel.color_scheme(FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
     if len(expressions) > 1:
         panel.with_transformation(_transformation("joinByField", byField=key, mode="outer"))
@@ -237,7 +252,8 @@ def _column_properties(column: Column) -> list[dashboard.DynamicConfigValue]:
 
 
 def _links(url: str) -> dashboard.DynamicConfigValue:
-    return _property("links", [{"title": "Show this server", "url": url}])
+    title = "Open the runbook" if "runbooks" in url else "Show this server"
+    return _property("links", [{"title": title, "url": url}])
 
 
 def _property(name: str, value: object) -> dashboard.DynamicConfigValue:

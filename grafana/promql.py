@@ -1,7 +1,6 @@
-"""PromQL expressions that the dashboards share.
+"""PromQL expressions that the dashboards share. Most read the recording rules of deploy/prometheus/rules.
 
-If several exporters poll one account, the most recent data is used, so that each server counts once and
-joins are one to one. States may be exposed as one series or as a set of 0 and 1, hence `== 1`.
+Records have one series per server or account, from the exporter with the most recent list, while data is fresh.
 """
 
 from typing import Final
@@ -12,17 +11,19 @@ FAILED_STATES: Final = "error|premigfailed|clearfailed"
 MOVING_STATES: Final = "replicate|syncing"
 MIGRATING_STATES: Final = "initialize|replicate|syncing|stopping|cloning|cutovering"
 CHOSEN_SERVER: Final = 'server_id="$server"'
-STALLED_AFTER: Final = 30 * 60
-"""Seconds without replicated data after which a server is stalled; three poll intervals if that is longer."""
 
 _CHOSEN_ACCOUNTS: Final = 'account=~"$account"'
 _ON: Final = "on (account, server_id)"
-_REPLICATED: Final = "source_server_replicated_bytes"
 
 
 def selector(metric: str, *matchers: str) -> str:
     """Select a metric, named without its prefix, of the selected accounts."""
     return f"{PREFIX}{metric}{{{','.join((_CHOSEN_ACCOUNTS, *matchers))}}}"
+
+
+def record(name: str, *matchers: str, level: str = "server", operation: str = "freshest") -> str:
+    """Select a record, named without level, prefix and operation, of the selected accounts."""
+    return f"{level}:{PREFIX}{name}:{operation}{{{','.join((_CHOSEN_ACCOUNTS, *matchers))}}}"
 
 
 def matching(label: str, pattern: str) -> str:
@@ -42,8 +43,8 @@ def health(metric: str, *labels: str) -> str:
 
 def fleet(metric: str, *labels: str, where: str = "") -> str:
     """Return a metric of the most recent list of each account."""
-    freshest = f"topk by (account) (1, {selector('last_success_timestamp_seconds')})"
     chosen = selector(metric, *([where] if where else []))
+    freshest = record("last_success_timestamp_seconds", level="exporter")
     return one(f"{chosen} and on (account, job, instance) {freshest}", *labels)
 
 
@@ -57,74 +58,35 @@ def own(metric: str, *labels: str) -> str:
     return server(metric, *labels, where=CHOSEN_SERVER)
 
 
-def servers_in(states: str) -> str:
-    """Return 1 for each server in one of the states, a regular expression."""
-    return f"({server('source_server_state', 'state', where=matching('state', states))} == 1)"
-
-
 def among(expression: str, chosen: str) -> str:
     """Keep the series of servers that are in `chosen`."""
-    return f"({expression} and {_ON} {chosen})"
+    return f"{expression} and {_ON} {chosen}"
 
 
 def named(expression: str, *labels: str) -> str:
     """Add descriptive labels of the server to series."""
-    words = labels or ("name", "ip")
-    return f"{expression} * {_ON} group_left ({', '.join(words)}) {server('source_server_info', *words)}"
-
-
-def left(chosen: str) -> str:
-    """Return the bytes that each selected server still has to replicate."""
-    return among(f"clamp_min({server('source_server_size_bytes')} - {server(_REPLICATED)}, 0)", chosen)
-
-
-def pace(chosen: str) -> str:
-    """Return the replicated bytes per second of each selected server over `$window`."""
-    return among(f"clamp_min({one(f'deriv({selector(_REPLICATED)}[$window])', 'server_id')}, 0)", chosen)
-
-
-def disconnected(states: str = MIGRATING_STATES) -> str:
-    """Return 1 for each server in these states whose agent is not connected."""
-    return among(servers_in(states), f"({server('source_server_connected')} == 0)")
-
-
-def stalled() -> str:
-    """Return 1 for each connected server that should replicate data, and has replicated none for STALLED_AFTER.
-
-    It must have been in its state for as long, and have data left to replicate.
-    """
-    connected = among(servers_in(MOVING_STATES), f"({server('source_server_connected')} == 1)")
-    grown = server("source_server_replicated_bytes_last_increase_timestamp_seconds")
-    enough = f"clamp_min(3 * {health('poll_interval_seconds')}, {STALLED_AFTER})"
-    known = among(connected, f"(time() - {grown} > on (account) group_left () {enough})")
-    changed = server("source_server_state_changed_timestamp_seconds")
-    begun = f"(time() - {changed} < {STALLED_AFTER})"
-    complete = f"({server(_REPLICATED)} >= ({server('source_server_size_bytes')} > 0))"
-    return f"({known} unless {_ON} {begun} unless {_ON} {complete})"
+    return f"{expression} * {_ON} group_left ({', '.join(labels or ('name', 'ip'))}) {record('info')}"
 
 
 def attention() -> str:
-    """Return the seconds since the state of a server changed, one series per server and problem.
-
-    If the API does not report that time, the time since the stage changed; NaN if it reports neither.
-    """
-    failed = server("source_server_check_failed", "check", where='result="ERROR"')
+    """Return the seconds since the state of a server changed, one series per server and problem."""
+    failed_check = f'{PREFIX}source_server_check_failed{{{_CHOSEN_ACCOUNTS},result="ERROR"}}'
     problems = " or ".join(
         (
-            _problem(servers_in(FAILED_STATES), "in state $1", "state"),
-            _problem(disconnected(), "disconnected in $1", "state"),
-            _problem(stalled(), "stalled in $1", "state"),
-            _problem(failed, "check $1 failed", "check"),
+            _problem(record("state", matching("state", FAILED_STATES)), "in state $1", "state"),
+            _problem(record("disconnected"), "disconnected in $1", "state"),
+            _problem(record("stalled"), "stalled in $1", "state"),
+            _problem(one(f"{failed_check} == 1", "server_id", "check"), "check $1 failed", "check"),
         ),
     )
-    since = " or ".join(
-        (
-            server("source_server_state_changed_timestamp_seconds"),
-            server("source_server_migration_cycle_changed_timestamp_seconds"),
-            f"{server('source_server_info')} * NaN",
-        ),
-    )
-    return named(f"(time() - ({since})) * {_ON} group_right () {one(problems, 'server_id', 'problem')}")
+    since = one(f"time() - {record('state_since_timestamp_seconds')}", "server_id")
+    return named(f"{since} * {_ON} group_right () {one(problems, 'server_id', 'problem')}")
+
+
+def alerts(*matchers: str) -> str:
+    """Return the firing alerts of this project."""
+    chosen = ",".join(('alertname=~"Sms.+"', 'alertstate="firing"', *matchers))
+    return f"group by (alertname, severity, account, server_id, instance, problem) (ALERTS{{{chosen}}})"
 
 
 def total(expression: str, *labels: str) -> str:
@@ -134,7 +96,13 @@ def total(expression: str, *labels: str) -> str:
 
 def count(expression: str) -> str:
     """Count servers; 0 for none, no series if no account has data."""
-    return f"count({expression}) or {total(fleet('source_servers', 'state'))} * 0"
+    return f"count({expression}) or 0 * {total(record('source_servers', level='account'))}"
+
+
+def changes(counter: str, *labels: str) -> str:
+    """Return the growth of a counter since the previous point of the graph, each change once; 0 after a reset."""
+    now, before = (one(f"{selector(counter)}{offset}", *labels) for offset in ("", " offset $__interval"))
+    return f"clamp_min({now} - {before}, 0)"
 
 
 def age_in_intervals() -> str:

@@ -1,48 +1,34 @@
 """The dashboard of one source server: state, progress, speed, checks, disks and target."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana import promql
-from grafana.board import SERVER, account, board, chosen_server, state, system, window
-from grafana.panels import Frame, Panel, Tile, dashed, graph, stats, timeline
-from grafana.promql import CHOSEN_SERVER, matching, own
+from grafana.board import SERVER, account, alerts, board, chosen_server, state, system, window
+from grafana.panels import Frame, Panel, Tile, dashed, graph, stats, timeline, words
+from grafana.promql import CHOSEN_SERVER, own, record
 from grafana.server_details import checks, disks, facts
 from grafana.style import (
     CONNECTED,
     CYCLE_COLOURS,
-    CYCLES,
     GREEN,
     RED,
     SHARE,
     STATE_COLOURS,
-    STATES,
-    numbered,
+    present,
 )
 
+_OWN: Final = CHOSEN_SERVER
+_STATE: Final = record("state", _OWN)
+_REPLICATED: Final = record("replicated_bytes", _OWN)
+_REMAINING: Final = record("remaining_bytes", _OWN)
 _SIZE: Final = own("source_server_size_bytes")
-_ACROSS: Final = own("source_server_replicated_bytes")
-_LEFT: Final = f"clamp_min({_SIZE} - {_ACROSS}, 0)"
-_GROWTH: Final = f"deriv({promql.selector('source_server_replicated_bytes', CHOSEN_SERVER)}[$window])"
-_PACE: Final = f"clamp_min({promql.one(_GROWTH, 'server_id')}, 0)"
+_SPEED: Final = f"clamp_min(deriv({_REPLICATED}[$window]), 0)"
+_CONNECTED: Final = record("connected", _OWN)
 _SUBTASK: Final = (
     f"{own('task_subtask_info', 'subtask')} * on (account, server_id) group_left () "
     f"{own('task_subtask_progress_ratio')}"
 )
-
-
-def _number(metric: str, label: str, values: Sequence[str]) -> str:
-    """Return the number, from 1, of the label value whose series is 1; a timeline needs one number per row."""
-    return " or ".join(
-        f"({promql.server(metric, where=f'{CHOSEN_SERVER},{matching(label, value)}')} == 1) * {number}"
-        for number, value in enumerate(values, start=1)
-    )
-
-
-_STATE: Final = _number("source_server_state", "state", STATES)
-_CYCLE: Final = _number("source_server_migration_cycle", "migration_cycle", CYCLES)
 
 
 def source_server() -> Dashboard:
@@ -55,6 +41,7 @@ def source_server() -> Dashboard:
             ("Now", _now()),
             ("State", [_timeline()]),
             ("Progress", _progress()),
+            ("Alerts", [alerts(CHOSEN_SERVER)]),
             ("Server and target", facts()),
             ("Checks", checks()),
             ("Disks (with the option collector.disks)", disks()),
@@ -64,15 +51,7 @@ def source_server() -> Dashboard:
 
 def _now() -> list[Panel]:
     return [
-        stats(
-            Tile(
-                "State",
-                "The current state of the server.",
-                unit="none",
-                mappings=numbered(STATES, STATE_COLOURS),
-            ),
-            (_STATE, ""),
-        ),
+        words(Tile("State", "The current state of the server.", unit="none"), (_STATE, "{{state}}"), STATE_COLOURS),
         stats(
             Tile(
                 "Agent",
@@ -80,7 +59,7 @@ def _now() -> list[Panel]:
                 unit="none",
                 mappings=CONNECTED,
             ),
-            (own("source_server_connected"), ""),
+            (_CONNECTED, ""),
         ),
         stats(
             Tile(
@@ -90,11 +69,11 @@ def _now() -> list[Panel]:
                 steps=SHARE,
                 decimals=1,
             ),
-            (f"{_ACROSS} / ({_SIZE} > 0)", ""),
+            (f"{_REPLICATED} / ({_REPLICATED} + {_REMAINING})", ""),
         ),
         stats(
             Tile("Remaining data", "Data that is not yet replicated.", unit="bytes"),
-            (_LEFT, ""),
+            (_REMAINING, ""),
         ),
         stats(
             Tile(
@@ -103,7 +82,7 @@ def _now() -> list[Panel]:
                 unit="dateTimeFromNow",
                 empty="no progress",
             ),
-            (f"(time() + {_LEFT} / ({_PACE} > 0)) * 1000", ""),
+            (f"(time() + {_REMAINING} / ({_SPEED} > 0)) * 1000", ""),
         ),
         stats(
             Tile(
@@ -121,15 +100,20 @@ def _timeline() -> Panel:
     return timeline(
         Frame(
             "State over time",
-            "State, stage and agent connection, as detected by polls.",
+            "States, stages and agent connection, as detected by polls: one row for each that occurred.",
             unit="none",
             width=24,
-            height=6,
+            height=8,
         ),
+        [
+            (_STATE, "{{state}}"),
+            (own("source_server_migration_cycle", "migration_cycle") + " == 1", "stage {{migration_cycle}}"),
+            (_CONNECTED, "agent"),
+        ],
         {
-            "State": (_STATE, numbered(STATES, STATE_COLOURS)),
-            "Stage": (_CYCLE, numbered(CYCLES, CYCLE_COLOURS)),
-            "Agent": (own("source_server_connected"), CONNECTED),
+            **{state: present(state, colour) for state, colour in STATE_COLOURS.items()},
+            **{f"stage {stage}": present(stage, colour) for stage, colour in CYCLE_COLOURS.items()},
+            "agent": CONNECTED,
         },
     )
 
@@ -137,7 +121,7 @@ def _timeline() -> Panel:
 def _progress() -> list[Panel]:
     done = graph(
         Frame("Replicated data", "Replicated bytes and total bytes.", unit="bytes", width=8),
-        (_ACROSS, "replicated"),
+        (_REPLICATED, "replicated"),
         (_SIZE, "total"),
     )
     speed = graph(
@@ -149,7 +133,7 @@ def _progress() -> list[Panel]:
             empty="no task",
         ),
         (own("task_migrate_speed_bytes_per_second"), "reported by the API"),
-        (_PACE, "measured"),
+        (_SPEED, "measured"),
         (own("task_speed_limit_bytes_per_second"), "limit"),
     )
     return [

@@ -48,6 +48,8 @@ CYCLE_COLOURS: Final[Mapping[str, str]] = {
 }
 RESULT_COLOURS: Final[Mapping[str, str]] = {"OK": GREEN, "WARN": ORANGE, "ERROR": RED}
 
+SEVERITY_COLOURS: Final[Mapping[str, str]] = {"critical": RED, "warning": ORANGE}
+
 STATES: Final = (*SOURCE_STATES, OTHER)
 CYCLES: Final = (*MIGRATION_CYCLES, OTHER)
 
@@ -86,9 +88,9 @@ def words(texts: Mapping[str, Text]) -> list[dashboard.ValueMapping]:
     return [dashboard.ValueMap(options=results)]
 
 
-def numbered(values: Sequence[str], colours: Mapping[str, str]) -> list[dashboard.ValueMapping]:
-    """Map the numbers from 1 to the values that they represent."""
-    return words({str(number): (value, colours[value]) for number, value in enumerate(values, start=1)})
+def present(text: str, colour: str) -> list[dashboard.ValueMapping]:
+    """Map 1 to a text in its colour."""
+    return words({"1": (text, colour)})
 
 
 def coloured(colours: Mapping[str, str]) -> list[dashboard.ValueMapping]:

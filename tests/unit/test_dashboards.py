@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+import yaml
 
 from dashboards import BUILT_IN, FOLDER, boards, panels, queries, variables, variables_in
 from exporter.exposition.health import Health
@@ -18,6 +19,7 @@ from support import FakeClock
 
 BOARDS = boards()
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+RECORD = re.compile(r"\b\w+:\w+:\w+")
 OURS = re.compile(r"\b(?:huaweicloud_sms|process|python|scrape)_\w+")
 LABELS = re.compile(r"\b(?:by|on|group_left|group_right) \(([^()]*)\)")
 HEALTH_LABELS = {
@@ -33,7 +35,7 @@ HEALTH_LABELS = {
     "pythonversion",
 }
 # Labels of Prometheus, of histograms, and one that a query adds.
-FURTHER_LABELS = {"job", "instance", "le", "problem"}
+FURTHER_LABELS = {"job", "instance", "le", "problem", "alertname", "severity"}
 
 
 def families() -> list[Family]:
@@ -46,6 +48,18 @@ def metrics() -> set[str]:
     for metric in Health([], FakeClock(), lambda _: {}).registry.collect():
         names |= {metric.name + suffix for suffix in SUFFIXES.get(metric.type, ("",))}
     return names | {"scrape_samples_scraped"}
+
+
+def records() -> set[str]:
+    """Return the names of all recording rules."""
+    rules = FOLDER.parent.parent / "deploy" / "prometheus" / "rules"
+    groups = [group for file in rules.glob("*.yml") for group in yaml.safe_load(file.read_text())["groups"]]
+    return {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
+
+
+def names_in(expression: str) -> set[str]:
+    """Return the names of metrics and records in an expression."""
+    return {*RECORD.findall(expression), *OURS.findall(RECORD.sub("", expression))}
 
 
 def labels() -> set[str]:
@@ -132,14 +146,14 @@ def test_every_value_column_of_a_table_has_a_query(panel: dict[str, Any]) -> Non
 
 
 def test_queries_use_only_existing_metrics() -> None:
-    used = {(query.panel, name) for query in queries() for name in OURS.findall(query.expression)}
+    used = {(query.panel, name) for query in queries() for name in names_in(query.expression)}
     used |= {
         (board["title"], name)
         for board in BOARDS.values()
         for variable in variables(board)
-        for name in OURS.findall(str(variable.get("query", "")))
+        for name in names_in(str(variable.get("query", "")))
     }
-    known = metrics()
+    known = metrics() | records()
     assert len({name for _, name in used}) > 50
     assert {(panel, name) for panel, name in used if name not in known} == set()
 
@@ -191,7 +205,7 @@ def test_series_by_state_have_the_state_colours() -> None:
         for target in panel["targets"]
         if target.get("legendFormat") in {"{{state}}", "{{to_state}}"}
     ]
-    assert len(by_state) == 3
+    assert len(by_state) == 5
     for panel in by_state:
         assert overrides(panel).keys() >= STATE_COLOURS.keys()
 

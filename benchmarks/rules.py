@@ -1,0 +1,246 @@
+"""`python -m benchmarks.rules`: measures what rules and dashboards cost Prometheus, and writes tables of docs/scaling.md.
+
+An exporter with simulated servers is scraped by a real Prometheus, first without and then with the rules. CPU is
+that of the Prometheus process, so that other programs on the machine do not count. Recorded bytes of the last hour
+are written to the database before, because rules read ranges of them.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from benchmarks.accounts import PAGE
+from benchmarks.programs import Program, free_port, started, wait_until_ready
+
+ROOT: Final = Path(__file__).parent.parent
+RULES: Final = ROOT / "deploy" / "prometheus" / "rules"
+DASHBOARDS: Final = ROOT / "grafana" / "dashboards"
+SERVERS: Final = 10_000
+INTERVAL_SECONDS: Final = 15
+"""Between scrapes, and between evaluations."""
+EVALUATIONS: Final = 6
+HISTORY_SECONDS: Final = 3600
+HISTORY_STEP_SECONDS: Final = 30
+RANGE_SECONDS: Final = 3600
+RUNS: Final = 3
+"""How often each query runs; the fastest run counts."""
+RECORDED: Final = "server:huaweicloud_sms_replicated_bytes:freshest"
+SERVER_ID: Final = re.compile(r'source_server_replicated_bytes\{account="demo",server_id="([^"]+)"\} (\S+)')
+
+_TICKS: Final = 100
+_VARIABLE: Final = re.compile(r"\$(?:\{([a-z_]\w*)[^}]*\}|([a-z_]\w*))")
+_BUILT_IN: Final = {"__rate_interval": "1m", "__range": "1h", "__interval": "15s"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel of a dashboard and its queries, instant or not."""
+
+    dashboard: str
+    title: str
+    queries: Sequence[tuple[str, bool]]
+
+
+def get_cpu_seconds(program: Program) -> float:
+    """Return the CPU seconds that a process has used."""
+    fields = Path(f"/proc/{program.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def load_panels(folder: Path, server_id: str) -> Iterator[Panel]:
+    """Return all panels, with variables replaced by their values for everything, and one server selected."""
+    for file in sorted(folder.glob("*.json")):
+        dashboard = json.loads(file.read_text(encoding="utf-8"))
+        values = {**_BUILT_IN, "server": server_id}
+        for variable in dashboard["templating"]["list"]:
+            value = variable.get("allValue") or variable.get("current", {}).get("value")
+            if isinstance(value, str):
+                values[variable["name"]] = value
+        for panel in dashboard["panels"]:
+            if panel["type"] != "row":
+                queries = [(_interpolate(each["expr"], values), each["instant"]) for each in panel["targets"]]
+                yield Panel(file.stem, panel["title"], queries)
+
+
+def _interpolate(text: str, values: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda found: values[found[1] or found[2]], text)
+
+
+async def write_history(servers: Mapping[str, float], database: Path) -> None:
+    """Write the recorded bytes of each server for the last hour."""
+    now = int(time.time())
+    lines = [f"# TYPE {RECORDED} gauge\n"]
+    for server_id, replicated in servers.items():
+        series = f'{RECORDED}{{account="demo",server_id="{server_id}"}}'
+        lines += [
+            f"{series} {replicated - 1000 * (now - moment)} {moment}\n"
+            for moment in range(now - HISTORY_SECONDS, now - HISTORY_STEP_SECONDS, HISTORY_STEP_SECONDS)
+        ]
+    file = database.parent / "history.txt"
+    file.write_text("".join([*lines, "# EOF\n"]), encoding="utf-8")
+    command = ("promtool", "tsdb", "create-blocks-from", "openmetrics", str(file), str(database))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+    if await process.wait():
+        msg = "promtool could not write the history"
+        raise RuntimeError(msg)
+
+
+@contextlib.asynccontextmanager
+async def exporting(servers: int) -> AsyncIterator[str]:
+    """Run the exporter with simulated servers."""
+    address = f"127.0.0.1:{free_port()}"
+    options = (f"--servers={servers}", f"--web.listen-address={address}", "--log.level=error", "--poll.interval=60s")
+    async with started(sys.executable, "-m", "exporter", "demo", *options):
+        await wait_until_ready(f"http://{address}/-/ready")
+        yield address
+
+
+@contextlib.asynccontextmanager
+async def prometheus(folder: Path, exporter: str) -> AsyncIterator[Program]:
+    """Run Prometheus without rules; `load_rules` adds them."""
+    write_config(folder, exporter, [])
+    url = f"http://127.0.0.1:{free_port()}"
+    command = (
+        "prometheus",
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        "--web.enable-lifecycle",
+        "--log.level=error",
+    )
+    async with started(*command) as process:
+        await wait_until_ready(f"{url}/-/ready")
+        yield Program(url, process.pid)
+
+
+def write_config(folder: Path, exporter: str, rules: Sequence[Path]) -> None:
+    """Write a configuration of Prometheus."""
+    every = f"{INTERVAL_SECONDS}s"
+    config = {
+        "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+        "rule_files": [str(file) for file in rules],
+        "scrape_configs": [{"job_name": "sms", "static_configs": [{"targets": [exporter]}]}],
+    }
+    (folder / "prometheus.yml").write_text(json.dumps(config), encoding="utf-8")
+
+
+async def get_json(session: aiohttp.ClientSession, url: str, **parameters: str) -> Any:  # noqa: ANN401 - JSON
+    """Return the data of an answer of Prometheus."""
+    async with session.post(url, data=parameters) if parameters else session.get(url) as response:
+        content = await response.json()
+        if content["status"] != "success":
+            raise RuntimeError(content)
+        return content["data"]
+
+
+async def measure_panel(session: aiohttp.ClientSession, program: Program, panel: Panel) -> tuple[float, float, int]:
+    """Return the CPU and wall seconds of all queries of a panel, and the length of the longest."""
+    cpu = wall = 0.0
+    for query, instant in panel.queries:
+        runs = []
+        for _ in range(RUNS):
+            now = time.time()
+            before, begun = get_cpu_seconds(program), time.perf_counter()
+            if instant:
+                await get_json(session, f"{program.url}/api/v1/query", query=query, time=str(now))
+            else:
+                span = {"start": str(now - RANGE_SECONDS), "end": str(now), "step": str(4 * INTERVAL_SECONDS)}
+                await get_json(session, f"{program.url}/api/v1/query_range", query=query, **span)
+            runs.append((time.perf_counter() - begun, get_cpu_seconds(program) - before))
+        wall += min(run[0] for run in runs)
+        cpu += min(run[1] for run in runs)
+    return cpu, wall, max(len(query) for query, _ in panel.queries)
+
+
+async def measure(rules: Path, dashboards: Path) -> Mapping[str, Sequence[str]]:
+    """Return the rows of each table, by its name."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "data").mkdir()
+        async with exporting(SERVERS) as exporter, aiohttp.ClientSession() as session:
+            async with session.get(f"http://{exporter}/metrics") as response:
+                servers = {found[1]: float(found[2]) for found in SERVER_ID.finditer(await response.text())}
+            await write_history(servers, folder / "data")
+            async with prometheus(folder, exporter) as program:
+                return await _measure(session, program, folder, exporter, rules, dashboards, next(iter(servers)))
+
+
+async def _measure(  # noqa: PLR0913 - one measurement
+    session: aiohttp.ClientSession,
+    program: Program,
+    folder: Path,
+    exporter: str,
+    rules: Path,
+    dashboards: Path,
+    server_id: str,
+) -> Mapping[str, Sequence[str]]:
+    await asyncio.sleep(2 * INTERVAL_SECONDS)
+    baseline = await _cpu_per_interval(program)
+    files = [Path(shutil.copy(file, folder)) for file in sorted(rules.glob("*.yml"))]
+    deadline = {"record": "sms:migration_deadline_timestamp_seconds", "labels": {"account": "demo"}}
+    deadline["expr"] = f"vector({time.time() + 3600:.0f})"
+    groups = [{"name": "deadline-of-the-benchmark", "rules": [deadline]}]
+    (folder / "deadline.yml").write_text(json.dumps({"groups": groups}), encoding="utf-8")
+    write_config(folder, exporter, [*files, folder / "deadline.yml"])
+    async with session.post(f"{program.url}/-/reload") as response:
+        response.raise_for_status()
+    await asyncio.sleep(3 * INTERVAL_SECONDS)
+    cpu = await _cpu_per_interval(program) - baseline
+    found = await get_json(session, f"{program.url}/api/v1/rules")
+    durations = {group["name"]: group["evaluationTime"] for group in found["groups"]}
+    slowest = sorted((rule for group in found["groups"] for rule in group["rules"]), key=lambda rule: -rule["evaluationTime"])
+    for rule in slowest[:12]:
+        print(f"{rule['evaluationTime']:.3f} s  {rule['name']}", file=sys.stderr)
+    costs = []
+    for panel in load_panels(dashboards, server_id):
+        spent, wall, length = await measure_panel(session, program, panel)
+        costs.append((spent, wall, length, panel))
+        print(f"{spent:.2f} s CPU, {wall:.2f} s, {length} characters: {panel.dashboard}: {panel.title}", file=sys.stderr)
+    wall = sum(durations.values())
+    rows = [f"| all rules, one evaluation | {cpu:.2f} s | {wall:.2f} s |"]
+    for dashboard in dict.fromkeys(panel.dashboard for *_, panel in costs):
+        of_board = [cost for cost in costs if cost[3].dashboard == dashboard]
+        spent, wall, _, panel = max(of_board, key=lambda cost: cost[0])
+        rows.append(f"| {dashboard}.json, most expensive panel: {panel.title} | {spent:.2f} s | {wall:.2f} s |")
+        median = statistics.median(cost[0] for cost in of_board)
+        rows.append(f"| {dashboard}.json, median panel | {median:.2f} s | |")
+    return {"rules": rows, "rules-when": [f"Measured on {datetime.now(UTC):%Y-%m-%d}, 2 cores, {_version()}."]}
+
+
+def _version() -> str:
+    return "Prometheus of Debian"
+
+
+async def _cpu_per_interval(program: Program) -> float:
+    before = get_cpu_seconds(program)
+    await asyncio.sleep(EVALUATIONS * INTERVAL_SECONDS)
+    return (get_cpu_seconds(program) - before) / EVALUATIONS
+
+
+def main() -> None:
+    """Measure, and write the tables unless other rules are measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rules", type=Path, default=RULES)
+    parser.add_argument("--dashboards", type=Path, default=DASHBOARDS)
+    arguments = parser.parse_args()
+    tables = asyncio.run(measure(arguments.rules, arguments.dashboards))
+    for rows in tables.values():
+        print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()

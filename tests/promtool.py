@@ -1,8 +1,9 @@
 """Builds test groups of promtool from exporters, accounts and servers over time. Times are minutes."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 DEADLINE: Final = "has-deadline"
@@ -199,42 +200,50 @@ def group(
     expected: Mapping[int, set[str]],
     *,
     among: str = "Sms.+",
-    account: str = "",
     step: int = 1,
     series: Sequence[Mapping[str, str]] = (),
 ) -> Group:
     """Return a test group that expects exactly these alerts to fire in these minutes.
 
     An alert is `NAME`, `NAME/SERVER_ID`, `NAME@ACCOUNT`, or `NAME@` without an account. The default account is `a`.
-    Only alerts whose names match the regular expression `among` count. With `account`, all exporters poll that
-    account, and only its alerts count.
+    Only alerts whose names match the regular expression `among` count.
     """
     samples = max(expected) // step + 1
-    of_account = account or "a"
-    deadline = f'sms:migration_deadline_timestamp_seconds{{account="{of_account}", enterprise_project_id="{DEADLINE}"}}'
+    deadline = f'sms:migration_deadline_timestamp_seconds{{account="a", enterprise_project_id="{DEADLINE}"}}'
     inputs: list[Mapping[str, str]] = [{"series": deadline, "values": f"-60x{samples}"}, *series]
     for exporter in exporters:
-        inputs += (replace(exporter, account=account) if account else exporter).series(step, samples)
-    matchers = f'alertstate="firing", alertname=~"{among}", account=~"{account or ".*"}"'
+        inputs += exporter.series(step, samples)
+    matchers = f'alertstate="firing", alertname=~"{among}", account=~".*"'
     tests = []
     for minute, alerts in expected.items():
-        firing = [_sample(alert, of_account) for alert in sorted(alerts)]
+        firing = [_sample(alert) for alert in sorted(alerts)]
         query = f"group by (alertname, account, server_id) (ALERTS{{{matchers}}})"
         tests.append({"expr": query, "eval_time": f"{minute}m", "exp_samples": firing})
     return {"name": name, "interval": f"{step}m", "input_series": inputs, "promql_expr_test": tests}
 
 
-def combined(name: str, parts: Iterable[Group]) -> Group:
-    """Return one test group of several that have different accounts and run until the same minute."""
-    groups = list(parts)
-    inputs = {each["series"]: each for part in groups for each in part["input_series"]}
-    tests = [test for part in groups for test in part["promql_expr_test"]]
-    return {**groups[0], "name": name, "input_series": list(inputs.values()), "promql_expr_test": tests}
+def combined(name: str, parts: Mapping[str, Group]) -> Group:
+    """Return one test group of several, which is much faster.
+
+    Each part has its own accounts and jobs, named after its key. Alerts without an account do not count.
+    """
+    inputs: dict[str, Any] = {}
+    tests: list[dict[str, Any]] = []
+    for key, part in parts.items():
+        renamed = {'account="a"': f'account="{key}"', 'account="b"': f'account="{key}-b"', 'job="sms"': f'job="{key}"'}
+        text = json.dumps(part)
+        for old, new in {**renamed, 'account=~".*"': f'account=~"{key}(-b)?"'}.items():
+            text = text.replace(json.dumps(old)[1:-1], json.dumps(new)[1:-1])
+        own = json.loads(text)
+        inputs |= {each["series"]: each for each in own["input_series"]}
+        tests += own["promql_expr_test"]
+    intervals = {part["interval"] for part in parts.values()}
+    return {"name": name, "interval": intervals.pop(), "input_series": list(inputs.values()), "promql_expr_test": tests}
 
 
-def _sample(alert: str, account: str) -> dict[str, Any]:
-    alert, _, other = alert.partition("@") if "@" in alert else (alert, "", account)
+def _sample(alert: str) -> dict[str, Any]:
+    alert, _, account = alert.partition("@") if "@" in alert else (alert, "", "a")
     name, _, server_id = alert.partition("/")
-    labels = {"alertname": name, "account": other, "server_id": server_id}
+    labels = {"alertname": name, "account": account, "server_id": server_id}
     given = ", ".join(f'{label}="{value}"' for label, value in labels.items() if value)
     return {"labels": f"{{{given}}}", "value": 1}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from promtool import DEADLINE, Exporter, Group, Server, Value, combined, except_between, group, since, until
+from promtool import DEADLINE, Exporter, Group, Server, Value, When, combined, except_between, group, since, until
 
 HOUR: Final = 60
 DAY: Final = 24 * HOUR
@@ -125,245 +125,230 @@ def during(servers: Servers, listed: object) -> Servers:
 
 def groups() -> Iterator[Group]:
     """Return all test groups."""
-    yield from _problems()
-    yield from _labels()
-    yield from _outages()
-    yield from _accounts()
-    yield from _lists()
-    yield from _data()
+    yield group("each problem raises its alert after its time", [Exporter(SERVERS)], TIMING)
+    yield combined("near misses", dict(_near_misses()))
+    yield combined("other servers with the same problems", dict(_further_problems()))
+    yield combined("servers that change", dict(_changes()))
+    yield combined("outages and restarts", dict(_outages()))
+    yield combined("outages over a weekend", dict(_weekends()))
+    yield combined("several exporters of an account", dict(_several_exporters()))
+    yield _replicas()
+    yield combined("accounts that disappear", dict(_accounts()))
+    yield combined("lists that shrink", dict(_lists()))
+    yield combined("limits of an account", dict(_limits()))
+    yield combined("servers that finished a week ago", dict(_finished()))
+    yield combined("incomplete lists", dict(_incomplete()))
+    for metric in ("unknown_values_total", "unreadable_values_total"):
+        unknown = {58: set[str](), 64: {"SmsDataIncomplete@"}}
+        yield group(f"{metric} keeps growing", [_counting(metric, always_growing)], unknown)
+        yield group(f"{metric} grew once", [_counting(metric, grown_once)], {64: set()})
 
 
-def _problems() -> Iterator[Group]:
-    timing = {
-        1: on_servers("SmsServerStalled"),
-        2: on_servers("SmsServerStalled", "SmsServerFailed", "SmsLaunchStuck", "SmsCloneStuck"),
-    }
-    later = {
-        4: timing[2],
-        5: timing[2] | on_servers("SmsServerDisconnected", "SmsTaskFailed", "SmsServerNotStarted"),
-        9: timing[2] | on_servers("SmsServerDisconnected", "SmsTaskFailed", "SmsServerNotStarted"),
-        10: ALL - on_servers("SmsServerPaused", "SmsServerUnavailable", "SmsServerLate"),
-        14: ALL - on_servers("SmsServerPaused", "SmsServerUnavailable", "SmsServerLate"),
-        16: ALL,
-    }
-    first = {0: set[str](), **timing, **later}
-    yield group("each problem raises its alert, after its time", [Exporter(SERVERS)], first)
-    end = {60: ALL, 64: ALL, 66: on_servers("SmsServerLate"), 74: on_servers("SmsServerLate"), 76: set[str]()}
-    healed = [*during(SERVERS, until(60)), *((name, replace(HEALTHY, listed=since(60))) for name, _ in SERVERS)]
-    yield group("each alert resolves when its problem is gone", [Exporter(healed)], end, among=ON_SERVERS)
-    misses = (
-        group("", [_numbered(servers)], {58: set(), 70: set()}, among=alert, account=alert)
-        for alert, servers in NEAR_MISSES.items()
-    )
-    yield combined("near misses", misses)
-    further = (
-        group("", [_numbered(servers)], {75: {f"{alert}/{n}" for n in range(len(servers))}}, among=alert, account=alert)
-        for alert, servers in FURTHER.items()
-    )
-    yield combined("other servers with the same problems", further)
+Parts = Iterator[tuple[str, Group]]
+
+FAST: Final = on_servers("SmsServerStalled", "SmsServerFailed", "SmsLaunchStuck", "SmsCloneStuck")
+MEDIUM: Final = FAST | on_servers("SmsServerDisconnected", "SmsTaskFailed", "SmsServerNotStarted")
+SLOW: Final = MEDIUM | on_servers("SmsCheckFailed")
+TIMING: Final[Mapping[int, set[str]]] = {
+    0: set(),
+    1: on_servers("SmsServerStalled"),
+    2: FAST,
+    4: FAST,
+    5: MEDIUM,
+    9: MEDIUM,
+    10: SLOW,
+    14: SLOW,
+    16: ALL,
+}
+"""When each alert begins to fire for a problem that exists from minute 0."""
+DOWN: Final = {"SmsPollFailing", "SmsDataStale"}
+ABSENT: Final = {"SmsExporterAbsent"}
+
+
+def _near_misses() -> Parts:
+    for alert, servers in NEAR_MISSES.items():
+        yield alert, group("", [_numbered(servers)], {58: set(), 70: set()}, among=alert)
+
+
+def _further_problems() -> Parts:
+    for alert, servers in FURTHER.items():
+        yield alert, group("", [_numbered(servers)], {75: {f"{alert}/{n}" for n in range(len(servers))}}, among=alert)
 
 
 def _numbered(servers: Sequence[Server]) -> Exporter:
     return Exporter([(str(number), server) for number, server in enumerate(servers)])
 
 
-def _labels() -> Iterator[Group]:
-    renamed = [(name, replace(server, name="new", listed=since(60))) for name, server in SERVERS]
-    times = dict.fromkeys((59, 60, 61, 63, 70, 90), ALL)
-    yield group("renamed servers keep their alerts", [Exporter([*during(SERVERS, until(60)), *renamed])], times)
+def _changes() -> Parts:
+    healed = [*during(SERVERS, until(30)), *((name, replace(HEALTHY, listed=since(30))) for name, _ in SERVERS)]
+    late = on_servers("SmsServerLate")
+    end = {30: ALL, 34: ALL, 36: late, 44: late, 46: set[str]()}
+    yield "problems-end", group("", [Exporter(healed)], end, among=ON_SERVERS)
+    renamed = [(name, replace(server, name="new", listed=since(30))) for name, server in SERVERS]
+    kept = dict.fromkeys((29, 30, 31, 33, 50), ALL)
+    yield "names-change", group("", [Exporter([*during(SERVERS, until(30)), *renamed])], kept)
     states = [
-        ("SmsServerFailed", Server(state="error", listed=until(40))),
-        ("SmsServerFailed", Server(state="clearfailed", listed=since(40))),
+        ("SmsServerFailed", Server(state="error", listed=until(30))),
+        ("SmsServerFailed", Server(state="clearfailed", listed=since(30))),
     ]
-    kept = {minute: on_servers("SmsServerFailed") for minute in (39, 40, 41, 50)}
-    yield group("a failed server keeps its alert when its state changes", [Exporter(states)], kept)
-    replicas = [
-        Exporter(SERVERS, is_running=until(60)),
-        Exporter([(name, replace(server, name="other")) for name, server in SERVERS], instance="y"),
-    ]
-    kept = dict.fromkeys((30, 59, 60, 61, 65), ALL)
-    kept |= {80: ALL | {"SmsReplicaDown@"}}
-    yield group("two exporters raise each alert once, and one of them goes down", replicas, kept)
-    refused = [Exporter(instance="x"), Exporter(instance="y", is_running=lambda _: False)]
-    yield group("an exporter that never could be scraped", refused, {8: set(), 12: {"SmsReplicaDown@"}})
-    failing = [Exporter(instance="x"), Exporter(instance="y", polls_succeed=until(10))]
-    yield group("an exporter whose polls fail", failing, {20: set(), 24: {"SmsReplicaDown@"}})
-    single = [Exporter(instance="x"), Exporter(instance="y", polls_succeed=lambda minute: minute % 2 == 0)]
-    yield group("an exporter with single failed polls", single, {40: set(), 41: set()})
-    other = [Exporter(account="a"), Exporter(account="b", instance="y", is_running=until(10))]
-    yield group("the only exporter of an account goes down", other, {30: {"SmsExporterAbsent@b"}})
+    failed = dict.fromkeys((29, 30, 31, 50), on_servers("SmsServerFailed"))
+    yield "state-of-a-failed-server-changes", group("", [Exporter(states)], failed)
 
 
-def _outages() -> Iterator[Group]:
-    down = {"SmsPollFailing", "SmsDataStale"}
-    times: dict[int, set[str]] = {59: ALL, 62: ALL, 65: ALL, 67: ALL | {"SmsPollFailing"}}
-    times |= dict.fromkeys((70, 90, 99), ALL | down) | {100: ALL, 101: ALL, 130: ALL}
-    api_down = Exporter(SERVERS, polls_succeed=except_between(60, 100))
-    yield group("an outage of the API", [api_down], times)
-    healed = [
-        *during(SERVERS, until(80)),
-        *((name, replace(HEALTHY, listed=since(80))) for name, _ in SERVERS),
-        ("new", Server(state="error", listed=since(80))),
+def _outages() -> Parts:
+    fails = except_between(30, 70)
+    times = {29: ALL, 35: ALL, 37: ALL | {"SmsPollFailing"}, 40: ALL | DOWN, 69: ALL | DOWN, 70: ALL, 71: ALL, 90: ALL}
+    yield "api-is-down", group("", [Exporter(SERVERS, polls_succeed=fails)], times)
+    changed = [
+        *during(SERVERS, until(50)),
+        *((name, replace(HEALTHY, listed=since(50))) for name, _ in SERVERS),
+        ("new", Server(state="error", listed=since(50))),
     ]
-    alerts = {99: ALL | down, 100: ALL, 103: ALL | {"SmsServerFailed/new"}, 116: {"SmsServerFailed/new"}}
-    yield group(
-        "problems that change during an outage",
-        [Exporter(healed, polls_succeed=except_between(60, 100))],
-        {minute: expected - on_servers("SmsServerLate") for minute, expected in alerts.items()},
-        among="Sms(ServerFailed|PollFailing|DataStale|ServerDisconnected|CheckFailed|TaskFailed|ServerPaused|ServerStalled"
-        "|ServerNotStarted|ServerUnavailable|LaunchStuck|CloneStuck)",
-    )
-    restart = [
-        Exporter(SERVERS, is_target=until(60), is_running=until(60)),
-        Exporter(SERVERS, is_target=since(62), is_running=since(62), instance="new", started=3700),
-    ]
-    yield group("the exporter restarts", restart, dict.fromkeys((59, 60, 61, 62, 63, 65, 70, 90), ALL))
+    new = {"SmsServerFailed/new"}
+    alerts = {69: ALL | DOWN, 70: ALL, 73: ALL | new, 86: new}
+    yield "problems-change-meanwhile", group("", [Exporter(changed, polls_succeed=fails)], alerts)
+    old = Exporter(SERVERS, is_target=until(30), is_running=until(30))
+    new_pod = Exporter(SERVERS, is_target=since(32), is_running=since(32), instance="new", started=1900)
+    kept = dict.fromkeys((29, 30, 31, 32, 33, 35, 60, 90), ALL)
+    yield "exporter-restarts", group("", [old, new_pod], kept)
     forgetful = [
-        (name, replace(server, increased=lambda minute: 62 * 60 if minute >= 62 else -7200))
-        if name == "SmsServerStalled"
-        else (name, server)
-        for name, server in SERVERS
+        (name, replace(server, increased=_forgotten) if server is STALLED else server) for name, server in SERVERS
     ]
-    again = [replace(restart[0], servers=forgetful), replace(restart[1], servers=forgetful)]
-    yield group("the exporter forgets a stall", again, dict.fromkeys((59, 61, 63, 69, 75, 90), ALL))
-    absent = Exporter(SERVERS, is_running=except_between(60, 100))
-    times = dict.fromkeys((60, 64, 100, 101, 130), ALL) | {99: ALL | {"SmsExporterAbsent"}}
-    yield group("the exporter is down for a while", [absent], dict(sorted(times.items())))
-    weekend = Exporter(SERVERS, polls_succeed=except_between(HOUR, 3 * DAY))
-    times = dict.fromkeys((2 * HOUR, DAY, 2 * DAY, 3 * DAY - STEP), ALL | down)
-    times |= {HOUR - STEP: ALL, 3 * DAY: ALL, 3 * DAY + STEP: ALL, 3 * DAY + HOUR: ALL}
-    yield group("an outage of the API over a weekend", [weekend], dict(sorted(times.items())), step=STEP)
-    gone = Exporter(SERVERS, is_running=except_between(HOUR, 3 * DAY))
-    times = {minute: ALL | {"SmsExporterAbsent"} for minute in (2 * HOUR, DAY, 2 * DAY, 3 * DAY - STEP)}
-    times |= {HOUR - STEP: ALL, 3 * DAY: ALL, 3 * DAY + HOUR: ALL}
-    others = Exporter(account="b", instance="y")
-    yield group(
-        "one exporter is down over a weekend while another is scraped",
-        [gone, others],
-        dict(sorted(times.items())),
-        step=STEP,
-    )
-    # Of three polls one succeeds after the outage: the data is always fresh.
-    shaky = Exporter(SERVERS, polls_succeed=lambda minute: minute < 60 or (minute >= 80 and minute % 3 == 0))
-    yield group(
-        "one poll of three succeeds after an outage",
-        [shaky],
-        {79: ALL | down, 81: ALL, 90: ALL, 120: ALL},
-        among=f"{ON_SERVERS}|SmsPollFailing|SmsDataStale",
-    )
-    slow = Exporter(SERVERS, polls_succeed=lambda minute: minute < 60 or (minute >= 80 and minute % 5 == 0))
-    yield group(
-        "one poll of five succeeds after an outage",
-        [slow],
-        {79: ALL | down, 80: ALL, 84: ALL, 120: ALL},
-        among=f"{ON_SERVERS}|SmsPollFailing|SmsDataStale",
-    )
+    again = [replace(old, servers=forgetful), replace(new_pod, servers=forgetful)]
+    yield "exporter-forgets-a-stall", group("", again, kept)
+    absent = {30: ALL, 34: ALL, 69: ALL | ABSENT, 70: ALL, 71: ALL, 90: ALL}
+    yield "exporter-is-down", group("", [Exporter(SERVERS, is_running=fails)], absent)
+    for number in (3, 5):
+        shaky = Exporter(SERVERS, polls_succeed=_one_of(number))
+        alerts = {59: ALL | DOWN, 61: ALL, 64: ALL, 90: ALL}
+        among = f"{ON_SERVERS}|{'|'.join(DOWN)}"
+        yield f"one-poll-of-{number}-succeeds-afterwards", group("", [shaky], alerts, among=among)
 
 
-def _accounts() -> Iterator[Group]:
-    other = Exporter(account="b", servers=[("b", HEALTHY)])
-    removed = [Exporter(SERVERS, is_configured=until(30)), other]
-    yield group("an account is removed by a reload", removed, {29: ALL, 34: ALL, 46: set(), 80: set()})
+def _one_of(number: int) -> When:
+    """Return a function for polls that succeed until minute 30, fail until 60, and then succeed once in `number`."""
+    return lambda minute: minute < 30 or (minute >= 60 and minute % number == 0)
+
+
+def _forgotten(minute: int) -> float:
+    """Return the time of the last increase of an exporter that restarted in minute 32."""
+    return 32 * 60 if minute >= 32 else -7200
+
+
+def _weekends() -> Parts:
+    lasting = (2 * HOUR, DAY, 3 * DAY - STEP)
+    over = {HOUR - STEP: ALL, 3 * DAY: ALL, 3 * DAY + HOUR: ALL}
+    down = except_between(HOUR, 3 * DAY)
+    failing = sorted((dict.fromkeys(lasting, ALL | DOWN) | over).items())
+    yield "api-is-down", group("", [Exporter(SERVERS, polls_succeed=down)], dict(failing), step=STEP)
+    absent = sorted((dict.fromkeys(lasting, ALL | ABSENT) | over).items())
+    yield "exporter-is-down", group("", [Exporter(SERVERS, is_running=down)], dict(absent), step=STEP)
+
+
+def _several_exporters() -> Parts:
+    named = [(name, replace(server, name="other")) for name, server in SERVERS]
+    pair = [Exporter(SERVERS, is_running=until(30)), Exporter(named, instance="y")]
+    yield "one-goes-down", group("", pair, dict.fromkeys((29, 30, 31, 35, 50), ALL))
+    others = [Exporter(SERVERS, is_running=until(30)), Exporter(account="b", instance="y")]
+    yield "one-of-each", group("", others, {29: ALL, 50: ALL | ABSENT})
+
+
+def _replicas() -> Group:
+    never = [Exporter(), Exporter(instance="y", is_running=lambda _: False)]
+    failing = [Exporter(), Exporter(instance="y", polls_succeed=until(10))]
+    single = [Exporter(), Exporter(instance="y", polls_succeed=lambda minute: minute % 2 == 0)]
+    alone = [Exporter(is_running=until(10)), Exporter(account="b", instance="y")]
+    pairs = {"never-scraped": never, "polls-fail": failing, "single-polls-fail": single, "another-account": alone}
+    both = combined("replicas", {key: group("", pair, {60: set()}) for key, pair in pairs.items()})
+    query = 'group by (job, instance) (ALERTS{alertname="SmsReplicaDown", alertstate="firing"})'
+    expected = {8: set[str](), 12: {"never-scraped"}, 21: {"never-scraped"}, 24: {"never-scraped", "polls-fail"}}
+    expected |= {60: {"never-scraped", "polls-fail"}}
+    both["promql_expr_test"] = [
+        {
+            "expr": query,
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": f'{{job="{job}", instance="y"}}', "value": 1} for job in sorted(jobs)],
+        }
+        for minute, jobs in expected.items()
+    ]
+    return both
+
+
+def _accounts() -> Parts:
+    other = Exporter(account="b", servers=[("b", HEALTHY)], instance="2")
+    ends = {29: ALL, 34: ALL, 46: set[str](), 80: set[str]()}
+    stays = {29: ALL, 46: ALL | ABSENT, 80: ALL | ABSENT}
+    yield (
+        "removed-by-a-reload",
+        group("", [Exporter(SERVERS, is_configured=until(30)), replace(other, instance="x")], ends),
+    )
     service = ', namespace="n", service="sms"'
-    pods = [
-        Exporter(SERVERS, is_target=until(30), is_running=until(30), instance="1", labels=service),
-        replace(other, is_target=since(29), is_running=since(29), instance="2", labels=service, started=29 * 60),
-    ]
-    yield group("an account is removed and its pod replaced", pods, {29: ALL, 34: ALL, 46: set(), 80: set()})
-    absent = ALL | {"SmsExporterAbsent"}
-    old = replace(other, instance="2", labels=service, started=0)
-    yield group("a pod disappears beside an older one", [pods[0], old], {29: ALL, 46: absent, 80: absent})
-    foreign = replace(pods[1], labels=', namespace="n", service="other"')
-    yield group("a pod disappears while another service starts", [pods[0], foreign], {29: ALL, 46: absent, 80: absent})
+    pod = Exporter(SERVERS, is_target=until(30), is_running=until(30), instance="1", labels=service)
+    new = replace(other, is_target=since(29), is_running=since(29), labels=service, started=29 * 60)
+    yield "removed-with-a-new-pod", group("", [pod, new], ends)
+    yield "pod-beside-an-older-one", group("", [pod, replace(other, labels=service)], stays)
+    foreign = replace(new, labels=', namespace="n", service="other"')
+    yield "pod-while-another-service-starts", group("", [pod, foreign], stays)
     target = Exporter(SERVERS, instance="host:1/a", is_target=until(30), is_running=until(30))
     itself = replace(other, instance="host:1")
-    yield group("the target of an account is removed", [target, itself], {29: ALL, 34: ALL, 46: set(), 80: set()})
+    yield "target-removed", group("", [target, itself], ends)
+    yield "target-not-scraped", group("", [replace(target, is_target=lambda _: True), itself], stays)
     known = 'exporter:huaweicloud_sms_account_last_seen_timestamp_seconds:max{account="a", job="sms", instance="gone"}'
     almost = {"series": known, "values": str(10 * 60 - 30 * DAY * 60)}
-    kept = {8: {"SmsExporterAbsent"}, 12: set[str]()}
-    yield group("an account is absent for 30 days", [other], kept, series=[almost])
-    unscraped = replace(target, is_target=lambda _: True)
-    both = ALL | {"SmsExporterAbsent"}
-    yield group("the target of an account cannot be scraped", [unscraped, itself], {29: ALL, 46: both, 80: both})
+    yield "absent-for-30-days", group("", [other], {8: ABSENT, 12: set()}, series=[almost])
 
 
-def _lists() -> Iterator[Group]:
-    emptied = Exporter(during(SERVERS, until(60)))
-    alerts = {
-        59: ALL,
-        61: ALL,
-        64: ALL | {"SmsListShrunk"},
-        76: {"SmsListShrunk"},
-        118: {"SmsListShrunk"},
-        122: set[str](),
-    }
-    yield group("the list becomes empty", [emptied], alerts)
-    glitch = Exporter(during(SERVERS, except_between(60, 62)))
-    yield group("the list is empty for two polls", [glitch], dict.fromkeys((59, 60, 61, 62, 63, 70), ALL))
-    changes = ((10, 4, True), (10, 5, False), (9, 4, False), (9, 0, True), (1, 0, True))
-    yield combined("parts of a list disappear", (_shrinking(*change) for change in changes))
-    held = Exporter(during(SERVERS, until(60)), polls_succeed=until(70))
-    yield group(
-        "the list is empty before an outage", [held], {90: {"SmsListShrunk"}, 200: {"SmsListShrunk"}}, among="SmsL.+"
-    )
-    limits = [("snapshot_source_servers", "", 899, False), ("snapshot_source_servers", "", 900, True)]
-    limits += [("source_servers", f', state="{state}"', 90, True) for state in RUNNING]
-    limits += [
-        ("source_servers", ', state="replicate"', 89, False),
-        ("source_servers", ', state="waiting"', 500, False),
-    ]
-    yield combined("limits of an account", (_near_limit(f"account-{n}", *limit) for n, limit in enumerate(limits)))
-    week = 7 * DAY
-    finished = [("old", Server(state="finished", changed=(-week - 60) * 60.0))]
-    recent = [("recent", Server(state="finished", changed=(-week + 4 * HOUR) * 60.0))]
-    cleared = [("cleared", Server(state="cleared", changed=(-week - 60) * 60.0))]
-    expected = {"SmsSnapshotsNotCleared"}
-    parts = [
-        group("", [Exporter(finished)], {56: set(), 64: expected}, account="old", step=STEP),
-        group("", [Exporter(recent)], {64: set()}, account="recent", step=STEP),
-        group("", [Exporter(cleared)], {64: set()}, account="cleared", step=STEP),
-    ]
-    yield combined("servers that finished a week ago", parts)
+def _lists() -> Parts:
+    shrunk = {"SmsListShrunk"}
+    times = {29: ALL, 31: ALL, 34: ALL | shrunk, 46: shrunk, 88: shrunk, 92: set[str]()}
+    yield "emptied", group("", [Exporter(during(SERVERS, until(30)))], times)
+    glitch = Exporter(during(SERVERS, except_between(30, 32)))
+    yield "empty-for-two-polls", group("", [glitch], dict.fromkeys((29, 30, 31, 32, 33, 40), ALL))
+    held = Exporter(during(SERVERS, until(30)), polls_succeed=until(40))
+    yield "emptied-before-an-outage", group("", [held], dict.fromkeys((60, 130), shrunk), among="SmsListShrunk")
+    for count, left, alert in ((10, 4, True), (10, 5, False), (9, 4, False), (9, 0, True), (1, 0, True)):
+        kept = [(f"kept-{number}", Server(state="waiting")) for number in range(left)]
+        leaving = [(f"gone-{number}", Server(state="waiting", listed=until(30))) for number in range(count - left)]
+        expected = shrunk if alert else set[str]()
+        yield f"from-{count}-to-{left}", group("", [Exporter([*kept, *leaving])], {29: set(), 40: expected})
+
+
+def _limits() -> Parts:
+    counts = [("snapshot_source_servers", "", 899, False), ("snapshot_source_servers", "", 900, True)]
+    counts += [("source_servers", f'state="{state}"', 90, True) for state in RUNNING]
+    counts += [("source_servers", 'state="replicate"', 89, False), ("source_servers", 'state="waiting"', 500, False)]
+    for number, (metric, labels, count, alert) in enumerate(counts):
+        exporter = Exporter(more=[(metric, labels, lambda _, count=count: count)])  # type: ignore[misc]
+        times = {14: set[str](), 20: {"SmsAccountNearLimit"} if alert else set[str]()}
+        yield f"account-{number}", group("", [exporter], times, among="SmsAccountNearLimit")
 
 
 RUNNING: Final = ("initialize", "replicate", "syncing", "stopping", "cloning", "cutovering")
 
 
-def _shrinking(count: int, left: int, alert: bool) -> Group:
-    kept = [(f"kept-{number}", Server(state="waiting")) for number in range(left)]
-    leaving = [(f"gone-{number}", Server(state="waiting", listed=until(30))) for number in range(count - left)]
-    expected = {"SmsListShrunk"} if alert else set[str]()
-    return group("", [Exporter([*kept, *leaving])], {29: set(), 40: expected}, account=f"{count}-{left}")
+def _finished() -> Parts:
+    week = 7 * DAY * 60
+    expected = {56: set[str](), 64: {"SmsSnapshotsNotCleared"}}
+    for state, changed, alerts in (
+        ("finished", -week - 3600, expected),
+        ("finished", -week + 4 * 3600, {64: set[str]()}),
+        ("cleared", -week - 3600, {64: set[str]()}),
+    ):
+        server = ("1", Server(state=state, changed=changed))
+        yield f"{state}{changed}", group("", [Exporter([server])], alerts, step=STEP)
 
 
-def _near_limit(account: str, metric: str, labels: str, count: int, alert: bool) -> Group:
-    exporter = Exporter(more=[(metric, labels.removeprefix(", "), lambda _: count)])
-    expected = {"SmsAccountNearLimit"} if alert else set[str]()
-    return group("", [exporter], {14: set(), 20: expected}, among="SmsAccountNearLimit", account=account)
-
-
-def _data() -> Iterator[Group]:
-    counts = [
-        group(
-            "", [Exporter(SERVERS, missing=lambda _: 1)], {58: set(), 64: INCOMPLETE}, among=SMS_DATA, account="differs"
-        ),
-        group(
-            "", [Exporter(SERVERS, missing=lambda minute: minute < 50)], {64: set()}, among=SMS_DATA, account="differed"
-        ),
-        group(
-            "", [_counting("skipped_records_total", always_growing)], {64: INCOMPLETE}, among=SMS_DATA, account="skips"
-        ),
-        group("", [_counting("skipped_records_total", grown_once)], {64: set()}, among=SMS_DATA, account="skipped"),
-    ]
-    yield combined("incomplete lists", counts)
-    for metric in ("unknown_values_total", "unreadable_values_total"):
-        unknown = {58: set[str](), 64: {"SmsDataIncomplete@"}}
-        yield group(f"{metric} keeps growing", [_counting(metric, always_growing)], unknown)
-        yield group(f"{metric} grew once", [_counting(metric, grown_once)], {70: set()})
-
-
-SMS_DATA: Final = "SmsDataIncomplete"
-INCOMPLETE: Final = {SMS_DATA}
+def _incomplete() -> Parts:
+    differs, differed = Exporter(SERVERS, missing=lambda _: 1), Exporter(SERVERS, missing=lambda minute: minute < 50)
+    skips, skipped = (_counting("skipped_records_total", growth) for growth in (always_growing, grown_once))
+    for key, exporter, incomplete in (
+        ("count-differs", differs, True),
+        ("count-differed", differed, False),
+        ("records-are-skipped", skips, True),
+        ("record-was-skipped", skipped, False),
+    ):
+        times = {58: set[str](), 64: {"SmsDataIncomplete"} if incomplete else set[str]()}
+        yield key, group("", [exporter], times, among="SmsDataIncomplete")
 
 
 def always_growing(minute: int) -> float:

@@ -103,10 +103,11 @@ def test_alerts_on_servers_are_held_without_fresh_data_and_alerts_that_inhibit_t
 
 
 def test_alerts_and_dashboards_use_the_same_states() -> None:
-    states = {alert["alert"]: set(re.findall(r'state=~"([^"]+)"', alert["expr"])) for alert in ALERTS}
-    assert states["SmsServerFailed"] == {FAILED_STATES}
-    assert states["SmsServerDisconnected"] == {MIGRATING_STATES}
-    assert states["SmsServerStalled"] == states["SmsServerLate"] == {MOVING_STATES}
+    rules = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+    used = {rule.get("alert") or rule["record"]: set(re.findall(r'state=~"([^"]+)"', rule["expr"])) for rule in rules}
+    assert used["SmsServerFailed"] == {FAILED_STATES}
+    assert used["server:huaweicloud_sms_disconnected:freshest"] == {MIGRATING_STATES}
+    assert used["server:huaweicloud_sms_stalled:freshest"] == used["SmsServerLate"] == {MOVING_STATES}
 
 
 async def test_amtool_finds_no_problem_in_the_alertmanager_configuration() -> None:

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs dashboards screenshots golden requirements tools manifests compose clean \
+.PHONY: help demo test lint format bench bench-rules docs dashboards screenshots golden requirements tools manifests compose clean \
 	site dist wheel-test sbom chart image image-push image-sbom image-sign chart-push coverage lint-workflows \
 	check-version release-notes
 
@@ -38,6 +38,9 @@ format: $(VENV)/dev ## Fix what the style checks can fix
 bench: $(VENV)/dev ## Measure scrapes, polls and accounts, and write docs/performance.md and docs/scaling.md
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.accounts
+
+bench-rules: $(VENV)/dev ## Measure rules and dashboards with 10,000 servers, and write docs/scaling.md
+	$(BIN)/python -m benchmarks.rules
 
 docs: $(VENV)/dev ## Build the reference pages of docs/ from the code
 	$(BIN)/python -m tools.docs.generate

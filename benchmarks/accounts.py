@@ -158,10 +158,10 @@ async def measure() -> Mapping[str, Sequence[str]]:
     }
 
 
-def page(text: str, tables: Mapping[str, Sequence[str]]) -> str:
+def page(text: str, tables: Mapping[str, Sequence[str]], command: str = "python -m benchmarks.accounts") -> str:
     """Return the page with the rows between the markers of each table replaced."""
     for name, rows in tables.items():
-        begin, end = f"<!-- {name}: python -m benchmarks.accounts -->\n", "<!-- end -->"
+        begin, end = f"<!-- {name}: {command} -->\n", "<!-- end -->"
         above, _, rest = text.partition(begin)
         heading = rest.partition(end)[0].splitlines()[: 2 if len(rows) > 1 else 0]
         text = "\n".join((f"{above}{begin.rstrip()}", *heading, *rows, f"{end}{rest.partition(end)[2]}"))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.rules`: measures what rules and dashboards cost Prometheus, and writes tables of docs/scaling.md.
+"""`make bench-rules`: measures what rules and dashboards cost Prometheus, and writes tables of docs/scaling.md.
 
 An exporter with simulated servers is scraped by a real Prometheus, first without and then with the rules. CPU is
 that of the Prometheus process, so that other programs on the machine do not count. Recorded bytes of the last hour
@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import re
 import shutil
 import statistics
@@ -23,7 +24,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from benchmarks.accounts import PAGE
+from benchmarks.accounts import PAGE, page
 from benchmarks.programs import Program, free_port, started, wait_until_ready
 
 ROOT: Final = Path(__file__).parent.parent
@@ -176,70 +177,70 @@ async def measure(rules: Path, dashboards: Path) -> Mapping[str, Sequence[str]]:
                 servers = {found[1]: float(found[2]) for found in SERVER_ID.finditer(await response.text())}
             await write_history(servers, folder / "data")
             async with prometheus(folder, exporter) as program:
-                return await _measure(session, program, folder, exporter, rules, dashboards, next(iter(servers)))
+                await asyncio.sleep(2 * INTERVAL_SECONDS)
+                baseline = await measure_cpu_per_interval(program)
+                write_config(folder, exporter, copy_rules(rules, folder))
+                async with session.post(f"{program.url}/-/reload") as response:
+                    response.raise_for_status()
+                await asyncio.sleep(3 * INTERVAL_SECONDS)
+                cpu = await measure_cpu_per_interval(program) - baseline
+                groups = (await get_json(session, f"{program.url}/api/v1/rules"))["groups"]
+                costs = [
+                    (panel, *await measure_panel(session, program, panel))
+                    for panel in load_panels(dashboards, next(iter(servers)))
+                ]
+                version = (await get_json(session, f"{program.url}/api/v1/status/buildinfo"))["version"]
+    when = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Prometheus {version}."
+    return {"rules": [*_rule_rows(cpu, groups), *_panel_rows(costs)], "rules-when": [when]}
 
 
-async def _measure(  # noqa: PLR0913 - one measurement
-    session: aiohttp.ClientSession,
-    program: Program,
-    folder: Path,
-    exporter: str,
-    rules: Path,
-    dashboards: Path,
-    server_id: str,
-) -> Mapping[str, Sequence[str]]:
-    await asyncio.sleep(2 * INTERVAL_SECONDS)
-    baseline = await _cpu_per_interval(program)
-    files = [Path(shutil.copy(file, folder)) for file in sorted(rules.glob("*.yml"))]
-    deadline = {"record": "sms:migration_deadline_timestamp_seconds", "labels": {"account": "demo"}}
-    deadline["expr"] = f"vector({time.time() + 3600:.0f})"
-    groups = [{"name": "deadline-of-the-benchmark", "rules": [deadline]}]
-    (folder / "deadline.yml").write_text(json.dumps({"groups": groups}), encoding="utf-8")
-    write_config(folder, exporter, [*files, folder / "deadline.yml"])
-    async with session.post(f"{program.url}/-/reload") as response:
-        response.raise_for_status()
-    await asyncio.sleep(3 * INTERVAL_SECONDS)
-    cpu = await _cpu_per_interval(program) - baseline
-    found = await get_json(session, f"{program.url}/api/v1/rules")
-    durations = {group["name"]: group["evaluationTime"] for group in found["groups"]}
-    slowest = sorted((rule for group in found["groups"] for rule in group["rules"]), key=lambda rule: -rule["evaluationTime"])
-    for rule in slowest[:12]:
-        print(f"{rule['evaluationTime']:.3f} s  {rule['name']}", file=sys.stderr)
-    costs = []
-    for panel in load_panels(dashboards, server_id):
-        spent, wall, length = await measure_panel(session, program, panel)
-        costs.append((spent, wall, length, panel))
-        print(f"{spent:.2f} s CPU, {wall:.2f} s, {length} characters: {panel.dashboard}: {panel.title}", file=sys.stderr)
-    wall = sum(durations.values())
-    rows = [f"| all rules, one evaluation | {cpu:.2f} s | {wall:.2f} s |"]
-    for dashboard in dict.fromkeys(panel.dashboard for *_, panel in costs):
-        of_board = [cost for cost in costs if cost[3].dashboard == dashboard]
-        spent, wall, _, panel = max(of_board, key=lambda cost: cost[0])
-        rows.append(f"| {dashboard}.json, most expensive panel: {panel.title} | {spent:.2f} s | {wall:.2f} s |")
-        median = statistics.median(cost[0] for cost in of_board)
-        rows.append(f"| {dashboard}.json, median panel | {median:.2f} s | |")
-    return {"rules": rows, "rules-when": [f"Measured on {datetime.now(UTC):%Y-%m-%d}, 2 cores, {_version()}."]}
+def copy_rules(rules: Path, folder: Path) -> Sequence[Path]:
+    """Copy the rules, with a deadline in an hour."""
+    deadline = {
+        "record": "sms:migration_deadline_timestamp_seconds",
+        "expr": f"vector({time.time() + 3600:.0f})",
+        "labels": {"account": "demo"},
+    }
+    file = folder / "deadline.yml"
+    file.write_text(json.dumps({"groups": [{"name": "benchmark", "rules": [deadline]}]}), encoding="utf-8")
+    return [file, *(Path(shutil.copy(source, folder)) for source in sorted(rules.glob("*.yml")))]
 
 
-def _version() -> str:
-    return "Prometheus of Debian"
+def _rule_rows(cpu: float, groups: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    wall = sum(group["evaluationTime"] for group in groups)
+    yield f"| all rules, one evaluation | {cpu:.2f} s | {wall:.2f} s |"
+    rules = [rule for group in groups for rule in group["rules"]]
+    for rule in sorted(rules, key=lambda rule: -rule["evaluationTime"])[:3]:
+        yield f"| slow rule: `{rule['name']}` | | {rule['evaluationTime']:.2f} s |"
 
 
-async def _cpu_per_interval(program: Program) -> float:
+def _panel_rows(costs: Sequence[tuple[Panel, float, float, int]]) -> Iterator[str]:
+    for dashboard in dict.fromkeys(panel.dashboard for panel, *_ in costs):
+        of_dashboard = [cost for cost in costs if cost[0].dashboard == dashboard]
+        panel, cpu, wall, _ = max(of_dashboard, key=lambda cost: cost[1])
+        yield f"| {dashboard}.json, slowest panel: {panel.title} | {cpu:.2f} s | {wall:.2f} s |"
+        yield f"| {dashboard}.json, median panel | {statistics.median(cost[1] for cost in of_dashboard):.2f} s | |"
+    longest = max(costs, key=lambda cost: cost[3])
+    yield f"| longest query: {longest[3]:,} characters ({longest[0].title}) | | |"
+
+
+async def measure_cpu_per_interval(program: Program) -> float:
+    """Return the CPU seconds per scrape and evaluation."""
     before = get_cpu_seconds(program)
     await asyncio.sleep(EVALUATIONS * INTERVAL_SECONDS)
     return (get_cpu_seconds(program) - before) / EVALUATIONS
 
 
 def main() -> None:
-    """Measure, and write the tables unless other rules are measured."""
+    """Measure; write the tables, or print them if other rules are measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rules", type=Path, default=RULES)
     parser.add_argument("--dashboards", type=Path, default=DASHBOARDS)
     arguments = parser.parse_args()
     tables = asyncio.run(measure(arguments.rules, arguments.dashboards))
-    for rows in tables.values():
-        print("\n".join(rows))
+    if arguments.rules == RULES:
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), tables, "make bench-rules"), encoding="utf-8")
+    sys.stdout.write("".join(f"{row}\n" for rows in tables.values() for row in rows))
 
 
 if __name__ == "__main__":

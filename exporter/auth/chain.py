@@ -91,6 +91,8 @@ async def find_in_environment(lookup: Lookup) -> Credentials | Missing:
                 f"from the environment of {tool.name} ({found.variables[found.kind.selected_by]})",
                 lookup.account.iam.endpoint or iam_endpoint(environ) or lookup.account.iam_url,
             )
+            if found.kind.selected_by == "access_key":
+                _check_project(lookup.account.auth)
             return found.kind.build(description, lookup.transport, lookup.clock)
     return Missing("no variable of the SDK, Terraform or OpenStack")
 
@@ -135,7 +137,16 @@ CHAIN: Final = (find_in_options, find_in_environment, find_in_profile, find_in_m
 
 
 def _signed(provider: Provider[AccessKey], lookup: Lookup, names: Mapping[str, str]) -> Credentials:
+    _check_project(lookup.account.auth)
     return signed_credentials(provider, lookup.clock, _with_options(names, lookup.account.auth))
+
+
+def _check_project(auth: AuthSettings) -> None:
+    """Raise AuthError if the options name a project in a way that a signed request cannot."""
+    if auth.project_name and not auth.project_id:
+        raise AuthError(
+            "auth.project-name cannot be used with an access key", hint="set auth.project-id, or neither of them"
+        )
 
 
 def _secret_options(auth: AuthSettings) -> dict[str, Secret]:

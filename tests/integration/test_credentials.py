@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS
 from exporter.settings import ApiSettings, Settings
 from exporter.simulator import AccessKey, Simulator
 from programs import serving
-from support import NOWHERE, FakeClock, Scrape, Unobserved, exporting, next_poll, scrape
+from support import NOW, NOWHERE, FakeClock, Scrape, Unobserved, exporting, fetch, next_poll, scrape
 
 HOUR = 3600.0
 
@@ -571,3 +572,183 @@ async def test_accounts_that_share_a_wrong_key_send_it_once_per_back_off(clock: 
             await pass_time(clock.monotonic() + 2 * CREDENTIALS_CHECK_SECONDS)
             assert all(account.state.up for account in service.accounts)
             assert refusals() == 2
+
+
+def iam(handler: Callable[[], web.Response]) -> Handler:
+    """Return a server that answers logins as the handler does, and lists no servers."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return handler() if request.method == "POST" else web.json_response({"count": 0, "source_servers": []})
+
+    return answer
+
+
+def issued(token: str, expires_at: str) -> web.Response:
+    return web.json_response({"token": {"expires_at": expires_at}}, status=201, headers={"X-Subject-Token": token})
+
+
+async def headers_with_password(url: str, clock: FakeClock) -> tuple[Mapping[str, str], float | None]:
+    """Log in at `url`; return the headers of a request and the time at which the token expires."""
+    auth = {"user_name": "u", "domain_name": "d", "password": "s3cret"}
+    options = Settings.model_validate({"api": {"endpoint": url}, "iam": {"endpoint": url}, "auth": auth})
+    runtime = Runtime(clock, {}, NOWHERE)
+    async with account_credentials(options.targets()[0], Unobserved(), runtime) as credentials:
+        headers = await credentials.headers(Request("GET", URL(url)))
+        return headers, credentials.term.expires_at if credentials.term else None
+
+
+async def test_a_token_of_the_maximum_length_is_used(clock: FakeClock) -> None:
+    token = "t" * 16_384
+    async with serving(iam(lambda: issued(token, "2027-01-16T08:00:00.000000Z"))) as url:
+        headers, _ = await headers_with_password(url, clock)
+    assert headers["X-Auth-Token"] == token
+
+
+@pytest.mark.parametrize("expires_at", ["2027-01-15T08:00:00", "2027-01-15T08:00:00Z", "2027-01-15T10:00:00+02:00"])
+async def test_an_expiry_without_a_zone_is_utc(
+    expires_at: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        async with serving(iam(lambda: issued("t", expires_at))) as url:
+            _, expiry = await headers_with_password(url, clock)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert expiry == NOW
+
+
+@pytest.mark.parametrize(
+    "expires_at", ["", "soon", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1e999", "\x1b[2J\n"]
+)
+async def test_an_absurd_expiry_is_one_clear_line(expires_at: str, clock: FakeClock) -> None:
+    async with serving(iam(lambda: issued("t", expires_at))) as url:
+        with pytest.raises(PollError, match="IAM sent an expiry that is not a plausible date") as caught:
+            await headers_with_password(url, clock)
+    assert caught.value.message.isprintable()
+    assert "IAM" in caught.value.hint
+
+
+async def test_a_renewal_that_hangs_fails_no_poll_while_the_old_token_is_valid(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    async with Simulator(servers=3, clock=clock, token_lifetime=HOUR) as simulator:
+        auth = options_of(simulator, "password, account", tmp_path)
+        async with exporting(simulator, clock, auth=auth) as service:
+            simulator.faults.add("hang,api=iam")
+            for _ in range(55):
+                await next_poll(clock)
+            seen = await scrape(service.urls[0])
+    assert clock.time() > NOW + HOUR - HOUR / 5
+    assert (seen.value("up"), seen.total("exporter_poll_failures_total")) == (1, 0)
+
+
+def secrets_of(simulator: Simulator) -> dict[str, str]:
+    user, key = simulator.user, simulator.access_key
+    return {"token": simulator.token, "password": user.password, "secret key": key.sk}
+
+
+@pytest.mark.parametrize("way", ["token", "password, account", "access key"])
+async def test_a_gateway_that_repeats_the_request_puts_no_secret_into_logs_or_pages(
+    way: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    async def repeat(request: web.Request) -> web.Response:
+        names = ("X-Auth-Token", "Authorization")
+        text = f"{(await request.text())[60:]} {[request.headers.get(name) for name in names]}"
+        return web.json_response(
+            {"error_code": "GW.1", "error_msg": text},
+            status=400,
+            headers={"X-Request-Id": request.headers.get("X-Auth-Token", "r")},
+        )
+
+    async with Simulator(servers=1, clock=clock) as simulator, serving(repeat) as url:
+        auth = options_of(simulator, way, tmp_path)
+        with capture_logs() as logs:
+            async with exporting(simulator, clock, auth=auth, api={"endpoint": url}, iam={"endpoint": url}) as service:
+                pages = [await fetch(f"{service.urls[0]}{path}") for path in ("/", "/polls", "/metrics", "/config")]
+                (account,) = service.accounts
+        shown = f"{logs} {pages} {account.state.last_poll}"
+        secrets = secrets_of(simulator).values()
+    assert "GW.1" in shown
+    assert "[redacted]" in shown
+    assert not [secret for secret in secrets if secret in shown or secret[-12:] in shown]
+
+
+@pytest.mark.parametrize("variable", ["OS_AUTH_URL", "HW_AUTH_URL", "HUAWEICLOUD_SDK_IAM_ENDPOINT"])
+async def test_the_iam_option_wins_over_the_environment_so_that_no_password_is_sent_elsewhere(
+    variable: str, clock: FakeClock
+) -> None:
+    elsewhere: list[str] = []
+
+    async def other(request: web.Request) -> web.Response:
+        elsewhere.append(await request.text())
+        return web.Response(status=500)
+
+    async with Simulator(servers=1, clock=clock) as simulator, serving(other) as url:
+        environ = filled(
+            {"OS_USERNAME": "{user}", "OS_PASSWORD": "{password}", "OS_DOMAIN_NAME": "{domain}"}, simulator
+        )
+        assert (await seen_with(simulator, clock, {}, {**environ, variable: url})).value("up") == 1
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize(
+    ("options", "scope"),
+    [
+        ({}, {"project": {"id": "of-env"}}),
+        ({"project_id": "of-option"}, {"project": {"id": "of-option"}}),
+        ({"project_name": "named"}, {"project": {"name": "named", "domain": {"name": "d"}}}),
+        ({"project_name": "named", "domain_name": "e"}, {"project": {"name": "named", "domain": {"name": "e"}}}),
+    ],
+)
+async def test_the_project_options_are_used_with_a_password_of_the_environment(
+    options: dict[str, str], scope: dict[str, object], clock: FakeClock
+) -> None:
+    scopes: list[object] = []
+
+    async def login(request: web.Request) -> web.Response:
+        scopes.append((await request.json())["auth"]["scope"])
+        return issued("t", "2027-01-16T08:00:00Z")
+
+    environ = {"OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_DOMAIN_NAME": "d", "OS_PROJECT_ID": "of-env"}
+    async with serving(login) as url:
+        settings = Settings.model_validate({"api": {"endpoint": url}, "iam": {"endpoint": url}, "auth": options})
+        runtime = Runtime(clock, environ, NOWHERE)
+        async with account_credentials(settings.targets()[0], Unobserved(), runtime) as credentials:
+            await credentials.headers(Request("GET", URL(url)))
+    assert scopes == [scope]
+
+
+@pytest.mark.parametrize("place", ["environment", "profile"])
+async def test_the_project_option_is_sent_with_an_access_key_from_elsewhere(
+    place: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    environ = {"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "s", "HW_PROJECT_ID": "of-env"}
+    if place == "profile":
+        (tmp_path / "profile").write_text("[basic]\nak = a\nsk = s\nproject_id = of-file\n")
+        environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(tmp_path / "profile")}
+    settings = Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}, "auth": {"project_id": "of-option"}})
+    runtime = Runtime(clock, environ, NOWHERE)
+    async with account_credentials(settings.targets()[0], Unobserved(), runtime) as credentials:
+        headers = await credentials.headers(Request("GET", URL("http://127.0.0.1:9/")))
+    assert headers["X-Project-Id"] == "of-option"
+
+
+@pytest.mark.parametrize("variables", [{"HW_ACCESS_KEY": "a", "HW_SECRET_KEY": "s"}, {}])
+async def test_a_project_name_that_an_access_key_cannot_use_is_an_error(
+    variables: dict[str, str], clock: FakeClock, tmp_path: Path
+) -> None:
+    (tmp_path / "profile").write_text("[basic]\nak = a\nsk = s\n")
+    environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(tmp_path / "profile"), **variables}
+    settings = Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}, "auth": {"project_name": "named"}})
+    with pytest.raises(ConfigurationError, match=r"auth\.project-name cannot be used with an access key"):
+        await source_of(settings, Runtime(clock, environ, NOWHERE))
+
+
+@pytest.mark.parametrize("url", ["iam.example.org", "ftp://iam.example.org", "https://", "https://[::1"])
+async def test_an_address_of_iam_in_the_environment_that_is_no_url_is_one_line(url: str, clock: FakeClock) -> None:
+    environ = {"OS_USERNAME": "u", "OS_PASSWORD": "p", "OS_DOMAIN_NAME": "d", "OS_AUTH_URL": url}
+    settings = Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}})
+    with pytest.raises(ConfigurationError, match="OS_AUTH_URL is not the URL of IAM"):
+        await source_of(settings, Runtime(clock, environ, NOWHERE))

@@ -189,6 +189,15 @@ async def next_poll(clock: FakeClock, pollers: int = 1) -> None:
     await clock.until_asleep(pollers)
 
 
+async def pass_time(clock: FakeClock, seconds: float, pollers: int = 1) -> None:
+    """Advance the clock, with the polls that become due, and wait until they have ended."""
+    end = clock.monotonic() + seconds
+    while clock.monotonic() < end:
+        first = await clock.until_asleep(pollers)
+        clock.advance(min(first, end - clock.monotonic()))
+        await clock.until_asleep(pollers)
+
+
 async def fetch(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
     """Return the status, text and headers of a response."""
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:

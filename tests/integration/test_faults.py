@@ -260,14 +260,14 @@ async def test_a_slow_account_does_not_delay_another(clock: FakeClock) -> None:
         async with exporting(healthy, clock, accounts=accounts, polled=False) as service:
             slow, quick = service.accounts
             starts = []
-            for _ in range(4):
+            for _ in range(5):
                 await clock.until_asleep()
                 while quick.state.last_poll is None or quick.state.last_poll.started_at in starts:
                     clock.advance(await clock.until_asleep())
                     await clock.until_asleep()
                 starts.append(quick.state.last_poll.started_at)
             seen = await scrape(service.urls[0])
-    assert [after - before for before, after in pairwise(starts)] == [INTERVAL] * 3
+    assert [after - before for before, after in pairwise(starts[1:])] == [INTERVAL] * 3
     assert slow.state.last_poll is None
     assert seen.value("up", account="healthy") == 1
     assert seen.value("up", account="hanging") == 0

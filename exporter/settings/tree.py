@@ -6,6 +6,7 @@ the configuration file; `_` of the field is `-` in the flag.
 
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -21,7 +22,7 @@ from exporter.settings.account import (
 )
 from exporter.settings.loading import ConfigFileSource
 from exporter.settings.options import Option, options
-from exporter.settings.quantities import Group, SocketAddresses, Words
+from exporter.settings.quantities import Group, SocketAddresses, Url, Words
 
 INFO_LABELS: Final = (
     "clone_id",
@@ -70,6 +71,19 @@ class WebSettings(Group):
         description="YAML file with TLS, users, headers and a rate limit, in the format of exporter-toolkit.",
     )
     telemetry_path: str = Field("/metrics", pattern=r"^/[^\s?#%{}]+$", description="Path of the metrics.")
+    external_url: Url | None = Field(
+        None,
+        description="URL at which clients reach the exporter, for example through a reverse proxy; used in /sd and, "
+        "with its path, in the links of the pages.",
+    )
+    route_prefix: str | None = Field(
+        None,
+        pattern=r"^/[^\s?#%{}]*$",
+        description="Prefix of all paths, also of the probes (default: the path of web.external-url).",
+    )
+    grafana_url: Url | None = Field(
+        None, description="URL of Grafana; the page of each server then links to its dashboard."
+    )
     enable_lifecycle: bool = Field(
         False, description="Enable reloading the configuration via POST /-/reload, in addition to SIGHUP."
     )
@@ -79,6 +93,18 @@ class WebSettings(Group):
         description="Serve /-/healthy and /-/ready without authentication and rate limit, for the probes of an "
         "orchestrator; they only show whether the exporter runs and has polled.",
     )
+
+    @property
+    def link_prefix(self) -> str:
+        """The path before the paths of all links: that of the external URL, if there is one."""
+        if self.external_url is None:
+            return (self.route_prefix or "").rstrip("/")
+        return urlsplit(self.external_url).path.rstrip("/")
+
+    @property
+    def path_prefix(self) -> str:
+        """The path before the paths of all routes."""
+        return self.link_prefix if self.route_prefix is None else self.route_prefix.rstrip("/")
 
     @field_validator("telemetry_path")
     @classmethod

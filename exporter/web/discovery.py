@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -13,21 +14,27 @@ _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5}
 
 
 class Discovery:
-    """The handler of /sd; `current` returns the current configuration and accounts."""
+    """The handler of /sd; `current` returns the current configuration and accounts.
 
-    def __init__(self, current: Callable[[], Generation]) -> None:
+    The targets are at the external URL, or without one at the Host header of the request.
+    """
+
+    def __init__(self, current: Callable[[], Generation], link_prefix: str, external_url: str | None) -> None:
         self._current = current
+        self._link_prefix = link_prefix
+        self._external_url = urlsplit(external_url) if external_url else None
 
     async def targets(self, request: web.Request) -> web.Response:
         """Return one target per account, and one for the metrics that belong to no account."""
-        host = request.headers.get("Host", "")
+        host = self._external_url.netloc if self._external_url else request.headers.get("Host", "")
         if not _HOST.fullmatch(host):
             return web.Response(status=400, text="Host header: must be HOST or HOST:PORT; it becomes the target.\n")
         # Plain HTTP may come from a proxy that terminates TLS, so the scheme is set for TLS only.
-        scheme = {"__scheme__": "https"} if request.secure else {}
+        is_secure = self._external_url.scheme == "https" if self._external_url else request.secure
+        scheme = {"__scheme__": "https"} if is_secure else {}
         accounts = [
             {
-                "__metrics_path__": "/probe",
+                "__metrics_path__": f"{self._link_prefix}/probe",
                 "__param_account": account.name,
                 # Otherwise all targets would have the same instance label, and so the same series `up`.
                 "instance": f"{host}/{account.name}",
@@ -36,6 +43,7 @@ class Discovery:
             }
             for account in self._current().accounts
         ]
+        exporter = {"__metrics_path__": f"{self._link_prefix}/self"}
         return web.json_response(
-            [{"targets": [host], "labels": scheme | labels} for labels in (*accounts, {"__metrics_path__": "/self"})],
+            [{"targets": [host], "labels": scheme | labels} for labels in (*accounts, exporter)],
         )

@@ -1,16 +1,18 @@
 """The handlers of the pages: read the query, build the view, render the template."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.exposition.generation import Generation
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
+from exporter.settings.tree import WebSettings
 from exporter.views.accounts import build_account_views
 from exporter.views.selection import select_servers
 from exporter.views.servers import ServerView
@@ -27,6 +29,10 @@ from exporter.web.scrape import NO_SUCH_ACCOUNT
 MIN_REFRESH_SECONDS: Final = 5
 MAX_REFRESH_SECONDS: Final = 60
 """The status page refreshes once per poll interval, within these limits."""
+FAVICON: Final = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><rect width='16' height='16' rx='4' fill='#3274d9'/>"
+    "<path d='M4 5h8v2H4zm0 4h5v2H4z' fill='white'/></svg>"
+)
 MAX_PAGE: Final = 1_000_000
 MAX_THREADS: Final = 2
 """Pages and downloads that are computed at the same time; computing is CPU-bound."""
@@ -35,16 +41,18 @@ MAX_THREADS: Final = 2
 class Pages:
     """The handlers of the pages, which never call the API; `current` returns the configuration and accounts."""
 
-    def __init__(self, current: Callable[[], Generation], clock: Clock, telemetry_path: str) -> None:
+    def __init__(self, current: Callable[[], Generation], clock: Clock, options: WebSettings) -> None:
         self._current = current
         self._clock = clock
-        self._renderer = Renderer(telemetry_path=telemetry_path, prefix="", grafana_url="")
+        self._renderer = Renderer(
+            telemetry_path=options.telemetry_path, prefix=options.link_prefix, grafana_url=options.grafana_url
+        )
         self._worker = Worker(MAX_THREADS)
         self._fleets = FleetCache(self._worker)
 
-    def add_to(self, app: web.Application) -> None:
-        """Add the routes of the pages."""
-        routes = {
+    def routes(self) -> Mapping[str, Handler]:
+        """Return the handlers by their paths."""
+        return {
             "/": self.status,
             "/servers": self.servers,
             "/servers/{account:[^/]+}/{id:[^/]+}": self.server,
@@ -52,9 +60,12 @@ class Pages:
             "/servers.json": self.servers_json,
             "/polls": self.polls,
             "/config": self.configuration,
+            "/favicon.ico": self.favicon,
         }
-        for path, handler in routes.items():
-            app.router.add_get(path, handler)
+
+    async def favicon(self, _: web.Request) -> web.Response:
+        """Return the icon that browsers request for downloads and metrics; pages contain their own."""
+        return web.Response(text=FAVICON, content_type="image/svg+xml", headers={hdrs.CACHE_CONTROL: "max-age=86400"})
 
     async def status(self, request: web.Request) -> web.Response:
         """Return the status of the migrations, of all accounts or of the account in the query."""

@@ -113,3 +113,21 @@ def test_a_chinese_page_has_the_headings_code_and_tables_of_the_english_one(page
     assert outline(page) == outline(english)
     assert code(page) == code(english)
     assert rows(page) == rows(english)
+
+
+METRIC = re.compile(r"\b(?:\w+:)?huaweicloud_sms_\w+(?::\w+)?")
+
+
+def known_metrics() -> set[str]:
+    """Return the metrics of the exporter and of the recording rules."""
+    exposed = re.findall(r"^\| `(\w+)` \|", (DOCS / "metrics.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rules = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "deploy/prometheus/rules").glob("*.yml"))
+    return {f"huaweicloud_sms_{name}" for name in exposed} | set(re.findall(r"- record: (\S+)", rules))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_metric_in_a_code_block_or_in_code_style_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    code_style = re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
+    found = {name for block in (*FENCED.findall(text), *code_style) for name in METRIC.findall(block)}
+    assert {name for name in found if not name.endswith("_")} <= known_metrics()

@@ -4,6 +4,8 @@ The list has neither a version nor a cursor, so completeness is concluded: every
 record is on two pages, and all pages together have `count` rows. One case cannot be detected: while the pages are read,
 one record is deleted and another one created, so that a third one moves between two pages and is on neither. It is in
 the next list again. A list longer than offsets reach is read in parts, which together must have `count` rows.
+
+A page size other than the requested one is followed: the second page begins where the first one ended.
 """
 
 import asyncio
@@ -22,6 +24,12 @@ from exporter.sms.tolerant import Unknown
 MAX_OFFSET: Final = 65535
 """The largest offset that the API accepts."""
 
+MAX_PAGES: Final = 700
+"""The largest number of pages: enough for every offset with pages of half the requested size."""
+
+MIN_PAGES_OF_PROOF: Final = 3
+"""The shortest list that proves what offsets count: two pages can be complete by chance while a list changes."""
+
 MAX_READINGS: Final = 3
 """How often a list that keeps changing is read before the poll fails."""
 
@@ -34,6 +42,9 @@ Narrowing: TypeAlias = Mapping[str, str]
 FetchPage: TypeAlias = Callable[[int, int, Narrowing], Awaitable[Page[RecordT]]]
 """Returns the page at (offset, limit) of the part of the list that a narrowing selects."""
 
+_LASTING_HINT: Final = "the API does not page as documented: if this lasts, open a ticket with this message"
+_OFFSET_HINT: Final = "check for a gateway or proxy that drops or caches query parameters: api.endpoint, api.proxy"
+
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
@@ -44,12 +55,14 @@ class Listing(Page[RecordT]):
 
 
 class ListChanged(Exception):
-    """The list changed while it was read. The message says how that was detected.
+    """A reading was not complete: the list changed, or the API does not page as documented.
 
-    With `short_page` the second page had fewer rows than `count` promised.
+    The message says how that was detected. `hint` is what to do if it happens in every reading.
     """
 
-    short_page = False
+    def __init__(self, message: str, *, hint: str = _LASTING_HINT) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class _TooLong(Exception):
@@ -63,8 +76,9 @@ class _TooLong(Exception):
 class Pager(Generic[RecordT]):
     """Reads the complete list of an endpoint with at most `concurrency` concurrent page requests.
 
-    With paging "auto" an offset counts records until a list proves that it counts pages, which then holds for all later
-    lists. `filters` are the names of the query parameters that narrow the list already: it cannot be split by those.
+    With paging "auto" an offset counts records until a list proves that it counts pages. That holds for all later
+    lists, until one contradicts it. `filters` are the names of the query parameters that narrow the list already: it
+    cannot be split by those.
     """
 
     def __init__(
@@ -85,35 +99,53 @@ class Pager(Generic[RecordT]):
 
     async def read(self) -> Listing[RecordT]:
         """Return the complete list. Raises Inconsistent if there is none, or the error of a page request."""
-        change = ListChanged()
+        changes: list[ListChanged] = []
         for _ in range(MAX_READINGS):
+            reading = _Reading(self._endpoint, self._fetch_in_slot, self._addressing)
             try:
-                return await self._read_part({}, self._splits)
-            except ListChanged as error:
-                change = error
-                log.debug("list changed while it was read", how=str(error))
+                return await reading.read_part({}, self._splits)
+            except ListChanged as change:
+                changes.append(change)
+                log.debug("list changed while it was read", how=str(change))
             except _TooLong as error:
                 raise Inconsistent(str(error), hint="narrow the list with filter options") from None
-            if change.short_page and self._may_switch and (listing := await self._read_by_page_numbers()):
+            if self._may_switch and reading.contradicts_addressing and (listing := await self._read_otherwise()):
                 return listing
-        raise Inconsistent(f"no complete list in {MAX_READINGS} readings: {change}")
+        raise _inconsistent(changes)
 
-    async def _read_by_page_numbers(self) -> Listing[RecordT] | None:
-        """Read the list with offsets that count pages; if it is complete, they count pages from now on."""
-        self._addressing = "pages"
+    async def _read_otherwise(self) -> Listing[RecordT] | None:
+        """Return the list if it is complete when offsets count the other thing, and remember that if it is proven."""
+        addressing: Addressing = "pages" if self._addressing == "records" else "records"
+        reading = _Reading(self._endpoint, self._fetch_in_slot, addressing)
         try:
-            listing = await self._read_part({}, self._splits)
-            self._may_switch = False
+            listing = await reading.read_part({}, self._splits)
         except (ListChanged, _TooLong):
             return None
-        finally:
-            # A failed request or the end of the poll's time proves nothing.
-            if self._may_switch:
-                self._addressing = "records"
-        log.warning("the API counts offsets in pages: using page numbers from now on")
+        if addressing == "records" or reading.longest_part >= MIN_PAGES_OF_PROOF:
+            self._addressing = addressing
+            log.warning("detected what offsets of the API count", paging=addressing)
         return listing
 
-    async def _read_part(self, narrowing: Narrowing, splits: Sequence[str]) -> Listing[RecordT]:
+    async def _fetch_in_slot(self, offset: int, limit: int, narrowing: Narrowing) -> Page[RecordT]:
+        async with self._slots:
+            return await self._fetch_page(offset, limit, narrowing)
+
+
+class _Reading(Generic[RecordT]):
+    """One attempt to read a list with offsets that count records or pages.
+
+    `longest_part` is the largest number of pages of a part of it. `contradicts_addressing` says whether a page had
+    what it would have if offsets counted the other thing.
+    """
+
+    def __init__(self, endpoint: Endpoint[RecordT], fetch_page: FetchPage[RecordT], addressing: Addressing) -> None:
+        self._endpoint = endpoint
+        self._fetch_page = fetch_page
+        self._addressing = addressing
+        self.longest_part = 0
+        self.contradicts_addressing = False
+
+    async def read_part(self, narrowing: Narrowing, splits: Sequence[str]) -> Listing[RecordT]:
         """Return a part of the list. A part that is too long is itself read in parts, by the first of `splits`."""
         try:
             pages = await self._read_pages(narrowing)
@@ -122,34 +154,52 @@ class Pager(Generic[RecordT]):
                 raise
             name, *further = splits
             values = self._endpoint.splits[name]
-            parts = [await self._read_part({**narrowing, name: value}, further) for value in values]
+            parts = [await self.read_part({**narrowing, name: value}, further) for value in values]
             return merge(parts, error.count)
+        self.longest_part = max(self.longest_part, len(pages))
         try:
             return merge(pages, pages[0].count)
-        except ListChanged as change:
-            change.short_page = is_second_page_short(pages, self._endpoint.max_page_rows)
+        except ListChanged:
+            self.contradicts_addressing |= _contradicts(pages, self._addressing)
+            if _has_same_ids(pages[0], pages[1:]):
+                raise ListChanged("the API ignores the offset: all pages are the same", hint=_OFFSET_HINT) from None
             raise
 
     async def _read_pages(self, narrowing: Narrowing) -> list[Page[RecordT]]:
-        """Return all pages in order; the first one says how many there are."""
+        """Return all pages in order. The first one says how many there are and how large they are."""
         limit = self._endpoint.max_page_rows
         first = await self._fetch_page(0, limit, narrowing)
-        if first.rows >= first.count:
+        size = first.rows
+        if size >= first.count:
             return [first]
-        pages = -(-first.count // limit)
+        if size == 0:
+            raise ListChanged(f"count was {first.count}, but the first page was empty")
+        pages = -(-first.count // size)
         # Also if offsets count pages: an absurd count must not become as many requests.
-        if (pages - 1) * limit > MAX_OFFSET:
+        if (pages - 1) * size > MAX_OFFSET:
             raise _TooLong(first.count, self._endpoint.noun)
-        step = limit if self._addressing == "records" else 1
-        offsets = range(step, pages * step, step)
-        return [first, *await _gather([self._read_page(offset, first.count, narrowing) for offset in offsets])]
+        if pages > MAX_PAGES:
+            raise ListChanged(f"the API sent {size} rows of {first.count} although {limit} were requested")
+        step = size if self._addressing == "records" else 1
+        readings = [
+            self._read_page(offset, min(size, limit), first.count, narrowing)
+            for offset in range(step, pages * step, step)
+        ]
+        return [first, *await _gather(readings)]
 
-    async def _read_page(self, offset: int, count: int, narrowing: Narrowing) -> Page[RecordT]:
-        async with self._slots:
-            page = await self._fetch_page(offset, self._endpoint.max_page_rows, narrowing)
+    async def _read_page(self, offset: int, limit: int, count: int, narrowing: Narrowing) -> Page[RecordT]:
+        page = await self._fetch_page(offset, limit, narrowing)
         if page.count != count:
             raise ListChanged(f"count was {count}, then {page.count}")
         return page
+
+
+def _inconsistent(changes: Sequence[ListChanged]) -> Inconsistent:
+    """Return the error after several incomplete readings. If all failed alike, the list does not just change."""
+    last = changes[-1]
+    lasting = len({str(change) for change in changes}) == 1
+    message = f"no complete list in {len(changes)} readings: {last}{' each time' if lasting else ''}"
+    return Inconsistent(message, hint=last.hint if lasting else None)
 
 
 async def _gather(readings: Sequence[Awaitable[Page[RecordT]]]) -> list[Page[RecordT]]:
@@ -171,9 +221,27 @@ def _first(failures: BaseExceptionGroup[PollError | ListChanged]) -> PollError |
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def is_second_page_short(pages: Sequence[Page[RecordT]], limit: int) -> bool:
-    """Return whether the second page has fewer rows than `count` promised."""
-    return len(pages) > 1 and pages[1].rows < min(limit, pages[0].count - limit)
+def _contradicts(pages: Sequence[Page[RecordT]], addressing: Addressing) -> bool:
+    """Return whether incomplete pages look as if offsets counted the other thing.
+
+    An offset that counts pages is soon beyond the end, so a page is empty or short. One that counts records advances by
+    one record only, so the second page repeats records of the first.
+    """
+    first, *further = pages
+    if addressing == "pages":
+        return bool(further) and not _ids(first).isdisjoint(_ids(further[0]))
+    return any(
+        page.rows < min(first.rows, first.count - number * first.rows) for number, page in enumerate(further, start=1)
+    )
+
+
+def _has_same_ids(first: Page[RecordT], further: Sequence[Page[RecordT]]) -> bool:
+    ids = _ids(first)
+    return bool(ids) and bool(further) and all(_ids(page) == ids for page in further)
+
+
+def _ids(page: Page[RecordT]) -> set[str]:
+    return {record.id for record in page.records}
 
 
 def merge(parts: Iterable[Page[RecordT]], count: int) -> Listing[RecordT]:

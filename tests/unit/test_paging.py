@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import pytest
@@ -13,6 +14,7 @@ from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import MAX_OFFSET, MAX_READINGS, ListChanged, Narrowing, Pager, merge
 
+Answer = Callable[["FakeList", int, int], Page[SourceServer]]
 LIMIT = SOURCE_SERVERS.max_page_rows
 
 
@@ -147,6 +149,103 @@ async def test_the_wrong_setting_of_offsets_never_returns_part_of_the_list() -> 
         await FakeList(450, addressing="pages").pager("records").read()
     with pytest.raises(Inconsistent):
         await FakeList(450, addressing="records").pager("pages").read()
+
+
+async def test_two_pages_read_by_page_numbers_are_used_and_prove_nothing() -> None:
+    fleet = FakeList(300, addressing="pages")
+    pager = fleet.pager()
+    for _ in range(2):
+        fleet.asked.clear()
+        assert len((await pager.read()).records) == 300
+        assert fleet.asked == [0, 200, 0, 1]
+
+
+async def test_a_list_that_shrinks_to_one_page_does_not_prove_that_offsets_count_pages() -> None:
+    fleet = FakeList(300)
+    answer = fleet.answer
+
+    def shrinking(offset: int, limit: int) -> Page[SourceServer]:
+        found = answer(offset, limit)
+        if offset:
+            del fleet.ids[100:]
+            return page(count=300)
+        return found
+
+    fleet.answer = shrinking  # type: ignore[method-assign]
+    pager = fleet.pager()
+    assert len((await pager.read()).records) == 100
+    fleet.answer = answer  # type: ignore[method-assign]
+    fleet.ids += [f"new{number}" for number in range(500)]
+    fleet.asked.clear()
+    assert len((await pager.read()).records) == 600
+    assert sorted(fleet.asked) == [0, 200, 400]
+
+
+async def test_a_list_that_contradicts_page_numbers_is_read_by_records_again() -> None:
+    fleet = FakeList(450, addressing="pages")
+    pager = fleet.pager()
+    await pager.read()
+    fleet.addressing = "records"
+    for asked in ([0, 0, 1, 2, 200, 400], [0, 200, 400]):
+        fleet.asked.clear()
+        assert len((await pager.read()).records) == 450
+        assert sorted(fleet.asked) == asked
+
+
+@pytest.mark.parametrize("addressing", ["records", "pages"])
+@pytest.mark.parametrize("size", [100, 350])
+async def test_pages_of_another_size_than_requested_are_followed(addressing: str, size: int) -> None:
+    fleet = FakeList(1000, addressing=addressing)
+    answer = fleet.answer
+
+    def sized(offset: int, _: int) -> Page[SourceServer]:
+        return answer(offset, size)
+
+    fleet.answer = sized  # type: ignore[method-assign, assignment]
+    assert len((await fleet.pager(addressing).read()).records) == 1000
+    assert len(fleet.asked) == -(-1000 // size)
+
+
+async def test_a_short_first_page_is_followed() -> None:
+    fleet = FakeList(450)
+    answer = fleet.answer
+    fleet.answer = lambda offset, limit: answer(offset, limit if offset else 150)  # type: ignore[method-assign]
+    assert len((await fleet.pager().read()).records) == 450
+    assert sorted(fleet.asked) == [0, 150, 300]
+
+
+def ignored_offset(fleet: FakeList, _: int, limit: int) -> Page[SourceServer]:
+    return page(*fleet.ids[:limit], count=len(fleet.ids))
+
+
+def missing_row(fleet: FakeList, offset: int, limit: int) -> Page[SourceServer]:
+    return page(*fleet.ids[offset : offset + limit], count=len(fleet.ids) + 1)
+
+
+def empty_page(fleet: FakeList, *_: int) -> Page[SourceServer]:
+    return page(count=len(fleet.ids))
+
+
+def tiny_page(fleet: FakeList, offset: int, _: int) -> Page[SourceServer]:
+    return page(*fleet.ids[offset : offset + 1], count=len(fleet.ids))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message", "hint"),
+    [
+        (ignored_offset, "the API ignores the offset: all pages are the same", "query parameters"),
+        (missing_row, "count was 1001, but 1000 rows came each time", "does not page as documented"),
+        (empty_page, "count was 1000, but the first page was empty each time", "does not page as documented"),
+        (tiny_page, "the API sent 1 rows of 1000 although 200 were requested", "does not page as documented"),
+    ],
+)
+async def test_a_lasting_fault_of_the_paging_is_named(answer: Answer, message: str, hint: str) -> None:
+    fleet = FakeList(1000)
+    fleet.answer = functools.partial(answer, fleet)  # type: ignore[method-assign]
+    with pytest.raises(Inconsistent, match=message) as failure:
+        await fleet.pager().read()
+    assert hint in failure.value.hint
+    assert len(fleet.asked) <= 2 * MAX_READINGS * 6
 
 
 async def test_a_short_page_does_not_switch_to_pages_where_offsets_count_records() -> None:

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-import aiolimiter
 import structlog
 import tenacity
 from yarl import URL
@@ -17,6 +16,7 @@ from exporter.errors import AuthError, ConnectionFailed, PollError, RequestTimeo
 from exporter.http.api_errors import MAX_ERROR_BODY_BYTES, api_error, is_error_body
 from exporter.http.transport import Request, Response, Transport
 from exporter.sms.endpoints import Endpoint
+from exporter.sms.rate import RateLimit
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -89,8 +89,7 @@ class SmsClient:
         self._clock = clock
         self._observer = observer
         self._attempts = attempts
-        # A bucket holds at least one request. With less than one request per second it takes longer to refill.
-        self._limiter = aiolimiter.AsyncLimiter(max(1.0, rate_limit), max(1.0, 1.0 / rate_limit))
+        self._rate_limit = RateLimit(rate_limit, clock)
 
     def for_list(self, endpoint: Endpoint[Any], filters: Mapping[str, str]) -> "ListClient":
         """Return a client for one list. Filters that the list does not accept are left out."""
@@ -139,13 +138,11 @@ class SmsClient:
             raise
 
     async def _send(self, request: Request, headers: AuthHeaders, budget: RetryBudget) -> Response:
-        queued = self._clock.monotonic()
-        async with self._limiter:
-            self._observer.throttled(self._clock.monotonic() - queued)
-            budget.raise_if_refused(headers)
-            response = await self._transport.send(
-                Request(request.method, request.url, {**request.headers, **headers}, request.body),
-            )
+        self._observer.throttled(await self._rate_limit.wait())
+        budget.raise_if_refused(headers)
+        response = await self._transport.send(
+            Request(request.method, request.url, {**request.headers, **headers}, request.body),
+        )
         may_be_error = len(response.body) <= MAX_ERROR_BODY_BYTES
         if response.status != HTTPStatus.OK or (may_be_error and is_error_body(response)):
             raise api_error(response, now=self._clock.time())

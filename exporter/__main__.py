@@ -1,6 +1,6 @@
 """Entry point of `sms-exporter` and of `python -m exporter`.
 
-Importing the other modules takes most of a second. Signals that arrive meanwhile are handled already: this module
+Importing the other modules takes about a second. Signals that arrive meanwhile are handled already: this module
 imports only the standard library until its handlers are set.
 """
 

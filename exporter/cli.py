@@ -38,7 +38,7 @@ from exporter.logs import configure_logs
 from exporter.polling.connections import Runtime
 from exporter.service import running
 from exporter.settings import Settings
-from exporter.settings.loading import explained, load_settings
+from exporter.settings.loading import load_settings
 from exporter.settings.manual import Manual, help_text
 from exporter.web import ListenError
 from exporter.web.toolkit import read_policy, summary
@@ -124,8 +124,7 @@ def _help(*, brief: bool) -> int:
 def _run(argv: Sequence[str]) -> int:
     def read() -> Settings:
         settings = load_settings(Settings, argv, Manual(f"{PROG} run", DESCRIPTION, SERVING_EXIT_CODES, OPTION_SOURCES))
-        with explained(Settings):
-            settings.targets()
+        settings.targets()
         return settings
 
     settings = read()
@@ -152,8 +151,6 @@ def _check(argv: Sequence[str]) -> int:
 
 
 def _report(settings: Settings, *, live: bool) -> int:
-    with explained(Settings):
-        settings.targets()
     file = settings.web.config_file
     policy = read_policy(file, SystemClock()) if file else None
     findings = asyncio.run(check.check(settings, _runtime(), live=live))
@@ -185,8 +182,6 @@ def _status(argv: Sequence[str]) -> int:
 
 def _load_once(argv: Sequence[str], manual: Manual) -> Settings:
     settings = load_settings(OnceSettings, argv, manual)
-    with explained(Settings):
-        settings.targets()
     configure_logs(settings.log.level, settings.log.format)
     return settings
 

@@ -27,12 +27,9 @@ class StoredProvider(Generic[T]):
         """Return whether it has been replaced."""
         return await self.get() != refused
 
-    async def fingerprint(self) -> str | None:
-        """Return a digest of what is stored now, or None if it cannot be read."""
-        try:
-            return digest(await self.get())
-        except AuthError:
-            return None
+    async def fingerprint(self) -> str:
+        """Return a digest of what is stored now. Raise AuthError if it cannot be read."""
+        return digest(await self.get())
 
     async def close(self) -> None:
         """Do nothing: a reading in progress ends by itself."""
@@ -92,7 +89,14 @@ class Credentials:
         It is valid in this process only and changes when somebody replaces the secret, not when a
         token or a temporary key is renewed. Accounts with the same secret have the same fingerprint.
         """
-        return await self._provider.fingerprint()
+        try:
+            return await self._provider.fingerprint()
+        except AuthError:
+            return None
+
+    async def check(self) -> None:
+        """Raise AuthError if the secret cannot be read; no request is sent."""
+        await self._provider.fingerprint()
 
     async def close(self) -> None:
         """End a renewal that is in progress."""

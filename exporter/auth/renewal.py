@@ -9,7 +9,7 @@ import structlog
 
 from exporter.auth.secret import digest
 from exporter.clock import Clock
-from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
+from exporter.errors import BadResponse, PollError, RequestTimeout
 from exporter.http.foreign_text import clean_text
 
 T = TypeVar("T")
@@ -127,12 +127,9 @@ class RenewingProvider(Generic[T]):
             self._lease = None
         return await self.get() != refused
 
-    async def fingerprint(self) -> str | None:
-        """Return a digest of what the issuer is asked with, or None if that cannot be read."""
-        try:
-            return digest(await self._issuer.identity())
-        except AuthError:
-            return None
+    async def fingerprint(self) -> str:
+        """Return a digest of what the issuer is asked with. Raise AuthError if that cannot be read."""
+        return digest(await self._issuer.identity())
 
     async def close(self) -> None:
         """Cancel a renewal that is in progress."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from exporter.auth import Credentials
 from exporter.auth.renewal import Term
 from exporter.commands.reading import OnceSettings
-from exporter.errors import ConfigurationError, PollError, RequestTimeout
+from exporter.errors import AuthError, ConfigurationError, PollError, RequestTimeout
 from exporter.http.transport import Api, Response
 from exporter.polling.connections import Runtime, account_client
 from exporter.settings import AccountSettings, Settings
@@ -103,13 +103,22 @@ async def _check_account(account: AccountSettings, runtime: Runtime, *, live: bo
         async with account_client(account, observer, runtime) as (client, credentials):
             finding = Finding(account, credentials.source)
             if not live:
-                return finding
+                return await _read_secrets(finding, credentials)
             finding = await _read_page(finding, client, credentials, runtime)
             return replace(finding, term=credentials.term, latency=observer.latency, skew=observer.skew)
     except ConfigurationError as error:
         if not isinstance(error.__cause__, PollError):
             raise
         return Finding(account, error=error.__cause__, is_configured=False)
+
+
+async def _read_secrets(finding: Finding, credentials: Credentials) -> Finding:
+    """Return an error if a secret file is empty or cannot be read."""
+    try:
+        await credentials.check()
+    except AuthError as error:
+        return replace(finding, error=error, is_configured=False)
+    return finding
 
 
 async def _read_page(

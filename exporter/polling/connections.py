@@ -20,6 +20,8 @@ from exporter.http.proxies import Proxies
 from exporter.http.transport import Api, Observer, Transport
 from exporter.polling.lockout import Lockout
 from exporter.settings import AccountSettings, ApiSettings
+from exporter.settings.certificates import MAX_CA_FILE_BYTES, parse_ca_certificates
+from exporter.settings.files import read_regular_file
 from exporter.sms.client import ListClient, RetryObserver, SmsClient
 from exporter.sms.endpoints import SOURCE_SERVERS
 
@@ -131,9 +133,9 @@ def account_transport(
 def read_ca_bundle(api: ApiSettings) -> bytes:
     """Return the CA bundle, to see whether it changed. Raise ConfigurationError if it cannot be read."""
     try:
-        return api.ca_file.read_bytes() if api.ca_file else b""
+        return read_regular_file(api.ca_file, MAX_CA_FILE_BYTES) if api.ca_file else b""
     except OSError as error:
-        raise ConfigurationError([f"api.ca-file: {api.ca_file} cannot be read: {error.strerror}"]) from None
+        raise ConfigurationError([f"api.ca-file: {api.ca_file}: cannot be read: {error.strerror}"]) from None
 
 
 def _tls_context(api: ApiSettings) -> ssl.SSLContext | bool:
@@ -144,6 +146,6 @@ def _tls_context(api: ApiSettings) -> ssl.SSLContext | bool:
         # aiohttp shares one context; a context for each session would take a megabyte of certificates each.
         return True
     try:
-        return ssl.create_default_context(cafile=api.ca_file)
-    except OSError:
-        raise ConfigurationError([f"api.ca-file: {api.ca_file} has no certificate in PEM"]) from None
+        return ssl.create_default_context(cadata=parse_ca_certificates(read_ca_bundle(api)))
+    except ValueError as error:
+        raise ConfigurationError([f"api.ca-file: {api.ca_file}: {error}"]) from None

@@ -102,12 +102,6 @@ class Account:
         """The value of the label `account`."""
         return self.settings.name
 
-    @property
-    def stale_after(self) -> float:
-        """Seconds after which a snapshot is stale."""
-        poll = self.settings.poll
-        return poll.stale_after or max(3 * poll.interval, 300.0)
-
     def served_snapshot(self, now: float) -> Snapshot | None:
         """Return the snapshot to serve at `now`, in seconds since the epoch; None if it is too old.
 
@@ -117,4 +111,4 @@ class Account:
         if snapshot is None or self.settings.poll.stale_policy == "keep":
             return snapshot
         # In both directions: after the clock was set back, a snapshot must not stay fresh until the clock catches up.
-        return snapshot if abs(now - snapshot.read_at) <= self.stale_after else None
+        return snapshot if abs(now - snapshot.read_at) <= self.settings.poll.stale_after else None

@@ -1,10 +1,14 @@
 """The options of one account: its API, credentials, polls, filters and limits."""
 
-from typing import Final, Literal, Self
+import difflib
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import ByteSize, Field, FilePath, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, ByteSize, Field, SecretStr, field_validator, model_validator
 
-from exporter.settings.quantities import Duration, Group, ProxyUrl, Url
+from exporter.settings.certificates import check_ca_file
+from exporter.settings.faults import Contradiction
+from exporter.settings.quantities import Duration, Group, InputFile, ProxyUrl, Url, format_duration
 
 REGION_ENDPOINTS: Final = {
     "cn-north-4": "https://sms.cn-north-4.myhuaweicloud.com",
@@ -13,6 +17,11 @@ REGION_ENDPOINTS: Final = {
     "ru-moscow-1": "https://sms-api.ru-moscow-1.myhuaweicloud.com",
 }
 """Endpoints of the SMS API by region. The region of the API is not the region that servers migrate to."""
+
+
+def _serving_region(region: str) -> str:
+    """Return the region whose endpoint serves the servers of a region without an endpoint."""
+    return "cn-north-4" if region.startswith("cn-") else "ap-southeast-3"
 
 
 class ApiSettings(Group):
@@ -41,7 +50,7 @@ class ApiSettings(Group):
 
     rate_limit: float = Field(50.0, gt=0, allow_inf_nan=False, description="Maximum requests per second.")
     proxy: ProxyUrl | None = Field(None, description="URL of the HTTP proxy, instead of HTTPS_PROXY and NO_PROXY.")
-    ca_file: FilePath | None = Field(
+    ca_file: Annotated[Path, AfterValidator(check_ca_file)] | None = Field(
         None, description="File of CA certificates (PEM) to trust, instead of those of the system."
     )
     insecure_skip_verify: bool = Field(
@@ -51,10 +60,18 @@ class ApiSettings(Group):
     @field_validator("region")
     @classmethod
     def _check_region(cls, region: str | None) -> str | None:
-        if region is not None and region not in REGION_ENDPOINTS:
-            msg = f"the regions of SMS are {', '.join(REGION_ENDPOINTS)}; for another region, set api.endpoint"
-            raise ValueError(msg)
-        return region
+        if region is None or region in REGION_ENDPOINTS:
+            return region
+        near = difflib.get_close_matches(region, REGION_ENDPOINTS, 1, cutoff=0.85)
+        instead = f"did you mean {near[0]}?" if near else f"for {region} use {_serving_region(region)}"
+        msg = f"SMS is served in {', '.join(REGION_ENDPOINTS)}; {instead}"
+        raise ValueError(msg)
+
+    @model_validator(mode="after")
+    def _check_verification(self) -> Self:
+        if self.insecure_skip_verify and self.ca_file:
+            raise Contradiction("{} has no effect, because {} is set: keep one", "ca_file", "insecure_skip_verify")
+        return self
 
     @property
     def url(self) -> str:
@@ -77,10 +94,10 @@ class AuthSettings(Group):
     """
 
     token: SecretStr | None = Field(None, description="Token, sent as X-Auth-Token; valid for 24 hours.")
-    token_file: FilePath | None = Field(None, description="File that contains the token.")
+    token_file: InputFile | None = Field(None, description="File that contains the token.")
     user_name: str | None = Field(None, description="IAM user name, used with the password to obtain tokens.")
     password: SecretStr | None = Field(None, description="Password of the IAM user.")
-    password_file: FilePath | None = Field(None, description="File that contains the password.")
+    password_file: InputFile | None = Field(None, description="File that contains the password.")
     domain_name: str | None = Field(None, description="Account name (domain) of the IAM user.")
     domain_id: str | None = Field(None, description="Account ID (domain), sent as X-Domain-Id.")
     project_name: str | None = Field(
@@ -88,11 +105,11 @@ class AuthSettings(Group):
     )
     project_id: str | None = Field(None, description="ID of that project; sent as X-Project-Id with signed requests.")
     access_key: SecretStr | None = Field(None, description="Access key ID (AK), used to sign requests.")
-    access_key_file: FilePath | None = Field(None, description="File that contains the access key ID.")
+    access_key_file: InputFile | None = Field(None, description="File that contains the access key ID.")
     secret_key: SecretStr | None = Field(None, description="Secret access key (SK).")
-    secret_key_file: FilePath | None = Field(None, description="File that contains the secret access key.")
+    secret_key_file: InputFile | None = Field(None, description="File that contains the secret access key.")
     security_token: SecretStr | None = Field(None, description="Security token of a temporary access key.")
-    security_token_file: FilePath | None = Field(None, description="File that contains the security token.")
+    security_token_file: InputFile | None = Field(None, description="File that contains the security token.")
     metadata_endpoint: Url = Field(
         "http://169.254.169.254",
         description="Base URL of the ECS metadata service, part of the default credential chain.",
@@ -102,55 +119,63 @@ class AuthSettings(Group):
     def _check_combination(self) -> Self:
         for name in ("token", "password", "access_key", "secret_key", "security_token"):
             if getattr(self, name) and getattr(self, f"{name}_file"):
-                option = f"auth.{name.replace('_', '-')}"
-                msg = f"{option} and {option}-file are both set: keep one"
-                raise ValueError(msg)
-        ways = {
-            "auth.token": self.has("token"),
-            "auth.user-name": bool(self.user_name),
-            "auth.access-key": self.has("access_key"),
-        }
-        chosen = [option for option, given in ways.items() if given]
-        if len(chosen) > 1:
-            msg = f"{' and '.join(chosen)} are both set: keep one way to authenticate"
-            raise ValueError(msg)
-        needs = (
-            (bool(self.user_name), self.has("password"), "auth.user-name needs auth.password-file"),
-            (bool(self.user_name), bool(self.domain_name), "auth.user-name needs auth.domain-name"),
-            (self.has("password"), bool(self.user_name), "auth.password needs auth.user-name"),
-            (
-                self.has("access_key"),
-                self.has("secret_key"),
-                "auth.access-key needs auth.secret-key-file",
-            ),
-            (self.has("secret_key"), self.has("access_key"), "auth.secret-key needs auth.access-key"),
-            (
-                self.has("security_token"),
-                self.has("access_key"),
-                "auth.security-token needs auth.access-key",
-            ),
-        )
-        for given, met, msg in needs:
-            if given and not met:
-                raise ValueError(msg)
+                raise Contradiction("{} and {} are both set: keep one", name, f"{name}_file")
+        kinds = [name for name in ("token", "user_name", "access_key") if self._is_set(name)]
+        if len(kinds) > 1:
+            message = f"{' and '.join('{}' for _ in kinds)} are both set: keep one way to authenticate"
+            raise Contradiction(message, *map(self._field_of, kinds))
+        for name, required in (
+            ("user_name", "password"),
+            ("user_name", "domain_name"),
+            ("password", "user_name"),
+            ("access_key", "secret_key"),
+            ("secret_key", "access_key"),
+            ("security_token", "access_key"),
+        ):
+            if self._is_set(name) and not self._is_set(required):
+                raise Contradiction("{} requires {}", self._field_of(name), self._field_of(required))
         return self
 
-    def has(self, name: str) -> bool:
-        """Return whether the secret `name` is set, as a value or as a file."""
-        return bool(getattr(self, name) or getattr(self, f"{name}_file"))
+    def _is_set(self, name: str) -> bool:
+        """Return whether an option is set, as a value or as a file."""
+        return bool(getattr(self, name) or getattr(self, f"{name}_file", None))
+
+    def _field_of(self, name: str) -> str:
+        """Return the field that sets an option; its file if neither does."""
+        has_file = f"{name}_file" in type(self).model_fields
+        return f"{name}_file" if has_file and not getattr(self, name) else name
 
 
 class PollSettings(Group):
     """When the list of servers is read, and when it becomes stale."""
 
     interval: Duration = Field(60.0, ge=1, description="Poll interval.")
-    timeout: Duration = Field(60.0, gt=0, description="Timeout for a complete poll.")
-    stale_after: Duration | None = Field(
-        None,
+    timeout: Duration = Field(
+        default_factory=lambda group: min(max(group.get("interval", 60.0), 10.0), 60.0),
+        gt=0,
+        description="Timeout for a complete poll, at most the interval (default: the interval, from 10s to 1m).",
+    )
+    stale_after: Duration = Field(
+        default_factory=lambda group: max(3 * group.get("interval", 60.0), 300.0),
         gt=0,
         description="Age at which data becomes stale while polls fail (default: three intervals, at least 5m).",
     )
     stale_policy: Literal["drop", "keep"] = Field("drop", description="Whether to drop or keep stale data.")
+
+    @model_validator(mode="after")
+    def _check_durations(self) -> Self:
+        if "timeout" in self.model_fields_set and self.timeout > self.interval:
+            message = f"{{}} ({format_duration(self.timeout)}) is above {{}} ({format_duration(self.interval)})"
+            raise Contradiction(message, "timeout", "interval")
+        # The data of a poll is this old when the next one succeeds at the last moment.
+        if self.stale_after < self.interval + self.timeout:
+            least = format_duration(self.interval + self.timeout)
+            message = (
+                f"{{}} ({format_duration(self.stale_after)}) is below {{}} and {{}} together: "
+                f"write {least} or more, or data becomes stale although every poll succeeds"
+            )
+            raise Contradiction(message, "stale_after", "interval", "timeout")
+        return self
 
 
 class FilterSettings(Group):
@@ -209,6 +234,6 @@ class AccountSettings(Group):
     @model_validator(mode="after")
     def _check_endpoint(self) -> Self:
         if not self.api.url:
-            msg = f"api.region or api.endpoint is needed; the regions are {', '.join(REGION_ENDPOINTS)}"
+            msg = f"api.region or api.endpoint is required; the regions are {', '.join(REGION_ENDPOINTS)}"
             raise ValueError(msg)
         return self

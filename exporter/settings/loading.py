@@ -1,160 +1,179 @@
-"""How options are read: flags first, then the environment, then the configuration file, then defaults.
+"""How options are read: flags take precedence over variables, variables over the file, the file over defaults.
 
-What is wrong ends in a ConfigurationError whose lines name the option, what it was given and what it takes.
+An invalid configuration raises ConfigurationError with one line per error: where the value was set, the option, the
+value, and what is allowed.
 """
 
-import contextlib
-import difflib
 import os
 import re
 import shutil
-from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsError
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import BaseSettings
 
 from exporter.errors import ConfigurationError
+from exporter.settings.faults import explain, format_location, suggest_name
+from exporter.settings.flags import parse_flags
+from exporter.settings.kinds import get_model, is_list
 from exporter.settings.manual import Manual, help_text
 from exporter.settings.options import Option, options
-from exporter.settings.strict_yaml import read_file
+from exporter.settings.strict_yaml import Document, Location, read_yaml
 
 S = TypeVar("S", bound=BaseSettings)
 
-# Kubernetes gives these to every pod beside a Service that is called sms-exporter.
-_SERVICE_LINK: Final = re.compile(r"SMS_EXPORTER_(SERVICE_(HOST|PORT)|PORT)(_.*)?")
-_SHOWN: Final = 60
+_SERVICE_LINK_NAME: Final = re.compile(
+    r".*SERVICE_(HOST|PORT(_.+)?)|(.+_)?PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+)
+_SERVICE_LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.+")
 
 
 def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
-    """Read the options of `tree`. `--help` prints the manual and raises SystemExit.
+    """Read the options of `tree`. Raise ConfigurationError.
 
-    Raises ConfigurationError.
+    For `--help`, print the manual and raise SystemExit.
     """
-    known = tuple(options(tree))
-    _check_environment(os.environ, known, tree.model_config.get("env_prefix", ""))
-    parser = _Parser(
-        prog=manual.prog,
-        allow_abbrev=False,
-        known=known,
-        manual=lambda: help_text(manual, tree, shutil.get_terminal_size().columns),
-    )
-    with explained(tree):
-        flags: CliSettingsSource[_Parser] = CliSettingsSource(
-            tree,
-            cli_parse_args=list(argv),
-            root_parser=parser,
-            parse_args_method=_Parser.parse_args,
-            add_argument_method=partial(_add_argument, known=frozenset(option.flag for option in known)),
-        )
-        return tree(_cli_settings_source=flags)
-
-
-@contextlib.contextmanager
-def explained(tree: type[BaseSettings]) -> Iterator[None]:
-    """Raise the faults that are found inside as a ConfigurationError, by the names of the tree's options."""
-    known = tuple(options(tree))
+    if {"-h", "--help"}.intersection(argv):
+        print(help_text(manual, tree, shutil.get_terminal_size().columns), end="")  # noqa: T201 - the output
+        raise SystemExit(0)
+    sources = read_sources(tree, argv, os.environ)
     try:
-        yield
+        return tree(**sources.merge())
     except ValidationError as error:
-        raise ConfigurationError(_line(fault, known) for fault in error.errors()) from None
-    except SettingsError as error:
-        raise ConfigurationError([str(error)]) from None
+        # An account that inherits a wrong value repeats its line.
+        raise ConfigurationError(dict.fromkeys(explain(error, tree, sources.locate))) from None
 
 
-class _Parser(ArgumentParser):
-    """A parser that raises what is wrong, and never repeats what may be a secret."""
+@dataclass(frozen=True)
+class Sources:
+    """The values that flags and variables set, by key, and the content of the configuration file."""
 
-    def __init__(
-        self,
-        *,
-        known: Sequence[Option] = (),
-        manual: Callable[[], str] = str,
-        **kwargs: Any,  # noqa: ANN401 - argparse's own
-    ) -> None:
-        super().__init__(**kwargs)
-        self._known = known
-        self._manual = manual
+    known: Mapping[str, Option]
+    flags: Mapping[str, str | list[str]]
+    variables: Mapping[str, str]
+    path: str = ""
+    document: Document = field(default_factory=lambda: Document({}))
 
-    def format_help(self) -> str:
-        """Give the manual."""
-        return self._manual()
+    def merge(self) -> dict[str, Any]:
+        """Return the values as a tree."""
+        merged = {
+            name: dict(value) if isinstance(value, dict) else value for name, value in self.document.content.items()
+        }
+        for key, value in {**self.variables, **self.flags}.items():
+            option = self.known[key]
+            group = merged.setdefault(option.group, {}) if option.group else merged
+            group[option.name] = value
+        return merged
 
-    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]  # noqa: ANN401 - argparse's own
-        """Parse all of `args`; an argument that is no option's is an error that names it."""
-        parsed, unknown = self.parse_known_args(args, namespace)
-        for argument in unknown:
-            if argument.startswith("-"):
-                flag = argument.partition("=")[0]
-                raise ConfigurationError([f"{flag}: no such option{self._near(flag)}"])
-        if unknown:
-            stray = "an argument that belongs to no option was given: options begin with --, a command comes first"
-            raise ConfigurationError([stray])
-        return parsed
+    def locate(self, location: Location) -> str:
+        """Return where the value at a location was set, with the option: a flag, a variable, or a line of the file."""
+        if isinstance(location[-1], int) and location[0] != "accounts":
+            location = location[:-1]  # An item of a list.
+        key = format_location(location)
+        if key in self.flags:
+            return self.known[key].flag
+        if key in self.variables:
+            return self.known[key].variable
+        if (line := self.document.line(location)) is not None:
+            return f"{self.path} line {line}: {key}"
+        is_account = location[0] == "accounts" and len(location) > 2  # noqa: PLR2004 - accounts, index, option
+        if is_account and self._is_set(location[2:]):
+            return self.locate(location[2:])  # Inherited.
+        if is_account:
+            return f"{self.path} line {self.document.line(location[:2])}: {key}"
+        return self.known[key].flag if key in self.known else key
 
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of exiting."""
-        raise ConfigurationError([re.sub(r"^argument (\S+?)(/\S+|, \S+)?: ", r"\1: ", message)])
-
-    def _near(self, flag: str) -> str:
-        return _nearest(flag, [option.flag for option in self._known]) or "; --help lists them"
-
-
-def _add_argument(target: Any, *names: str, known: frozenset[str], **kwargs: Any) -> Any:  # noqa: ANN401 - argparse's own
-    """Add a flag, if it is an option's; a whole group as JSON is none of ours. The manual tells of it."""
-    flag = next((name for name in names if name in known), None)
-    return target.add_argument(flag, **kwargs | {"help": None}) if flag else None
-
-
-def _check_environment(environ: Mapping[str, str], known: Sequence[Option], prefix: str) -> None:
-    variables = {option.variable for option in known}
-    for name in environ:
-        upper = name.upper()
-        if upper.startswith(prefix) and upper not in variables and not _SERVICE_LINK.fullmatch(upper):
-            raise ConfigurationError([f"{name}: no such option{_nearest(upper, sorted(variables))}"])
+    def _is_set(self, location: Location) -> bool:
+        return format_location(location) in {*self.flags, *self.variables} or self.document.line(location) is not None
 
 
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+def read_sources(tree: type[BaseSettings], argv: Sequence[str], environ: Mapping[str, str]) -> Sources:
+    """Read the flags, the variables, and the configuration file that one of them names. Raise ConfigurationError."""
+    known = {option.key: option for option in options(tree)}
+    flags = parse_flags(argv, tuple(known.values()))
+    variables = _read_variables(environ, tuple(known.values()), tree.model_config.get("env_prefix", ""))
+    sources = Sources(known, flags, variables)
+    path = flags.get("config.file") or variables.get("config.file")
+    if not isinstance(path, str):
+        return sources
+    document = read_yaml(Path(path), sources.locate(("config", "file")))
+    return Sources(known, flags, variables, path, _check_shape(tree, document, path))
 
 
-def _line(fault: Any, known: Sequence[Option]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    """Write one fault that pydantic found as: the option, what it was given, what it takes."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])[1:]
-    options_by_key = {option.key: option for option in known}
-    key = re.sub(r"^accounts\[\d+\]\.|\[\d+\]$", "", path)
-    option = options_by_key.get(key)
-    message = fault["msg"].removeprefix("Value error, ")
-    if option is None:
-        if fault["type"] == "extra_forbidden":
-            return f"{path}: no such option{_nearest(key, sorted(options_by_key))}"
-        return message if path in options_by_key or not path else f"{path}: {message}"
-    message = message.removeprefix("Input ")
-    given = "" if option.is_secret else f"given {_shown(fault['input'])}: "
-    return f"{option.flag if path.startswith(option.key) else path}: {given}{message}"
+def _read_variables(environ: Mapping[str, str], known: Sequence[Option], prefix: str) -> dict[str, str]:
+    """Return the values of variables by the key of their option; an empty variable is not set."""
+    by_variable = {option.variable: option for option in known}
+    values = {}
+    for name, value in environ.items():
+        if not value or not name.upper().startswith(prefix):
+            continue
+        if option := by_variable.get(name.upper()):
+            values[option.key] = value
+        elif not _is_service_link(name.upper().removeprefix(prefix), value):
+            raise ConfigurationError([f"{name}: no such option{suggest_name(name.upper(), by_variable, prefix)}"])
+    return values
 
 
-def _shown(value: object) -> str:
-    # A user and a password may stand before the host of a URL, also of one that is not written as it should be.
-    text = repr(re.sub(r"^(\w+://)?.*@", r"\1<secret>@", value) if isinstance(value, str) else value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+def _is_service_link(name: str, value: str) -> bool:
+    """Return whether Kubernetes sets this variable for a Service whose name begins like the variables of options."""
+    return bool(_SERVICE_LINK_NAME.fullmatch(name)) or (
+        name.endswith("PORT") and bool(_SERVICE_LINK_VALUE.match(value))
+    )
 
 
-class ConfigFileSource(PydanticBaseSettingsSource):
-    """Gives the options of the YAML file that config.file names, if a source before it gave that option."""
+def _check_shape(tree: type[BaseModel], document: Document, path: str) -> Document:
+    """Return the document without blank groups: those whose options are all comments.
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Give one field's value; unused, because the file is read whole."""
-        del field
-        return None, field_name, False
+    Raise ConfigurationError for a group that is not a mapping and for a blank option: the other sources would
+    silently replace them.
+    """
+    shape = _Shape(document, path)
+    content = shape.check(document.content, tree, ())
+    if shape.lines:
+        raise ConfigurationError(shape.lines)
+    return replace(document, content=content)
 
-    def __call__(self) -> dict[str, Any]:
-        """Read the file. Raises ConfigurationError where it is not a YAML mapping."""
-        config = self.current_state.get("config")
-        path = config.get("file") if isinstance(config, dict) else None
-        return read_file(Path(path), "--config.file") if path else {}
+
+class _Shape:
+    """The problems of a document's shape, found before any value is validated."""
+
+    def __init__(self, document: Document, path: str) -> None:
+        self._document = document
+        self._path = path
+        self.lines: list[str] = []
+
+    def check(self, content: dict[str, Any], model: type[BaseModel], location: Location) -> dict[str, Any]:
+        """Return a group without blank groups inside."""
+        kept = {}
+        for name, value in content.items():
+            field = model.model_fields.get(name)
+            group = get_model(field) if field else None
+            if field is None or group is None:
+                self._check_option((*location, name), value)
+                kept[name] = value
+            elif value not in ("", None):
+                kept[name] = self._check_group((*location, name), value, group, several=is_list(field))
+        return kept
+
+    def _check_option(self, location: Location, value: object) -> None:
+        if location == ("config", "file"):
+            self._report(location, "set it with --config.file: this file has been found already")
+        elif value == "":
+            self._report(location, "is empty: write a value, or remove the key")
+
+    def _check_group(self, location: Location, value: Any, group: type[BaseModel], *, several: bool) -> Any:  # noqa: ANN401 - a tree
+        if several and isinstance(value, list):
+            items = enumerate(value)
+            return [self.check(item, group, (*location, at)) if isinstance(item, dict) else item for at, item in items]
+        if isinstance(value, dict) and not several:
+            return self.check(value, group, location)
+        what = "a list of groups" if several else "a group"
+        self._report(location, f"write {what} of options: {', '.join(group.model_fields)}")
+        return value
+
+    def _report(self, location: Location, problem: str) -> None:
+        line = self._document.line(location)
+        self.lines.append(f"{self._path} line {line}: {format_location(location)}: {problem}")

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
-from pydantic_settings import NoDecode
+
+from exporter.settings.files import check_regular_file
 
 
 class Group(BaseModel):
@@ -19,10 +20,8 @@ class Group(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _check_mapping(cls, value: Any) -> Any:  # noqa: ANN401 - any value of the file
-        if value is None:  # The file has the name of the group without options, which may all be comments.
-            return {}
         if not isinstance(value, Mapping | cls):
-            msg = f"this is a group of options: {', '.join(cls.model_fields)}"
+            msg = f"write a group of options: {', '.join(cls.model_fields)}"
             raise ValueError(msg)  # noqa: TRY004 - pydantic reports ValueError only
         return value
 
@@ -31,11 +30,13 @@ def _split(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Several words: a list in the file, separated by commas in a flag or a variable."""
 
 
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+_UNIT_NAMES: Final = {"": "s", "ms": "ms"}
+"""Units whose first letter is not the unit that is meant."""
 _MAX_PORT: Final = 65535
 _UNIX: Final = "unix:"
 _MAX_UNIX_PATH_BYTES: Final = 107
@@ -49,9 +50,16 @@ def parse_duration(value: object) -> float:
     """
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not value or match is None:
-        msg = "write a duration as a number with its unit, such as 30s, 5m or 1h30m"
+        msg = "write a duration with its unit, such as 30s, 5m or 1h30m"
         raise ValueError(msg)
     return sum(int(number) * _UNITS[unit] for unit, number in match.groupdict(default="0").items())
+
+
+def suggest_duration(text: str) -> str | None:
+    """Return the duration that was probably meant by text that is not one, such as `60` or `5 min`."""
+    unit = re.fullmatch(r"(\d+)\s*([a-z]*)", text.strip().lower())
+    suggestion = f"{unit[1]}{_UNIT_NAMES.get(unit[2], unit[2][:1])}" if unit else text.replace(" ", "").lower()
+    return suggestion if suggestion != text and _DURATION.fullmatch(suggestion) else None
 
 
 def format_duration(seconds: float) -> str:
@@ -122,8 +130,15 @@ def check_listen_address(value: str) -> str:
 
 def check_socket_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return addresses and Unix sockets as they are written. Raise ValueError if one is neither."""
+    if not values:
+        msg = "write one or more addresses"
+        raise ValueError(msg)
     for value in values:
-        parse_socket_address(value)
+        try:
+            parse_socket_address(value)
+        except ValueError as error:
+            msg = f"given {value!r}: {error}"
+            raise ValueError(msg) from None
     return values
 
 
@@ -141,16 +156,14 @@ def parse_url(value: object) -> str:
 
 def parse_proxy(value: object) -> str:
     """Return the URL of a proxy, which can have a user and a password. Raise ValueError for anything else."""
-    return _base_url(value).geturl().rstrip("/")
+    return _base_url(value, "write the URL of an HTTP proxy as http://[USER:PASSWORD@]HOST[:PORT]").geturl().rstrip("/")
 
 
-def _base_url(value: object) -> SplitResult:
+def _base_url(value: object, msg: str = "write a URL as https://HOST[:PORT][/PATH]") -> SplitResult:
     url = urlsplit(value) if isinstance(value, str) else None
     if url is not None and not _has_valid_port(url):
-        msg = f"write a port from 1 to {_MAX_PORT}, or no port"
-        raise ValueError(msg)
+        raise ValueError(f"write a port from 1 to {_MAX_PORT}, or no port")
     if url is None or url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
-        msg = "write a URL as https://HOST[:PORT][/PATH]"
         raise ValueError(msg)
     return url
 
@@ -162,6 +175,9 @@ def _has_valid_port(url: SplitResult) -> bool:
     except ValueError:
         return False
 
+
+InputFile = Annotated[Path, AfterValidator(check_regular_file)]
+"""The path of a file that exists."""
 
 Address = Annotated[str, AfterValidator(check_listen_address)]
 """An address to listen on, as it is written."""

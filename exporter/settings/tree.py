@@ -4,13 +4,15 @@ A field `b` of group `a` is the flag `--a.b`, the variable `SMS_EXPORTER_A_B` an
 the configuration file; `_` of the field is `-` in the flag.
 """
 
+import re
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from exporter.errors import ConfigurationError
 from exporter.settings.account import (
     AccountSettings,
     ApiSettings,
@@ -20,8 +22,8 @@ from exporter.settings.account import (
     LimitSettings,
     PollSettings,
 )
-from exporter.settings.loading import ConfigFileSource
-from exporter.settings.options import Option, options
+from exporter.settings.faults import Contradiction, explain, format_location
+from exporter.settings.options import Flag, Option, options
 from exporter.settings.quantities import Group, SocketAddresses, Url, Words
 
 INFO_LABELS: Final = (
@@ -44,6 +46,8 @@ INFO_LABELS: Final = (
 )
 """Labels of the _info metrics that can be removed."""
 
+_PATH: Final = re.compile(r"/[^\s?#%{}]*")
+
 
 class ConfigSettings(Group):
     """The configuration file."""
@@ -59,18 +63,16 @@ class WebSettings(Group):
 
     listen_address: SocketAddresses = Field(
         (":10058",),
-        min_length=1,
         description="Address to listen on: HOST:PORT, or unix:/PATH for a Unix socket; can be repeated.",
     )
     systemd_socket: bool = Field(
         False, description="Listen on the sockets passed by systemd (socket activation) instead of an address."
     )
-    config_file: Path | None = Field(
+    config_file: Annotated[Path | None, Flag("web.config.file")] = Field(
         None,
-        validation_alias=AliasChoices("config_file", "config.file"),
         description="YAML file with TLS, users, headers and a rate limit, in the format of exporter-toolkit.",
     )
-    telemetry_path: str = Field("/metrics", pattern=r"^/[^\s?#%{}]+$", description="Path of the metrics.")
+    telemetry_path: str = Field("/metrics", description="Path of the metrics.")
     external_url: Url | None = Field(
         None,
         description="URL at which clients reach the exporter, for example through a reverse proxy; used in /sd and, "
@@ -78,7 +80,6 @@ class WebSettings(Group):
     )
     route_prefix: str | None = Field(
         None,
-        pattern=r"^/[^\s?#%{}]*$",
         description="Prefix of all paths, also of the probes (default: the path of web.external-url).",
     )
     grafana_url: Url | None = Field(
@@ -106,13 +107,27 @@ class WebSettings(Group):
         """The path before the paths of all routes."""
         return self.link_prefix if self.route_prefix is None else self.route_prefix.rstrip("/")
 
+    @field_validator("telemetry_path", "route_prefix")
+    @classmethod
+    def _check_path(cls, path: str | None) -> str | None:
+        if path is not None and not _PATH.fullmatch(path):
+            msg = "write a path that begins with / and contains no blank and none of ? # % { }"
+            raise ValueError(msg)
+        return path
+
     @field_validator("telemetry_path")
     @classmethod
     def _check_unused(cls, path: str) -> str:
-        if path.startswith(("/-/", "/servers")) or path in {"/probe", "/self", "/sd", "/config", "/polls"}:
-            msg = "/probe, /self, /sd, /config, /polls and paths that begin with /servers or /-/ are already in use"
+        if path.startswith(("/-/", "/servers")) or path in {"/", "/probe", "/self", "/sd", "/config", "/polls"}:
+            msg = "/, /probe, /self, /sd, /config, /polls and paths that begin with /servers or /-/ are already in use"
             raise ValueError(msg)
         return path
+
+    @model_validator(mode="after")
+    def _check_sockets(self) -> Self:
+        if self.systemd_socket and "listen_address" in self.model_fields_set:
+            raise Contradiction("{} and {} are both set: keep one", "systemd_socket", "listen_address")
+        return self
 
 
 class LogSettings(Group):
@@ -149,6 +164,13 @@ class CollectorSettings(Group):
             raise ValueError(msg)
         return labels
 
+    @model_validator(mode="after")
+    def _check_selection(self) -> Self:
+        if both := sorted({*self.info_labels_include} & {*self.info_labels_exclude}):
+            message = f"{{}} and {{}} both contain {', '.join(both)}: keep one"
+            raise Contradiction(message, "info_labels_include", "info_labels_exclude")
+        return self
+
 
 class Settings(BaseSettings):
     """The whole tree of options."""
@@ -171,13 +193,6 @@ class Settings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
         env_prefix="SMS_EXPORTER_",
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-        nested_model_default_partial_update=True,
     )
 
     config: ConfigSettings = ConfigSettings()
@@ -202,13 +217,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the file last, because a flag or a variable names it."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, ConfigFileSource(settings_cls)
+        """Return the values that `loading` collected, then the defaults that a command changes."""
+        del env_settings, dotenv_settings, file_secret_settings
+        groups = {name: field.default for name, field in cls.model_fields.items() if isinstance(field.default, Group)}
+        changed = {name: group.model_dump(exclude_unset=True) for name, group in groups.items()}
+        return init_settings, InitSettingsSource(settings_cls, changed)
 
     @model_validator(mode="before")
     @classmethod
-    def _inherit(cls, data: Any) -> Any:  # noqa: ANN401 - what the sources give, not yet validated
+    def _inherit(cls, data: Any) -> Any:  # noqa: ANN401 - not yet validated
         """Fill in the general options that an account of the list does not set itself."""
         if not isinstance(data, dict) or not isinstance(data.get("accounts"), list | tuple):
             return data
@@ -223,10 +240,21 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return accounts
 
+    @model_validator(mode="after")
+    def _check_account_name(self) -> Self:
+        if self.accounts and "name" in self.account.model_fields_set:
+            raise Contradiction("{} has no effect, because {} is set: remove one of them", "account.name", "accounts")
+        return self
+
     def targets(self) -> tuple[AccountSettings, ...]:
-        """Return the accounts to poll: those of the list, else the one that the options describe."""
-        return self.accounts or (
-            AccountSettings(
+        """Return the accounts to poll: those of the list, else the one that the options describe.
+
+        Raise ConfigurationError if the options describe no endpoint.
+        """
+        if self.accounts:
+            return self.accounts
+        try:
+            account = AccountSettings(
                 name=self.account.name,
                 api=self.api,
                 iam=self.iam,
@@ -234,11 +262,13 @@ class Settings(BaseSettings):
                 poll=self.poll,
                 filter=self.filter,
                 limits=self.limits,
-            ),
-        )
+            )
+        except ValidationError as error:
+            raise ConfigurationError(explain(error, AccountSettings, format_location)) from None
+        return (account,)
 
 
-def _inherited(entry: Any, above: dict[str, Any]) -> Any:  # noqa: ANN401 - what the sources give, not yet validated
+def _inherited(entry: Any, above: dict[str, Any]) -> Any:  # noqa: ANN401 - not yet validated
     if not isinstance(entry, dict):
         return entry
     # Credentials are inherited as a whole: options of two accounts mixed would not authenticate.

@@ -159,9 +159,9 @@ async def test_an_account_that_stops_answering_keeps_its_series_for_a_while(poli
 
 async def test_stale_series_are_dropped_from_every_format(clock: FakeClock) -> None:
     async with simulators(clock, 30) as running:
-        async with exporting(running[0], clock, poll={"stale_after": "1m"}) as service:
+        async with exporting(running[0], clock, poll={"stale_after": "2m"}) as service:
             running[0].faults.add("forbidden")
-            await minutes(service, clock, 2)
+            await minutes(service, clock, 3)
             _, text, _ = await fetch(f"{service.urls[0]}/metrics", Accept="application/openmetrics-text")
     assert "source_server" not in text.replace("snapshot_source_servers", "").replace("api_source_servers", "")
     assert "huaweicloud_sms_up" in text
@@ -240,7 +240,7 @@ async def test_seventy_thousand_servers_are_read_in_parts(clock: FakeClock) -> N
     fleet = Fleet.from_records(records, clock=clock)
     async with Simulator(fleet=fleet, clock=clock) as simulator:
         collector = {"servers": False, "tasks": False, "checks": False}
-        poll = {"timeout": "10m"}
+        poll = {"interval": "10m", "timeout": "10m"}
         async with exporting(simulator, clock, collector=collector, poll=poll) as service:
             seen = await scrape(service.urls[0])
         offsets = [int(request.query["offset"]) for request in simulator.requests]

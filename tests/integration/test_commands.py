@@ -300,7 +300,7 @@ async def test_the_exit_code_is_the_same_if_standard_error_cannot_be_written() -
 async def test_an_invalid_configuration_is_exit_code_2_without_output(command: str) -> None:
     status, output, errors = await run(*exporter_command(command, "--auth.token=x"))
     assert (status, output) == (2, "")
-    assert "api.region or api.endpoint is needed" in errors
+    assert "api.region or api.endpoint is required" in errors
 
 
 async def test_help_is_brief_or_complete_or_about_a_command() -> None:

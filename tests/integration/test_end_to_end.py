@@ -78,7 +78,7 @@ def write_accounts(folder: Path, simulator: Simulator) -> Path:
             {
                 "api": {"endpoint": simulator.url},
                 "iam": {"endpoint": simulator.url},
-                "poll": {"interval": "1s", "stale_after": "4s"},
+                "poll": {"interval": "2s", "timeout": "2s", "stale_after": "4s"},
                 "accounts": [
                     {"name": "shop", "auth": {"token_file": str(folder / "token")}},
                     {

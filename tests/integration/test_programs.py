@@ -132,7 +132,7 @@ async def test_a_missing_region_is_one_line_that_lists_the_regions() -> None:
     status, _, errors = await run(*exporter_command("--auth.token=x"))
     assert status == 2
     assert errors.count("\n") == 1
-    assert "api.region or api.endpoint is needed" in errors
+    assert "api.region or api.endpoint is required" in errors
 
 
 async def test_a_ca_file_without_certificates_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ async def test_a_ca_file_without_certificates_is_one_line_and_exit_code_2(tmp_pa
         options = ("--api.endpoint=https://127.0.0.1:9", "--auth.token=x", f"--api.ca-file={bundle}")
         status, output, errors = await run(*exporter_command(command, *options))
         assert (status, output) == (2, "")
-        assert errors.startswith(f"sms-exporter: error: api.ca-file: {bundle} has no certificate in PEM")
+        assert errors.startswith(f"sms-exporter: error: --api.ca-file: given '{bundle}': contains no certificate")
         assert errors.count("\n") == 1
 
 

@@ -25,7 +25,8 @@ from exporter.simulator import Simulator
 from programs import TIMEOUT_SECONDS, exporter_command, started, until
 from support import NOWHERE, FakeClock, fetch, pass_time, scrape
 
-FLAGS = ("--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle")
+ADDRESS = "--web.listen-address=127.0.0.1:0"
+LIFECYCLE = "--web.enable-lifecycle"
 RELOADED = "The configuration was reloaded.\n"
 
 
@@ -50,9 +51,9 @@ class World:
         return sum(request.path == "/v3/sources" for request in self.simulators[name].requests)
 
     @contextlib.asynccontextmanager
-    async def exporting(self, *flags: str, polled: bool = True) -> AsyncIterator[Service]:
+    async def exporting(self, *flags: str, polled: bool = True, lifecycle: bool = True) -> AsyncIterator[Service]:
         def read() -> Settings:
-            argv = [f"--config.file={self.file}", *FLAGS, *flags]
+            argv = [f"--config.file={self.file}", ADDRESS, *flags, *([LIFECYCLE] if lifecycle else [])]
             return load_settings(Settings, argv, Manual("sms-exporter", "", {}))
 
         async with running(read(), Runtime(self.clock, {}, NOWHERE), read) as service:
@@ -342,10 +343,10 @@ async def test_a_reload_does_not_wait_for_an_api_that_hangs(world: World) -> Non
 
 
 BAD = {
-    "yaml": ("accounts: [}\n", "config.yml, line 1, column 12"),
-    "an option": ("poll: {interval: 60}\n", "poll.interval: given 60"),
-    "a misspelt option": ("colector: {disks: true}\n", "colector: no such option; did you mean collector"),
-    "no place": ("accounts: [{name: a}]\n", "api.region or api.endpoint is needed"),
+    "yaml": ("accounts: [}\n", "config.yml line 1 column 12"),
+    "an option": ("poll: {interval: 60}\n", "poll.interval: given '60'"),
+    "a misspelt option": ("colector: {disks: true}\n", "colector: no such key; did you mean collector"),
+    "no place": ("accounts: [{name: a}]\n", "api.region or api.endpoint is required"),
     "no credentials": (
         "api: {region: cn-north-4}\nauth: {metadata_endpoint: 'http://127.0.0.1:9'}\n",
         "no credentials",
@@ -432,7 +433,7 @@ async def test_a_replaced_ca_bundle_in_the_same_file_is_trusted(world: World, tm
         (before,) = service.pollers
         bundle.write_text("no certificate")
         status, text = await reload(service)
-        assert (status, text) == (500, f"api.ca-file: {bundle} has no certificate in PEM\n")
+        assert (status, "contains no certificate in PEM" in text) == (500, True)
         assert service.pollers == (before,)
         trustme.CA().cert_pem.write_to_path(bundle)
         assert (await reload(service))[0] == 200
@@ -453,7 +454,7 @@ async def test_concurrent_reloads_run_one_after_another(world: World) -> None:
 
 async def test_a_reload_over_http_needs_the_option(world: World) -> None:
     world.write("shop")
-    async with world.exporting("--no-web.enable-lifecycle") as service:
+    async with world.exporting(lifecycle=False) as service:
         status, text = await reload(service)
         assert status == 403
         assert text.startswith("Lifecycle API is not enabled")
@@ -611,7 +612,7 @@ async def test_sighup_reloads_a_process_and_sigterm_stops_it_during_a_reload(tmp
             assert seen.values("source_server_disk_size_bytes")
             config.write_text("api: {endpoint:\n  - [\n")
             process.send_signal(signal.SIGHUP)
-            assert "config.yml, line " in await line_with('"level": "error"')
+            assert "config.yml line " in await line_with('"level": "error"')
             assert (await scrape(url)).value("exporter_config_last_reload_successful") == 0
             # The added account waits for the metadata service; the shutdown does not.
             simulator.faults.add("hang,api=metadata")

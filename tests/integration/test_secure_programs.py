@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ async def test_each_error_of_the_web_configuration_is_one_line_and_the_exit_code
             f"--web.config.file={site.file}",
         )
         assert (status, output) == (2, "")
-        assert [line.partition("web.yml: ")[2] for line in errors.splitlines()] == [
-            "tls_server_config.cert_fil: no such key; did you mean cert_file?",
-            "rate_limit.burst: given 'many': should be a valid integer",
+        assert [re.sub(r".*web\.yml line \d+: ", "", line) for line in errors.splitlines()] == [
+            "tls_server_config.cert_fil: no such key; did you mean tls_server_config.cert_file?",
+            "rate_limit.burst: given 'many': write a whole number of 0 or more, without quotes",
         ]

@@ -367,7 +367,7 @@ async def test_too_many_waiting_passwords_are_answered_429_while_known_users_are
     async def screened(request: web.Request) -> web.StreamResponse:
         return await access_control(lambda: policy)(request, answer)
 
-    policy = Policy(FileContents(WebConfig(), None), tls=None, users=Users(USERS, check), bucket=None)
+    policy = Policy(FileContents(WebConfig(), None, str), tls=None, users=Users(USERS, check), bucket=None)
     async with serving(screened) as url:
         assert (await ask(url, auth=RIGHT))[0] == 200
         gate.clear()
@@ -456,6 +456,6 @@ async def test_curl_needs_both_the_certificate_and_the_password(
 
 async def test_an_invalid_file_at_startup_is_an_error_that_names_it(site: Site, clock: FakeClock) -> None:
     site.write(tls_server_config={"cert_file": "server.crt", "key_file": "server.key"})
-    with pytest.raises(ConfigurationError, match=r"cert_file: '.*server\.crt' cannot be read: No such file"):
+    with pytest.raises(ConfigurationError, match=r"cert_file: given '.*server\.crt': cannot be read: No such file"):
         async with site.exporting(clock):
             pass

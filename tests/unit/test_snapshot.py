@@ -140,9 +140,9 @@ def test_a_snapshot_does_not_stay_fresh_because_the_clock_was_set_back() -> None
 
 
 def test_a_snapshot_is_stale_after_three_intervals_and_not_before_five_minutes() -> None:
-    assert Account(account(poll={"interval": "10s"})).stale_after == 300
-    assert Account(account(poll={"interval": "10m"})).stale_after == 1800
-    assert Account(account(poll={"stale_after": "20s"})).stale_after == 20
+    assert account(poll={"interval": "10s"}).poll.stale_after == 300
+    assert account(poll={"interval": "10m"}).poll.stale_after == 1800
+    assert account(poll={"interval": "5s", "stale_after": "20s"}).poll.stale_after == 20
 
 
 def test_a_stale_snapshot_is_served_if_the_policy_is_keep() -> None:

@@ -186,7 +186,7 @@ def test_a_failing_account_shows_its_error_and_hint() -> None:
 
 
 def test_an_account_without_recent_data_shows_no_servers() -> None:
-    polled = Account(account(poll={"stale_after": "10s"}))
+    polled = Account(account(poll={"interval": "1s", "timeout": "1s", "stale_after": "10s"}))
     polled.state.snapshot = snapshot(server())
     polled.state.record(Poll(NOW, 1.0, 1))
     (view,) = build_account_views([polled], NOW + 11)

@@ -10,16 +10,14 @@ from typing import Annotated, Final, Literal, Self
 import bcrypt
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
-    StrictBool,
-    StrictInt,
     field_validator,
     model_validator,
 )
 
 from exporter.settings.quantities import Group
+from exporter.settings.strict_yaml import PlainText
 
 VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = MappingProxyType(
     {
@@ -65,12 +63,37 @@ HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
 """The headers that can be set, and their allowed values; an empty tuple allows any value."""
 
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_BOOLS: Final = dict.fromkeys(("y", "yes", "true", "on"), True) | dict.fromkeys(("n", "no", "false", "off"), False)
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s|us|µs|ns)")
 
 
+def _is_unset(value: object) -> bool:
+    return value is None or (isinstance(value, PlainText) and not value)
+
+
 def _blank_is_unset(value: object) -> object:
     return None if value == "" else value
+
+
+def _parse_bool(value: object) -> bool:
+    """Return a switch as YAML in Go reads it: a word without quotes."""
+    if isinstance(value, PlainText) and value.lower() in _BOOLS:
+        return _BOOLS[value.lower()]
+    if not isinstance(value, bool):
+        msg = "write true or false, without quotes"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic reports ValueError only
+    return value
+
+
+def _parse_count(value: object) -> int:
+    """Return a number that is written without quotes."""
+    if isinstance(value, PlainText) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    if not isinstance(value, int):
+        msg = "write a whole number of 0 or more, without quotes"
+        raise ValueError(msg)  # noqa: TRY004 - as above
+    return value
 
 
 def _is_usable(hashed: str) -> bool:
@@ -89,11 +112,11 @@ def _is_usable(hashed: str) -> bool:
 
 def _go_duration(value: object) -> float:
     """Return a duration in the notation of Go (`1s`, `1.5s`, `1m30s`), or 0, in seconds."""
-    if isinstance(value, str | int) and not isinstance(value, bool) and value in {0, "0"}:
+    if value in (0, "0"):
         return 0.0
     spans = _SPAN.findall(value) if isinstance(value, str) else []
     if not spans or "".join(number + unit for number, unit in spans) != value:
-        msg = "write a duration as a number with its unit, such as 100ms, 1s or 1m30s; 0 for no limit"
+        msg = "write a duration with its unit, such as 100ms, 1s or 1m30s; 0 for no limit"
         raise ValueError(msg)
     return sum(float(number) * _SECONDS[unit] for number, unit in spans)
 
@@ -101,6 +124,8 @@ def _go_duration(value: object) -> float:
 Text = Annotated[str | None, BeforeValidator(_blank_is_unset)]
 File = Annotated[Path | None, BeforeValidator(_blank_is_unset)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
+
+Switch = Annotated[bool, BeforeValidator(_parse_bool)]
 
 Version = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 
@@ -115,14 +140,14 @@ def _refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
 
 
 class Section(Group):
-    """A section of the file. As in Go, a key without a value is unset, and a number is accepted as text."""
-
-    model_config = ConfigDict(coerce_numbers_to_str=True)
+    """A section of the file. As in Go, a key without a value is unset."""
 
     @model_validator(mode="before")
     @classmethod
     def _drop_unset(cls, given: object) -> object:
-        return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+        if not isinstance(given, dict):
+            return {} if _is_unset(given) else given
+        return {key: value for key, value in given.items() if not _is_unset(value)}
 
 
 class TlsServerConfig(Section):
@@ -139,7 +164,7 @@ class TlsServerConfig(Section):
     min_version: Version = "TLS12"
     max_version: Version = "TLS13"
     cipher_suites: tuple[str, ...] = ()
-    prefer_server_cipher_suites: StrictBool = True
+    prefer_server_cipher_suites: Switch = True
     curve_preferences: tuple[str, ...] = ()
 
     @property
@@ -200,7 +225,7 @@ class TlsServerConfig(Section):
 class HttpServerConfig(Section):
     """Options of HTTP."""
 
-    http2: StrictBool = True
+    http2: Switch = True
     """Accepted without effect: the server speaks HTTP/1.1."""
     headers: dict[str, str] = Field(default_factory=dict)
 
@@ -225,7 +250,7 @@ class RateLimit(Section):
 
     interval: Annotated[float, BeforeValidator(_go_duration)] = 0.0
     """Seconds after which one token is added."""
-    burst: StrictInt = Field(0, ge=0)
+    burst: Annotated[int, BeforeValidator(_parse_count)] = 0
 
     @model_validator(mode="after")
     def _check_burst(self) -> Self:

@@ -2,14 +2,15 @@
 
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
 from exporter.web.toolkit.model import WebConfig
-from exporter.web.toolkit.reading import OPTION, parse, read_file, shown
-from exporter.web.toolkit.tls import Certificates, build_context, read_certificates
+from exporter.web.toolkit.reading import OPTION, Locate, parse, read_file
+from exporter.web.toolkit.tls import Certificates, TlsProblem, build_context, read_certificates
 from exporter.web.toolkit.users import Users
 
 
@@ -40,6 +41,7 @@ class FileContents:
 
     config: WebConfig
     certificates: Certificates | None
+    locate: Locate = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,11 @@ def read_contents(path: Path) -> FileContents:
     try:
         content = read_file(path)
     except OSError as error:
-        raise ConfigurationError([f"{OPTION}: {shown(path)} cannot be read: {error.strerror}"]) from None
-    config = parse(content, path)
+        raise ConfigurationError([f"{OPTION}: {path}: cannot be read: {error.strerror}"]) from None
+    config, locate = parse(content, path)
     tls = config.tls_server_config
-    return FileContents(config, read_certificates(tls, path.parent) if tls else None)
+    with _located(locate):
+        return FileContents(config, read_certificates(tls, path.parent) if tls else None, locate)
 
 
 def build_policy(contents: FileContents, clock: Clock, previous: Policy | None = None) -> Policy:
@@ -95,7 +98,17 @@ def _build_tls(contents: FileContents, previous: Policy | None) -> ssl.SSLContex
         raise ConfigurationError([f"{OPTION}: adding or removing tls_server_config takes effect at a restart only"])
     if previous and (config, certificates) == (previous.config.tls_server_config, previous.contents.certificates):
         return previous.tls
-    return build_context(config, certificates) if config and certificates else None
+    with _located(contents.locate):
+        return build_context(config, certificates) if config and certificates else None
+
+
+@contextmanager
+def _located(locate: Locate) -> Iterator[None]:
+    """Raise a TlsProblem as a ConfigurationError that names the line of the key."""
+    try:
+        yield
+    except TlsProblem as problem:
+        raise ConfigurationError([f"{locate(('tls_server_config', problem.key))}: {problem}"]) from None
 
 
 def _build_users(config: WebConfig, previous: Policy | None) -> Users | None:

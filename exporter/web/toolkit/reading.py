@@ -1,67 +1,44 @@
-"""The file read from disk: strictly, and with errors that name the key and show no secret."""
+"""The web configuration file read from disk, with errors that name the line and the key and show no secret."""
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from exporter.errors import ConfigurationError
-from exporter.settings.strict_yaml import read_mapping
-from exporter.web.toolkit.model import HttpServerConfig, RateLimit, TlsServerConfig, WebConfig
+from exporter.settings.faults import explain, format_location
+from exporter.settings.files import read_regular_file
+from exporter.settings.strict_yaml import Document, Location, parse_yaml
+from exporter.web.toolkit.model import WebConfig
 
 OPTION: Final = "--web.config.file"
-_SECRET: Final = frozenset({("tls_server_config", "key"), ("basic_auth_users",)})
-SECTIONS: Final[dict[str, type[BaseModel]]] = {
-    "tls_server_config": TlsServerConfig,
-    "http_server_config": HttpServerConfig,
-    "rate_limit": RateLimit,
-}
-_SHOWN: Final = 60
+MAX_FILE_BYTES: Final = 2**20
+
+Locate = Callable[[Location], str]
+"""Returns where a key is, or would be: the option, the file, the line and the key."""
 
 
 def read_file(path: Path) -> bytes:
-    """Read a file whole. Raises OSError, and so for a file that is none."""
-    return path.read_bytes()
+    """Return the content of a file. Raise OSError if it cannot be read within the limits."""
+    return read_regular_file(path, MAX_FILE_BYTES)
 
 
-def parse(content: bytes, path: Path) -> WebConfig:
-    """Read the content of the file at `path`. Raises ConfigurationError, one line a fault."""
-    tree = read_mapping(content, f"{OPTION}: {path}")
+def parse(content: bytes, path: Path) -> tuple[WebConfig, Locate]:
+    """Parse the content of the file at `path`. Raise ConfigurationError with one line per error."""
+    document = parse_yaml(content, f"{OPTION}: {path}")
+
+    def locate(location: Location) -> str:
+        line = _nearest_line(document, location)
+        return f"{OPTION}: {path}{f' line {line}' if line else ''}: {format_location(location)}"
+
     try:
-        return WebConfig.model_validate(tree)
+        return WebConfig.model_validate(document.content), locate
     except ValidationError as error:
-        lines = (f"{OPTION}: {path}: {_line(fault)}" for fault in error.errors())
-        raise ConfigurationError(lines) from None
+        raise ConfigurationError(explain(error, WebConfig, locate)) from None
 
 
-def _line(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    location: tuple[str | int, ...] = fault["loc"]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)[1:]
-    if fault["type"] == "extra_forbidden":
-        return f"{path}: no such key{_nearest(location)}"
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    given = shown(fault["input"]) if not _is_secret(location) else ""
-    return f"{path}: given {given}: {message}" if given else f"{path}: {message}"
-
-
-def _is_secret(location: Sequence[str | int]) -> bool:
-    return any(tuple(location[: len(secret)]) == secret for secret in _SECRET)
-
-
-def _nearest(location: Sequence[str | int]) -> str:
-    section = SECTIONS.get(str(location[0])) if len(location) > 1 else WebConfig
-    names = list(section.model_fields) if section else []
-    near = difflib.get_close_matches(str(location[-1]), names, 1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
-
-
-def shown(value: object) -> str:
-    """Write a value as a person may see it: nothing where it is more than a word, and could hold anything."""
-    if not isinstance(value, str | int | float | Path):
-        return ""
-    text = repr(str(value) if isinstance(value, Path) else value)
-    if "\\n" in text or "PRIVATE" in text:
-        return ""
-    return text if len(text) <= _SHOWN or isinstance(value, Path) else f"{text[:_SHOWN]}…"
+def _nearest_line(document: Document, location: Location) -> int | None:
+    """Return the line of a key, or of the section that lacks it."""
+    lines = (document.line(location[:length]) for length in range(len(location), 0, -1))
+    return next((line for line in lines if line is not None), None)

@@ -5,18 +5,29 @@ import os
 import ssl
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import structlog
 
-from exporter.errors import ConfigurationError
+from exporter.settings.certificates import parse_ca_certificates
+from exporter.settings.faults import show
 from exporter.web.toolkit.model import ALWAYS_ON, CIPHER_SUITES, CURVES, VERSIONS, TlsServerConfig
-from exporter.web.toolkit.reading import OPTION, read_file, shown
+from exporter.web.toolkit.reading import read_file
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class TlsProblem(Exception):
+    """A key of `tls_server_config` cannot be used."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 @dataclass(frozen=True)
@@ -29,16 +40,15 @@ class Certificates:
 
 
 def read_certificates(config: TlsServerConfig, folder: Path) -> Certificates:
-    """Read the files that the configuration names, relative to `folder`. Raise ConfigurationError."""
+    """Read the files that the configuration names, relative to `folder`. Raise TlsProblem."""
 
     def pem(name: str, file: Path | None, inline: str | None) -> bytes | None:
         if file is None:
             return None if inline is None else inline.encode()
         try:
-            return read_file(folder / file)
+            return read_file(folder / file).removeprefix(_BOM)
         except OSError as error:
-            given = shown(folder / file)
-            raise _error(f"{name}_file", f"{given} cannot be read: {error.strerror}".lstrip()) from None
+            raise TlsProblem(f"{name}_file", f"given {show(folder / file)}: cannot be read: {error.strerror}") from None
 
     key = config.key.get_secret_value() if config.key else None
     return Certificates(
@@ -49,16 +59,16 @@ def read_certificates(config: TlsServerConfig, folder: Path) -> Certificates:
 
 
 def build_context(config: TlsServerConfig, certificates: Certificates) -> ssl.SSLContext:
-    """Build the TLS context of the server. Raise ConfigurationError."""
+    """Build the TLS context of the server. Raise TlsProblem."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # As in Go: a client could otherwise request the expensive part of the handshake repeatedly.
     context.options |= ssl.OP_NO_RENEGOTIATION
     _set_versions(context, config)
     _set_ciphers(context, config)
     _set_curves(context, config)
-    _load_certificate(context, certificates)
+    _load_certificate(context, config, certificates)
     if config.verifies_clients:
-        _load_client_ca(context, certificates)
+        _load_client_ca(context, config, certificates)
         required = config.client_auth_type == "RequireAndVerifyClientCert"
         context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     context.sslobject_class = _build_connection_class(config.client_allowed_sans)
@@ -93,7 +103,8 @@ def alternative_names(certificate: Mapping[str, Any]) -> Iterator[str]:
         if kind in {"DNS", "email", "URI"}:
             yield value
         elif kind == "IP Address":
-            yield str(ipaddress.ip_address(value))
+            with suppress(ValueError):  # An address of an impossible length.
+                yield str(ipaddress.ip_address(value))
 
 
 def _build_connection_class(allowed: Collection[str] | None) -> type[ssl.SSLObject]:
@@ -111,7 +122,8 @@ def _build_connection_class(allowed: Collection[str] | None) -> type[ssl.SSLObje
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise
             except ssl.SSLError as error:
-                log.debug("TLS handshake failed", reason=error.reason or str(error))
+                # An error that this class raises has no attribute `reason`.
+                log.debug("TLS handshake failed", reason=getattr(error, "reason", None) or str(error))
                 raise
 
     return Connection
@@ -122,7 +134,7 @@ def _set_versions(context: ssl.SSLContext, config: TlsServerConfig) -> None:
         # Since OpenSSL 3 only level 0 allows the hashes that these versions sign with.
         if version in {"TLS10", "TLS11"} and context.security_level > 0:
             level = f"the level on this machine is {context.security_level}"
-            raise _error(name, f"{version} requires security level 0 of OpenSSL, but {level}; use TLS12 or TLS13")
+            raise TlsProblem(name, f"{version} requires security level 0 of OpenSSL, but {level}; use TLS12 or TLS13")
     context.minimum_version = VERSIONS[config.min_version]
     context.maximum_version = VERSIONS[config.max_version]
 
@@ -136,10 +148,10 @@ def _set_ciphers(context: ssl.SSLContext, config: TlsServerConfig) -> None:
     try:
         context.set_ciphers(":".join(chosen))
     except ssl.SSLError:
-        raise _error("cipher_suites", "OpenSSL on this machine supports none of them") from None
+        raise TlsProblem("cipher_suites", "OpenSSL on this machine supports none of them") from None
     supported = {cipher["name"] for cipher in context.get_ciphers()}
     if missing := [suite for suite in config.cipher_suites if CIPHER_SUITES.get(suite, "") not in supported | {""}]:
-        raise _error("cipher_suites", f"OpenSSL on this machine does not support {', '.join(missing)}")
+        raise TlsProblem("cipher_suites", f"OpenSSL on this machine does not support {', '.join(missing)}")
 
 
 def _set_curves(context: ssl.SSLContext, config: TlsServerConfig) -> None:
@@ -149,37 +161,49 @@ def _set_curves(context: ssl.SSLContext, config: TlsServerConfig) -> None:
     if set_groups is not None and curves:
         set_groups(":".join(curves))
     elif len(curves) > 1:
-        raise _error(
+        raise TlsProblem(
             "curve_preferences", "ssl of this Python version accepts only one curve: set one, or none to allow all"
         )
     elif curves:
         context.set_ecdh_curve(curves[0])
 
 
-def _load_certificate(context: ssl.SSLContext, certificates: Certificates) -> None:
+def _load_certificate(context: ssl.SSLContext, config: TlsServerConfig, certificates: Certificates) -> None:
+    cert_key, key_key = (name if getattr(config, name) else f"{name}_file" for name in ("cert", "key"))
+
     def encrypted() -> NoReturn:
         # Without this callback OpenSSL would ask for a passphrase at the terminal.
-        raise ConfigurationError([_text("key_file", "the key is encrypted: use one without a passphrase")])
+        raise TlsProblem(key_key, "the key is encrypted: use one without a passphrase")
 
+    if b"-----BEGIN CERTIFICATE-----" not in certificates.cert:
+        raise TlsProblem(cert_key, "contains no certificate in PEM")
+    if b"PRIVATE KEY-----" not in certificates.key:
+        raise TlsProblem(key_key, "contains no private key in PEM")
     with _as_file(certificates.cert) as cert, _as_file(certificates.key) as key:
         try:
             context.load_cert_chain(cert, key, password=encrypted)
         except ssl.SSLError as error:
-            raise _error("cert_file, key_file", _PAIRING.get(error.reason or "", _UNREADABLE)) from None
+            message = _LOAD_ERRORS.get(error.reason or "", f"OpenSSL cannot use it with its key ({error.reason})")
+            raise TlsProblem(cert_key, message) from None
 
 
-_UNREADABLE: Final = "do not contain a certificate and its private key in PEM"
-_PAIRING: Final[Mapping[str, str]] = {"KEY_VALUES_MISMATCH": "the key does not belong to the certificate"}
+_LOAD_ERRORS: Final[Mapping[str, str]] = {
+    "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+    "EE_KEY_TOO_SMALL": "the key is too short for OpenSSL on this machine: create one with 2048 bits or more",
+    "CA_KEY_TOO_SMALL": "a certificate of the chain has a key that is too short for OpenSSL on this machine",
+    "CA_MD_TOO_WEAK": "the certificate is signed with a hash that is too weak for OpenSSL on this machine",
+}
+"""Messages by the reason of OpenSSL."""
 
 
-def _load_client_ca(context: ssl.SSLContext, certificates: Certificates) -> None:
+def _load_client_ca(context: ssl.SSLContext, config: TlsServerConfig, certificates: Certificates) -> None:
     if certificates.client_ca is None:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
         return
     try:
-        context.load_verify_locations(cadata=certificates.client_ca.decode("ascii", "replace"))
-    except ssl.SSLError:
-        raise _error("client_ca_file", "contains no certificate in PEM") from None
+        context.load_verify_locations(cadata=parse_ca_certificates(certificates.client_ca))
+    except ValueError as error:
+        raise TlsProblem("client_ca" if config.client_ca else "client_ca_file", str(error)) from None
 
 
 @contextmanager
@@ -195,11 +219,3 @@ def _open_unnamed() -> Any:  # noqa: ANN401 - a raw file, or tempfile's wrapper 
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("pem"), "w+b", buffering=0)
     return tempfile.TemporaryFile(buffering=0)
-
-
-def _error(key: str, text: str) -> ConfigurationError:
-    return ConfigurationError([_text(key, text)])
-
-
-def _text(key: str, text: str) -> str:
-    return f"{OPTION}: tls_server_config.{key}: {text}"

@@ -1,0 +1,118 @@
+"""Validation errors in our own words: one line each, with the source, the value and what is allowed."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from exporter.settings.kinds import describe, get_model, is_list, is_secret, suggest
+from exporter.settings.quantities import format_duration
+from exporter.settings.strict_yaml import Location
+
+MAX_SHOWN_CHARACTERS: Final = 200
+MAX_LINES: Final = 20
+
+
+class Contradiction(ValueError):
+    """Options that do not fit together. Each `{}` in the message stands for a field, named by its path in the group."""
+
+    def __init__(self, message: str, *fields: str) -> None:
+        super().__init__(message.format(*fields))
+        self.message = message
+        self.fields = fields
+
+
+def explain(error: ValidationError, model: type[BaseModel], source: Callable[[Location], str]) -> Iterator[str]:
+    """Yield a line for each error in `model`. `source` returns where the value at a location was set."""
+    # A default that depends on a wrong value is not an error of its own.
+    faults = [fault for fault in error.errors(include_url=False) if fault["type"] != "default_factory_not_called"]
+    for fault in faults[:MAX_LINES]:
+        yield _explain(fault, model, source)
+    if len(faults) > MAX_LINES:
+        yield f"and {len(faults) - MAX_LINES} more errors"
+
+
+def format_location(location: Location) -> str:
+    """Return a location as it is written in messages, such as `accounts[0].api.region`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+
+
+def show(value: object) -> str:
+    """Return a value for a message: shortened, without user and password of a URL, and never of several lines."""
+    match value:
+        case None:
+            return "null"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case str() if "\n" in value:
+            return "a text of several lines"
+        case str() | Path():
+            # Also in a URL that is not written correctly.
+            text = repr(re.sub(r"^(\w+://)?.*@", r"\1<secret>@", str(value)))
+        case _:
+            text = repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
+
+
+def suggest_name(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return a question for the known name that is nearest; empty if none is near. All of them have the prefix."""
+    stems = [other.removeprefix(prefix) for other in known]
+    near = difflib.get_close_matches(name.removeprefix(prefix), stems, 1, cutoff=0.75)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
+
+
+def _explain(fault: Any, model: type[BaseModel], source: Callable[[Location], str]) -> str:  # noqa: ANN401 - ErrorDetails
+    location: Location = fault["loc"]
+    owner, field = _find(model, location)
+    cause = fault.get("ctx", {}).get("error")
+    if isinstance(cause, Contradiction):
+        first, *others = (source((*location, *name.split("."))) for name in cause.fields)
+        place = f"{first.rpartition(': ')[0]}: "
+        return cause.message.format(first, *(other.removeprefix(place) for other in others))
+    if fault["type"] == "extra_forbidden":
+        return f"{source(location)}: no such key{_suggest_field(location, owner)}"
+    if fault["type"] == "missing":
+        return f"{source(location)}: is required"
+    if field is None:
+        group = f"write a group of options: {', '.join(owner.model_fields)}"
+        message = str(cause or group)
+        return f"{source(location)}: {message}" if location else message
+    value = fault["input"]
+    # The message of a validator of several values names the wrong one.
+    is_shown = not is_secret(field) and not (cause and (is_list(field) or isinstance(value, list | tuple | dict)))
+    given = f"given {format_duration(value) if isinstance(value, float) else show(value)}: " if is_shown else ""
+    allowed = "text" if fault["type"] == "string_type" else describe(field)  # An item of a list can be wrong.
+    meant = suggest(value, field)
+    return f"{source(location)}: {given}{cause or f'write {allowed}'}{f'; did you mean {meant}?' if meant else ''}"
+
+
+def _find(model: type[BaseModel], location: Location) -> tuple[type[BaseModel], FieldInfo | None]:
+    """Return the innermost group at a location, and its field; None if the location is the group itself."""
+    owner, field = model, None
+    for part in location:
+        if isinstance(part, int):
+            continue
+        if part not in owner.model_fields:
+            return owner, field
+        field = owner.model_fields[part]
+        if inner := get_model(field):
+            owner, field = inner, None
+    return owner, field
+
+
+def _suggest_field(location: Location, owner: type[BaseModel]) -> str:
+    name, path = str(location[-1]), format_location(location[:-1])
+    if "." in name:
+        group, _, key = name.partition(".")
+        if (field := owner.model_fields.get(group)) and (inner := get_model(field)) and key in inner.model_fields:
+            return f"; write {group}: {{{key}: …}}"
+    near = difflib.get_close_matches(name.replace("-", "_"), owner.model_fields, 1)
+    if near:
+        return f"; did you mean {f'{path}.' if path else ''}{near[0]}?"
+    return f"; the keys here are {', '.join(owner.model_fields)}"

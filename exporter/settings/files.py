@@ -1,0 +1,46 @@
+"""Files that the configuration names, read with bounds."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def read_regular_file(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a file. Raise OSError if it is not a regular file or larger than `max_bytes`."""
+    # Without O_NONBLOCK, opening a named pipe blocks until another process writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check_mode(os.fstat(descriptor).st_mode)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(max_bytes + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes")
+    return content
+
+
+def check_regular_file(path: Path) -> Path:
+    """Return the path. Raise ValueError if there is no regular file that can be found with it."""
+    try:
+        _check_mode(path.stat().st_mode)
+    except OSError as error:
+        msg = f"cannot be read: {error.strerror}"
+        raise ValueError(msg) from None
+    return path
+
+
+def _check_mode(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "a special file")
+        raise OSError(errno.EINVAL, f"is {kind}, not a regular file")

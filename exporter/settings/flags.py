@@ -1,0 +1,52 @@
+"""Command-line flags: `--group.option=VALUE` or `--group.option VALUE`, and `--[no-]group.switch`."""
+
+from collections.abc import Iterator, Sequence
+
+from exporter.errors import ConfigurationError
+from exporter.settings.faults import suggest_name
+from exporter.settings.options import Option
+
+
+def parse_flags(arguments: Sequence[str], known: Sequence[Option]) -> dict[str, str | list[str]]:
+    """Return the values of the flags by the key of their option; a list for an option with several values.
+
+    Raise ConfigurationError, which never shows a value: it can be a secret.
+    """
+    by_flag = {option.flag: option for option in known}
+    negated = {f"--no-{option.flag[2:]}": option for option in known if not option.placeholder}
+    values: dict[str, str | list[str]] = {}
+    rest = iter(enumerate(arguments, 1))
+    for position, argument in rest:
+        flag, equals, value = argument.partition("=")
+        option = by_flag.get(flag) or negated.get(flag)
+        if option is None:
+            raise ConfigurationError([_explain_unknown(position, argument, (*by_flag, *negated))])
+        if not option.placeholder:
+            if equals:
+                raise ConfigurationError([f"{flag}: takes no value: write {option.flag} or --no-{option.flag[2:]}"])
+            value = "false" if flag in negated else "true"
+        elif not equals:
+            value = _next_value(option, rest)
+        if not value:
+            raise ConfigurationError([f"{flag}: is empty: write a value, or remove the flag"])
+        if option.is_list:
+            values[option.key] = [*values.get(option.key, ()), *value.split(",")]
+        elif option.key in values:
+            raise ConfigurationError([f"{flag}: is set more than once"])
+        else:
+            values[option.key] = value
+    return values
+
+
+def _next_value(option: Option, rest: Iterator[tuple[int, str]]) -> str:
+    _, value = next(rest, (0, "--"))
+    if value.startswith("--"):
+        raise ConfigurationError([f"{option.flag}: needs a value: write {option.flag}={option.placeholder}"])
+    return value
+
+
+def _explain_unknown(position: int, argument: str, known: Sequence[str]) -> str:
+    flag = argument.partition("=")[0]
+    if flag.startswith("-"):
+        return f"{flag}: no such option{suggest_name(flag, known) or '; --help lists them'}"
+    return f"argument {position}: belongs to no option: an option is written as --OPTION=VALUE, a command comes first"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from exporter.families import Collector as OurCollector
 from exporter.families import Family, SnapshotFamily, ValueFamily, full_name, help_text
-from exporter.families.family import RowFamily, Sample, first_of_each, label_names
+from exporter.families.family import RowFamily, Sample, first_of_each, label_names, unit_of
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import SourceServer
 
@@ -155,7 +155,9 @@ def snapshot_of(pages: Sequence[bytes]) -> Snapshot:
 def metric_of(family: Family, snapshot: Snapshot) -> Metric:
     """Make prometheus-client's family of a declaration: the plain reading, and the reference of the renderer."""
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    metric = kind(full_name(family), help_text(family), labels=("account", *label_names(family)))
+    metric = kind(
+        full_name(family), help_text(family), labels=("account", *label_names(family)), unit=unit_of(family.name)
+    )
     if isinstance(family, SnapshotFamily):
         for values, number in family.samples(snapshot):
             metric.add_metric((snapshot.account, *values), number)

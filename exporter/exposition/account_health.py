@@ -15,7 +15,7 @@ from prometheus_client.samples import Sample
 
 from exporter.auth.renewal import Term
 from exporter.clock import Clock
-from exporter.families.family import PREFIX
+from exporter.families.family import PREFIX, unit_of
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
 
@@ -59,7 +59,8 @@ class AccountGauge:
 
     def collect(self, reports: Iterable[AccountReport]) -> GaugeMetricFamily:
         """Return the family with the samples of all accounts."""
-        family = GaugeMetricFamily(PREFIX + self.name, self.documentation, labels=("account", *self.labels))
+        labels = ("account", *self.labels)
+        family = GaugeMetricFamily(PREFIX + self.name, self.documentation, labels=labels, unit=unit_of(self.name))
         for report in reports:
             for labels, value in self.samples(report):
                 if value is not None:

@@ -18,7 +18,8 @@ from exporter.exposition.gzip import Piece, deflate, gzip_head, gzip_tail, infla
 from exporter.exposition.negotiation import Encoding
 from exporter.exposition.pieces import RenderedSnapshot, render_snapshot
 from exporter.exposition.text import Syntax, render_header
-from exporter.families import Collector, Family
+from exporter.families import Collector, Family, full_name
+from exporter.families.family import sample_name
 from exporter.families.selection import DROP_ORDER, collectors_over_limit
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
@@ -37,11 +38,15 @@ MAX_SLICE_BYTES: Final = 2**18
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a scrape asks for: collectors by name, one account or all (None), and the format."""
+    """What a scrape asks for: collectors by name, one account or all (None), the format, and metrics by name.
+
+    `names` are names of families or of their samples, None for all.
+    """
 
     collectors: frozenset[str]
     account: str | None
     syntax: Syntax
+    names: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,8 @@ class Exposition:
                 continue
             rendered = [account.rendered for account in accounts if collector.name not in account.dropped]
             for family in collector.families:
+                if view.names is not None and view.names.isdisjoint((full_name(family), sample_name(family))):
+                    continue
                 pieces = [piece for each in rendered if (piece := each.pieces[family.name]).lines]
                 if pieces:
                     yield self._header(family, view.syntax)

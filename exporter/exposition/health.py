@@ -6,7 +6,7 @@ more than one.
 
 import platform
 from collections import Counter as Multiset
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -27,7 +27,7 @@ from exporter.clock import Clock
 from exporter.errors import REASONS, PollError, Throttled
 from exporter.exposition.account_health import AccountCollector, SamplesOfFamilies, build_families, split_by_account
 from exporter.exposition.text import Syntax, render_metrics
-from exporter.families.family import PREFIX
+from exporter.families.family import PREFIX, unit_of
 from exporter.http.transport import Api, Response
 from exporter.polling.state import Account, Poll
 from exporter.sms.model import SourceServer
@@ -82,7 +82,7 @@ class _Metrics:
         self.changes: Multiset[str] = Multiset()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"{PREFIX}exporter_{name}", text, labels, registry=registry)
+            return Counter(f"{PREFIX}exporter_{name}", text, labels, registry=registry, unit=unit_of(name))
 
         self.polls = counter("polls", "Number of polls.", "account")
         self.failures = counter("poll_failures", "Number of failed polls, by reason.", "account", "reason")
@@ -120,6 +120,7 @@ class _Metrics:
             f"{PREFIX}exporter_api_request_duration_seconds",
             "Time from sending a request to the last byte of the response.",
             ("api",),
+            unit="seconds",
             buckets=_DURATIONS,
             registry=registry,
         )
@@ -169,6 +170,7 @@ class Health:
         self._reloaded_at = Gauge(
             f"{PREFIX}exporter_config_last_reload_success_timestamp_seconds",
             "When the configuration was last loaded successfully.",
+            unit="seconds",
             registry=self.registry,
         )
         self.reloaded(successful=True)
@@ -220,16 +222,17 @@ class Health:
         for (field, _), count in (account.state.snapshot.unknown if account.state.snapshot else {}).items():
             self._metrics.unknown.labels(field).inc(count)
 
-    def render(self, syntax: Syntax, account: str | None = None) -> bytes:
+    def render(self, syntax: Syntax, account: str | None = None, names: frozenset[str] | None = None) -> bytes:
         """Return the exposition of all metrics, of those of one account, or of those without an account ("").
 
-        In OpenMetrics it includes the line that ends a body.
+        With `names`, only metrics that have one of these names are included. In OpenMetrics the result includes the
+        line that ends a body.
         """
         now, changes, name = self._clock.monotonic(), self._metrics.changes, account or ""
         kept = self._collected
         if kept is None or kept.changes[name] != changes[name] or now - kept.at >= MAX_AGE_SECONDS:
             kept = self._collected = _Collected(list(self.registry.collect()), changes.copy(), now)
-        return kept.render(syntax, account)
+        return kept.render(syntax, account, names)
 
     def _start_at_zero(self, account: str) -> None:
         """Expose each counter at 0, so that `increase()` sees the first change."""
@@ -258,8 +261,19 @@ class _Collected:
     def _by_account(self) -> Mapping[str, SamplesOfFamilies]:
         return split_by_account(self._collected)
 
-    def render(self, syntax: Syntax, account: str | None) -> bytes:
+    def render(self, syntax: Syntax, account: str | None, names: frozenset[str] | None) -> bytes:
+        if names is not None:
+            # Any names can be requested, so these renderings are not kept.
+            selected = (metric for metric in self._select(account) if not names.isdisjoint(_names_of(metric)))
+            return render_metrics(selected, syntax)
         if (syntax, account) not in self._rendered:
-            selected = self._collected if account is None else build_families(self._by_account.get(account, ()))
-            self._rendered[syntax, account] = render_metrics(selected, syntax)
+            self._rendered[syntax, account] = render_metrics(self._select(account), syntax)
         return self._rendered[syntax, account]
+
+    def _select(self, account: str | None) -> Iterable[Metric]:
+        return self._collected if account is None else build_families(self._by_account.get(account, ()))
+
+
+def _names_of(metric: Metric) -> tuple[str, ...]:
+    """Return the name of a family, and that of a counter in the text format."""
+    return (metric.name, f"{metric.name}_total") if metric.type == "counter" else (metric.name,)

@@ -11,7 +11,16 @@ from prometheus_client import Metric
 
 from exporter.exposition.numbers import format_milliseconds, format_value
 from exporter.families import Family, LabelFamily, SnapshotFamily, ValueFamily, full_name, help_text
-from exporter.families.family import SERVER_ID, RowFamily, Rows, first_of_each, label_names, sample_name, seconds
+from exporter.families.family import (
+    SERVER_ID,
+    RowFamily,
+    Rows,
+    first_of_each,
+    label_names,
+    sample_name,
+    seconds,
+    unit_of,
+)
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import SourceServer
 
@@ -20,9 +29,8 @@ Syntax: TypeAlias = Literal["text", "openmetrics"]
 
 
 def render_header(family: Family, syntax: Syntax) -> bytes:
-    """Return the HELP and TYPE lines of a family."""
-    name = sample_name(family) if syntax == "text" else full_name(family)
-    return f"# HELP {name} {_escape_help(help_text(family), syntax)}\n# TYPE {name} {family.kind}\n".encode()
+    """Return the lines before the samples of a family."""
+    return _render_header(full_name(family), family.kind, help_text(family), unit_of(family.name), syntax).encode()
 
 
 def render_lines(family: Family, snapshot: Snapshot) -> bytes:
@@ -39,14 +47,20 @@ def render_metrics(collected: Iterable[Metric], syntax: Syntax) -> bytes:
     """
     parts = []
     for metric in collected:
-        name = f"{metric.name}_total" if syntax == "text" and metric.type == "counter" else metric.name
-        parts.append(f"# HELP {name} {_escape_help(metric.documentation, syntax)}\n# TYPE {name} {metric.type}\n")
+        parts.append(_render_header(metric.name, metric.type, metric.documentation, metric.unit, syntax))
         for sample in metric.samples:
             labels = ",".join([f'{label}="{escape(value)}"' for label, value in sorted(sample.labels.items())])
             parts.append(f"{sample.name}{f'{{{labels}}}' if labels else ''} {format_value(sample.value)}\n")
     if syntax == "openmetrics":
         parts.append("# EOF\n")
     return "".join(parts).encode()
+
+
+def _render_header(name: str, kind: str, help_text: str, unit: str, syntax: Syntax) -> str:
+    if syntax == "text" and kind == "counter":
+        name += "_total"
+    header = f"# HELP {name} {_escape_help(help_text, syntax)}\n# TYPE {name} {kind}\n"
+    return f"{header}# UNIT {name} {unit}\n" if unit and syntax == "openmetrics" else header
 
 
 def write_snapshot_family(family: SnapshotFamily, snapshot: Snapshot) -> str:

@@ -16,6 +16,9 @@ from exporter.sms.model import SourceServer
 PREFIX: Final = "huaweicloud_sms_"
 POLLED_AT: Final = f"{PREFIX}last_success_timestamp_seconds"
 
+UNITS: Final = ("bytes_per_second", "seconds", "bytes", "ratio")
+"""Units of metrics, from the most specific one."""
+
 Sample: TypeAlias = tuple[tuple[str, ...], float]
 """Label values in the order of the family's labels, and the value in base units."""
 
@@ -160,6 +163,11 @@ def full_name(family: Family) -> str:
 def sample_name(family: Family) -> str:
     """Return the name of the family's samples."""
     return f"{full_name(family)}_total" if family.kind == "counter" else full_name(family)
+
+
+def unit_of(name: str) -> str:
+    """Return the unit in which the name of a metric ends, before any `_total`; empty if it has none."""
+    return next((unit for unit in UNITS if name.removesuffix("_total").endswith(f"_{unit}")), "")
 
 
 def help_text(family: Family) -> str:

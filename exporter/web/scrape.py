@@ -15,6 +15,7 @@ from exporter.exposition.negotiation import negotiate_encoding, negotiate_format
 
 COLLECT: Final = "collect[]"
 EXCLUDE: Final = "exclude[]"
+NAME: Final = "name[]"
 
 NO_ACCOUNT: Final = ""
 """A name that no account can have: Prometheus treats an empty label as a missing one."""
@@ -54,8 +55,10 @@ class Scraper:
         exposition = self._current().exposition
         chosen = negotiate_format(_joined(request, hdrs.ACCEPT))
         encoding = negotiate_encoding(_joined(request, hdrs.ACCEPT_ENCODING))
-        view = View(_collectors(request, exposition.collector_names), account, chosen.syntax)
-        tail = self._health.render(chosen.syntax, account)
+        # As in client_golang: no name selects all metrics, an unknown one selects none.
+        names = frozenset(request.query.getall(NAME, ())) or None
+        view = View(_collectors(request, exposition.collector_names), account, chosen.syntax, names)
+        tail = self._health.render(chosen.syntax, account, names)
         body = await exposition.body(view, self._clock.time())
         headers = {hdrs.CONTENT_TYPE: chosen.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if encoding == "gzip":

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -95,6 +96,32 @@ async def test_a_scrape_can_select_collectors(
     assert all(seen.values(name) for name in shown)
     assert not any(seen.values(name) for name in hidden)
     assert seen.value("up") == 1
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("name[]=huaweicloud_sms_up", {"up"}),
+        (
+            "name[]=huaweicloud_sms_task_info&name[]=huaweicloud_sms_exporter_polls&collect[]=tasks",
+            {"task_info", "exporter_polls_total"},
+        ),
+        (
+            "name[]=huaweicloud_sms_source_server_state_transitions_total&name[]=huaweicloud_sms_exporter_polls_total",
+            {"source_server_state_transitions_total", "exporter_polls_total"},
+        ),
+        ("name[]=huaweicloud_sms_task_info&collect[]=fleet", set()),
+        ("name[]=unknown", set()),
+        ("name[]=", set()),
+    ],
+)
+async def test_a_scrape_can_select_metrics_by_name(service: Service, accept: str, query: str, names: set[str]) -> None:
+    status, text, _ = await fetch(f"{service.urls[0]}/metrics?{query}", Accept=accept)
+    assert status == 200
+    assert text.endswith("# EOF\n") == (accept != "text/plain")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert {re.split("[{ ]", line.removeprefix("huaweicloud_sms_"))[0] for line in lines} == names
 
 
 @pytest.mark.parametrize(

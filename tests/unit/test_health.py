@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from exporter.errors import REASONS, Throttled
 from exporter.exposition.health import MAX_AGE_SECONDS, Health
 from exporter.exposition.text import Syntax, render_metrics
+from exporter.families.family import PREFIX, unit_of
 from exporter.http.transport import Response
 from exporter.polling.state import Account, Poll
 from exporter.sms.paging import Listing
@@ -61,6 +62,13 @@ def test_hostile_text_is_rendered_as_by_prometheus_client(
     histogram = HistogramMetricFamily("a_histogram", text, buckets=[("0.5", 1), ("+Inf", 2)], sum_value=0.7)
     collected: list[Metric] = [gauge, counter, histogram, GaugeMetricFamily("alone", text, value=5)]
     assert render_metrics(collected, syntax) == reference(collected, syntax)
+
+
+def test_the_exporters_own_metrics_have_the_unit_that_ends_their_name(clock: FakeClock) -> None:
+    health, _ = health_of(clock)
+    for metric in health.registry.collect():
+        if metric.name.startswith(PREFIX):
+            assert metric.unit == unit_of(metric.name)
 
 
 def test_every_failure_reason_is_exposed_from_the_start(clock: FakeClock) -> None:

@@ -69,6 +69,23 @@ def test_hostile_server_ids_are_written_as_prometheus_client_writes_them(
     assert render(family, shown, syntax) == render_reference(family, shown, syntax)
 
 
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("source_server_size_bytes", "bytes"),
+        ("task_migrate_speed_bytes_per_second", "bytes_per_second"),
+        ("task_started_timestamp_seconds", "seconds"),
+        ("task_subtask_progress_ratio", "ratio"),
+        ("source_server_cpus", ""),
+    ],
+)
+def test_openmetrics_names_the_unit_and_the_text_format_does_not(name: str, unit: str) -> None:
+    family = next(family for family in FAMILIES if family.name == name)
+    unit_line = f"# UNIT huaweicloud_sms_{name} {unit}\n".encode()
+    assert render_header(family, "openmetrics").endswith(unit_line) == bool(unit)
+    assert b"# UNIT" not in render_header(family, "text")
+
+
 @given(st.floats() | st.integers(-(2**63), 2**63))
 def test_numbers_are_written_as_prometheus_client_writes_them(number: float) -> None:
     assert format_value(number) == floatToGoString(number)  # type: ignore[no-untyped-call]

@@ -1,11 +1,10 @@
 """What a response other than 2xx means: the API's four shapes of error bodies, read as a `PollError`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
-
-import msgspec
 
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError, ServerFault, Throttled
 from exporter.http.foreign_text import clean_text
@@ -14,7 +13,7 @@ from exporter.http.transport import SERVICES, Response, read_http_date
 MAX_CODE_CHARACTERS: Final = 64
 
 MAX_ERROR_BODY_BYTES: Final = 16_384
-"""Size limit of a 200 response that is searched for an error: a page of a list is larger or has no code."""
+"""Size limit of a body that is searched for an error."""
 
 _CLOCK_HINT: Final = "set this machine's clock (NTP): a signature is refused when it is 15 minutes off"
 _LOCK_HINT: Final = "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
@@ -68,9 +67,12 @@ def api_error(response: Response, *, now: float) -> PollError:
 
 def read_error_body(response: Response) -> ErrorBody:
     """Return the code and text of the body, whatever its status."""
+    if len(response.body) > MAX_ERROR_BODY_BYTES:
+        return ErrorBody("", "")
     try:
-        content = msgspec.json.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Unlike msgspec's, this decoder accepts text that is not valid Unicode, which is cleaned below.
+        content = json.loads(response.body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return ErrorBody("", "")
     if isinstance(content, dict) and isinstance(content.get("error"), dict):
         content = content["error"]

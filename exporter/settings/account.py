@@ -38,10 +38,10 @@ class ApiSettings(Group):
         description="Unit of the speeds that the API reports: Mbit/s or MByte/s.",
     )
     concurrency: int = Field(6, ge=1, le=64, description="Maximum number of concurrent page requests.")
-    connect_timeout: Duration = Field(10.0, gt=0, description="Connect timeout.")
-    read_timeout: Duration = Field(
-        30.0, gt=0, description="Read timeout: maximum time between two parts of a response."
+    connect_timeout: Duration = Field(
+        10.0, gt=0, description="Timeout for a connection: name look-up, TCP, proxy and TLS."
     )
+    read_timeout: Duration = Field(30.0, gt=0, description="Maximum time between two parts of a response.")
     max_response_size: ByteSize = Field(
         ByteSize(32 * 2**20),
         gt=0,

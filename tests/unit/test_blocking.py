@@ -103,3 +103,14 @@ async def main():
 asyncio.run(main())
 """
     assert subprocess.run([sys.executable, "-c", program], timeout=20, check=True).returncode == 0
+
+
+async def test_a_caller_of_a_shared_call_that_stops_waiting_leaves_it_to_the_others() -> None:
+    blocked = Blocked()
+    call = SharedCall(blocked)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await call()
+    blocked.released.set()
+    assert (await call(), blocked.started) == ("done", 1)

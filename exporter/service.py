@@ -154,17 +154,19 @@ class Service:
         finally:
             self.health.forget_others()
 
-    def cancel_reloads(self) -> None:
-        """Cancel the reload in progress and those that wait for it."""
+    def stop(self) -> None:
+        """Start to stop polling and reloading, without waiting; scrapes are still answered."""
+        self._polling = False
         for reload in self._reloads:
             reload.cancel()
+        self._close(self._runners)
+        self._runners = ()
 
     async def close(self) -> None:
         """Stop all polling and close all connections."""
-        self.cancel_reloads()
+        self.stop()
         if self._reloads:
             await asyncio.wait(self._reloads)
-        self._close(self._runners)
         await self._wait_closed()
 
     async def snapshot_read(self, snapshot: Snapshot) -> None:
@@ -245,8 +247,8 @@ async def running(
         tls = web_config.tls if web_config else None
         service.urls = await stack.enter_async_context(serve(app, _endpoints(settings, runtime), tls=tls))
         service.start()
-        # Before waiting for the scrapes in progress, because a reload may hang.
-        stack.callback(service.cancel_reloads)
+        # Before waiting for the scrapes in progress: a reload may hang, and polls take time from the scrapes.
+        stack.callback(service.stop)
         yield service
 
 

@@ -13,6 +13,8 @@ from exporter.simulator.faults import KINDS, Faults
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.tokens import Tokens
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
+from exporter.views.selection import DEFAULT_SORT, FILTERS, SORT_KEYS
+from exporter.views.tables import FIELDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -113,6 +115,16 @@ def test_a_chinese_page_has_the_headings_code_and_tables_of_the_english_one(page
     assert outline(page) == outline(english)
     assert code(page) == code(english)
     assert rows(page) == rows(english)
+
+
+def test_the_page_on_pages_describes_every_filter_and_every_sort_key() -> None:
+    assert first_cells("pages.md", "Query parameters") == ["search", *FILTERS, "sort", "page"]
+    (row,) = re.findall(r"^\| `sort` \| (.*) \|", (DOCS / "pages.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row) == [DEFAULT_SORT, *SORT_KEYS]
+
+
+def test_the_page_on_pages_describes_every_field_of_the_downloads() -> None:
+    assert first_cells("pages.md", "Downloads") == list(FIELDS)
 
 
 METRIC = re.compile(r"\b(?:\w+:)?huaweicloud_sms_\w+(?::\w+)?")

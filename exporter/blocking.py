@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import errno
 import threading
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
@@ -29,7 +30,7 @@ class SharedCall(Generic[T]):
         return self._result is not None
 
     async def __call__(self) -> T:
-        """Return what the function returns, or raise what it raises."""
+        """Return what the function returns, or raise what it raises. Raise OSError if no thread can be started."""
         if self._result is None:
             self._result = self._start(asyncio.get_running_loop())
         # A caller that is cancelled must not cancel the result of the others.
@@ -39,9 +40,9 @@ class SharedCall(Generic[T]):
         result: asyncio.Future[T] = loop.create_future()
         try:
             threading.Thread(target=self._run, args=(loop, result), daemon=True).start()
-        except RuntimeError:  # the process may not have more threads
+        except RuntimeError:
             self._on_end()
-            raise
+            raise OSError(errno.EAGAIN, "the process cannot start more threads") from None
         return result
 
     def _run(self, loop: asyncio.AbstractEventLoop, result: asyncio.Future[T]) -> None:

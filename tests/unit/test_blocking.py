@@ -114,3 +114,15 @@ async def test_a_caller_of_a_shared_call_that_stops_waiting_leaves_it_to_the_oth
                 await call()
     blocked.released.set()
     assert (await call(), blocked.started) == ("done", 1)
+
+
+async def test_a_process_without_more_threads_is_an_error_of_the_system_and_frees_the_place() -> None:
+    worker = Worker()
+    before = threading.stack_size(2**46)  # no machine has that much memory
+    try:
+        for _ in range(2):
+            with pytest.raises(OSError, match="cannot start more threads"):
+                await worker.run(sum, [1, 2])
+    finally:
+        threading.stack_size(before)
+    assert await worker.run(sum, [1, 2]) == 3

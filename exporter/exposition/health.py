@@ -219,7 +219,10 @@ class Health:
         self._metrics.skipped.labels(account.name, "invalid").inc(listing.invalid)
         for field, count in listing.unreadable.items():
             self._metrics.unreadable.labels(field).inc(count)
+        unknown: Multiset[str] = Multiset()
         for (field, _), count in (account.state.snapshot.unknown if account.state.snapshot else {}).items():
+            unknown[field] += count
+        for field, count in unknown.items():
             self._metrics.unknown.labels(field).inc(count)
 
     def render(self, syntax: Syntax, account: str | None = None, names: frozenset[str] | None = None) -> bytes:

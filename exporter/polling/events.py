@@ -15,6 +15,9 @@ event loop about 100 microseconds, and a list can change in 10,000 places at onc
 UNDOCUMENTED_VALUE_SECONDS: Final = 3600.0
 """Time in which an undocumented value that comes and goes is logged once."""
 
+MAX_REMEMBERED_VALUES: Final = 10_000
+"""Undocumented values of which it is remembered that they were logged."""
+
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
@@ -70,6 +73,8 @@ def log_undocumented_values(snapshot: Snapshot, logged_at: dict[tuple[str, str],
             del logged_at[known]
     new = [value for value in snapshot.unknown if value not in logged_at]
     logged_at.update(dict.fromkeys(new, now))
+    for known in list(logged_at)[:-MAX_REMEMBERED_VALUES]:
+        del logged_at[known]
     for field, value in new[:MAX_LINES]:
         log.warning("undocumented value counts as other", account=snapshot.account, field=field, value=value)
     if more := new[MAX_LINES:]:

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import gc
-import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -220,21 +220,31 @@ async def test_a_hanging_reload_over_http_does_not_delay_the_shutdown(world: Wor
     assert open_sessions() == sessions
 
 
-async def test_a_configuration_file_that_cannot_be_read_to_its_end_delays_neither_polls_nor_scrapes_nor_the_shutdown(
-    world: World,
+async def test_a_file_system_that_hangs_during_a_reload_delays_neither_polls_nor_scrapes_nor_the_shutdown(
+    clock: FakeClock,
 ) -> None:
-    world.write("shop")
-    async with world.exporting() as service:
-        world.file.unlink()
-        os.mkfifo(world.file)
-        asking = [asyncio.create_task(service.reload()) for _ in range(3)]
-        await world.pass_time(service, 120)
-        assert world.polls("shop") == 3
-        assert (await scrape(service.urls[0])).value("exporter_polls_total") == 3
-    await asyncio.wait(asking)
-    assert all(task.cancelled() for task in asking)
-    # The thread that reads the file ends, too.
-    os.close(os.open(world.file, os.O_WRONLY))
+    answered = threading.Event()
+
+    def read_settings() -> Settings:
+        answered.wait()
+        raise OSError
+
+    async with Simulator(servers=1, clock=clock) as simulator:
+        tree = Settings.model_validate(
+            {
+                "api": {"endpoint": simulator.url},
+                "auth": {"token": simulator.token},
+                "web": {"listen_address": ("127.0.0.1:0",)},
+            },
+        )
+        async with running(tree, Runtime(clock, {}, NOWHERE), read_settings) as service:
+            reloads = [asyncio.create_task(service.reload()) for _ in range(3)]
+            await service.pollers[0].polled.wait()
+            await pass_time(clock, 120)
+            assert (await scrape(service.urls[0])).value("exporter_polls_total") == 3
+    await asyncio.wait(reloads)
+    assert all(reload.cancelled() for reload in reloads)
+    answered.set()
 
 
 async def test_an_added_account_does_not_make_the_exporter_unready(world: World) -> None:

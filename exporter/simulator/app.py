@@ -161,7 +161,7 @@ def create_app(simulator: Simulator) -> web.Application:
             return render_error(gateway_error(error.status, NOT_FOUND, "The API does not exist."))
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["X-Request-Id"] = uuid4().hex
+        response.headers.setdefault("X-Request-Id", uuid4().hex)
         response.headers["Date"] = formatdate(simulator.now(), usegmt=True)
         received = request.get(_RECEIVED)
         if received is not None and request.transport is not None and not request.transport.is_closing():

@@ -27,6 +27,8 @@ class Stage(Enum):
     """Instead of a response: no further fault is applied."""
     PAGE = auto()
     """The records of a page."""
+    TOKEN = auto()
+    """The token that IAM issues."""
     BODY = auto()
     """The bytes of the response body: no further fault is applied."""
     CLOCK = auto()
@@ -92,21 +94,37 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "reset": Kind(Stage.INSTEAD, "the connection is reset"),
         "hang": Kind(Stage.INSTEAD, "no response"),
         "endless-body": Kind(Stage.INSTEAD, "a body that never ends"),
+        "row-flood": Kind(Stage.INSTEAD, "a compressed page with VALUE rows, by default a million", _parse_int),
+        "echo": Kind(Stage.INSTEAD, "400 with the headers and the body of the request in its message and request id"),
         "hang-before-body": Kind(Stage.BODY, "headers, then nothing"),
         "hang-mid-body": Kind(Stage.BODY, "headers and half of the body, then nothing"),
         "reset-mid-body": Kind(Stage.BODY, "headers and half of the body, then a reset"),
+        "drip": Kind(Stage.BODY, "headers, then one byte of the body every VALUE seconds, by default one", _wait),
         "truncated": Kind(Stage.BODY, "half of the body, with a matching Content-Length"),
         "wrong-types": Kind(Stage.PAGE, "the first record of a page has values of wrong types"),
-        "short-page": Kind(Stage.PAGE, "a page lacks its last record, or its last VALUE records", _parse_int),
+        "short-page": Kind(Stage.PAGE, "a page lacks its last VALUE records, by default one", _parse_int),
         "count-changes": Kind(Stage.PAGE, "count increases with each page"),
         "duplicates-across-pages": Kind(Stage.PAGE, "later pages begin with the last record of the previous page"),
         "duplicates-within-page": Kind(Stage.PAGE, "the first record of a page is also its last"),
         "moved": Kind(Stage.PAGE, "on later pages all records are shifted by one"),
+        "page-size": Kind(Stage.PAGE, "a page has VALUE records, whatever was requested", _parse_int, needs_value=True),
+        "short-first-page": Kind(Stage.PAGE, "the first page lacks its last VALUE records, by default one", _parse_int),
+        "ignored-offset": Kind(Stage.PAGE, "every page is the first one"),
+        "unreachable-count": Kind(
+            Stage.PAGE, "count is VALUE, by default 1, higher than the number of records", _parse_int
+        ),
+        "deep-nesting": Kind(
+            Stage.PAGE, "the first record of a page has VALUE levels of arrays, by default 1000", _parse_int
+        ),
         "empty-list": Kind(Stage.PAGE, "no records, and a count of 0"),
+        "long-token": Kind(Stage.TOKEN, "tokens have VALUE characters, by default 16384", _parse_int),
         "clock-skew": Kind(Stage.CLOCK, "the clock of the API is ahead by VALUE seconds", _seconds, needs_value=True),
     },
 )
 """All kinds of faults by name."""
+
+
+_ONLY_API: Final[Mapping[Stage, Api]] = MappingProxyType({Stage.PAGE: "sms", Stage.TOKEN: "iam"})
 
 
 @dataclass(eq=False, slots=True)
@@ -120,7 +138,8 @@ class Fault:
     value: Value = None
     times: int | None = None
     after: int = 0
-    api: Api = "sms"
+    api: Api | None = None
+    """By default sms, or the only API that has this fault."""
     hits: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     """Set when the fault is removed or the simulator closes, which ends requests that hang."""
@@ -129,10 +148,12 @@ class Fault:
         kind = KINDS.get(self.name)
         if kind is None:
             raise BadFault(f"{self.name}: unknown fault; the faults are {', '.join(KINDS)}")
+        only = _ONLY_API.get(kind.stage)
+        self.api = self.api or only or "sms"
         if self.api not in APIS:
             raise BadFault(f"{self.name}: api={self.api}; the APIs are {', '.join(APIS)}")
-        if kind.stage is Stage.PAGE and self.api != "sms":
-            raise BadFault(f"{self.name}: only the API sms has pages")
+        if only is not None and self.api != only:
+            raise BadFault(f"{self.name}: only the API {only} has this fault")
         if self.after < 0 or (self.times is not None and self.times < 1):
             raise BadFault(f"{self.name}: after must be at least 0, times at least 1")
         self.value = _checked(self.name, kind, self.value)
@@ -188,8 +209,8 @@ def parse_fault(text: str) -> Fault:
         after = int(given.get("after", "0"))
     except ValueError as error:
         raise BadFault(f"{text}: times and after must be numbers") from error
-    api = next((api for api in APIS if api == given.get("api", "sms")), None)
-    if api is None:
+    api = next((api for api in APIS if api == given.get("api")), None)
+    if api is None and "api" in given:
         raise BadFault(f"{text}: api={given['api']}; the APIs are {', '.join(APIS)}")
     return Fault(name, value or None, times=times, after=after, api=api)
 

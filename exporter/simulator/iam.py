@@ -10,12 +10,16 @@ from aiohttp import web
 
 from exporter.simulator.authentication import Authenticator
 from exporter.simulator.errors import iam_error
+from exporter.simulator.faults import Stage
+from exporter.simulator.injection import APPLIED_FAULTS
 from exporter.simulator.inventory import identifier
 from exporter.simulator.tokens import Tokens, User
 
 REGIONS: Final = ("cn-north-4", "ap-southeast-3", "my-kualalumpur-1", "ru-moscow-1")
 """The regions in which every domain has a project of the same name."""
 MAX_WRONG_PASSWORDS: Final = 5
+MAX_TOKEN: Final = 16_384
+"""The length of the longest tokens, in characters."""
 LOCK_SECONDS: Final = 15 * 60.0
 """How long a user is locked after that many wrong passwords in a row."""
 
@@ -54,7 +58,8 @@ class Iam:
         user = self._identify(content)
         project = _scope(content, user)
         now = self._now()
-        token = self._tokens.issue(user, expires_at=now + self._token_lifetime)
+        lengths = [int(fault.value or MAX_TOKEN) for fault in request[APPLIED_FAULTS] if fault.stage is Stage.TOKEN]
+        token = self._tokens.issue(user, expires_at=now + self._token_lifetime, length=max(lengths, default=0))
         domain = {"id": domain_id(user.domain), "name": user.domain}
         body: dict[str, Any] = {
             "methods": ["password"],

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -55,6 +56,8 @@ class FaultInjector:
             return await self._instead(request, last)
         response = await handler(request)
         if last is not None and last.stage is Stage.BODY and isinstance(response, web.Response):
+            if last.name == "drip":
+                return await self._drip(request, response, last)
             return await _corrupt_body(request, response, last)
         return response
 
@@ -65,20 +68,23 @@ class FaultInjector:
             await _unless_ended(fault, self._clock.sleep(fault.value))
 
     async def _instead(self, request: web.Request, fault: Fault) -> web.StreamResponse:
-        match fault.name:
-            case "throttled" | "throttled-until":
-                return _throttled(self._retry_after(fault))
-            case "redirect":
-                location = f"{fault.value}{request.raw_path}"
-                return web.Response(status=HTTPStatus.FOUND, headers={"Location": location})
-            case "reset":
-                return _reset(request)
-            case "hang":
-                await fault.ended.wait()
-                return _reset(request)
-            case "endless-body":
-                return await _endless(request, fault)
-        return _FIXED[fault.name]()
+        if fault.name.startswith("throttled"):
+            return _throttled(self._retry_after(fault))
+        if fault.name in _FIXED:
+            return _FIXED[fault.name]()
+        return await _RESPONSES[fault.name](request, fault)
+
+    async def _drip(self, request: web.Request, response: web.Response, fault: Fault) -> web.StreamResponse:
+        seconds = 1.0 if fault.value is None else float(fault.value)
+        body = response.body if isinstance(response.body, bytes) else b""
+        dripping = await _start_like(request, response, len(body))
+        for number in range(len(body)):
+            await _unless_ended(fault, self._clock.sleep(seconds))
+            if fault.ended.is_set():
+                _reset(request)
+                break
+            await dripping.write(body[number : number + 1])
+        return dripping
 
     def _retry_after(self, fault: Fault) -> str | None:
         if fault.value is None:
@@ -119,15 +125,50 @@ async def _corrupt_body(request: web.Request, response: web.Response, fault: Fau
     half = body[: len(body) // 2]
     if fault.name == "truncated":
         return web.Response(body=half, status=response.status, content_type=response.content_type)
-    partial = web.StreamResponse(status=response.status)
-    partial.content_type = response.content_type
-    partial.content_length = len(body)
-    await partial.prepare(request)
+    partial = await _start_like(request, response, len(body))
     await partial.write(b"" if fault.name == "hang-before-body" else half)
     if fault.name != "reset-mid-body":
         await fault.ended.wait()
     _reset(request)
     return partial
+
+
+async def _start_like(request: web.Request, response: web.Response, length: int) -> web.StreamResponse:
+    """Send the headers of a response whose body follows."""
+    started = web.StreamResponse(status=response.status)
+    started.content_type = response.content_type
+    started.content_length = length
+    await started.prepare(request)
+    return started
+
+
+async def _redirect(request: web.Request, fault: Fault) -> web.StreamResponse:
+    return web.Response(status=HTTPStatus.FOUND, headers={"Location": f"{fault.value}{request.raw_path}"})
+
+
+async def _reset_at_once(request: web.Request, _: Fault) -> web.StreamResponse:
+    return _reset(request)
+
+
+async def _hang(request: web.Request, fault: Fault) -> web.StreamResponse:
+    await fault.ended.wait()
+    return _reset(request)
+
+
+async def _flood(_: web.Request, fault: Fault) -> web.StreamResponse:
+    rows = 1_000_000 if fault.value is None else int(fault.value)
+    body = b'{"count":%d,"source_servers":[%s]}' % (rows, b",".join([b"0"] * rows))
+    headers = {"Content-Encoding": "gzip"}
+    return web.Response(body=gzip.compress(body, 9), content_type="application/json", headers=headers)
+
+
+async def _echo(request: web.Request, _: Fault) -> web.StreamResponse:
+    """Return the request with all its secrets, as some gateways do."""
+    lines = [f"{request.method} {request.path_qs}", *(f"{name}: {value}" for name, value in request.headers.items())]
+    received = "\n".join([*lines, (await request.read()).decode("utf-8", "replace")])
+    secrets = " ".join(request.headers.get(name, "") for name in ("X-Auth-Token", "Authorization"))
+    error = gateway_error(HTTPStatus.BAD_REQUEST, BACKEND_FAILED, f"Bad request: {received}")
+    return render_error(error, {"X-Request-Id": secrets.strip()})
 
 
 async def _endless(request: web.Request, fault: Fault) -> web.StreamResponse:
@@ -140,6 +181,18 @@ async def _endless(request: web.Request, fault: Fault) -> web.StreamResponse:
             await _unless_ended(fault, response.write(_CHUNK))
     _reset(request)
     return response
+
+
+_RESPONSES: Final[Mapping[str, Callable[[web.Request, Fault], Awaitable[web.StreamResponse]]]] = MappingProxyType(
+    {
+        "redirect": _redirect,
+        "reset": _reset_at_once,
+        "hang": _hang,
+        "endless-body": _endless,
+        "row-flood": _flood,
+        "echo": _echo,
+    },
+)
 
 
 def _reset(request: web.Request) -> web.Response:

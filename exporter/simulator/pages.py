@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 from exporter.simulator.faults import Fault
 from exporter.simulator.fleet import Selection
 
@@ -70,6 +72,29 @@ def _shift(page: Page, _: Fault) -> None:
         page.rows = [*page.rows[1:], *following]
 
 
+def _resize(page: Page, fault: Fault) -> None:
+    page.rows = page.selection.rows(page.start, page.start + int(fault.value or 0))
+
+
+def _shorten_first(page: Page, fault: Fault) -> None:
+    if page.start == 0:
+        _short(page, fault)
+
+
+def _ignore_offset(page: Page, _: Fault) -> None:
+    page.rows = page.selection.rows(0, page.stop - page.start)
+
+
+def _raise_count(page: Page, fault: Fault) -> None:
+    page.count += 1 if fault.value is None else int(fault.value)
+
+
+def _nest(page: Page, fault: Fault) -> None:
+    levels = 1000 if fault.value is None else int(fault.value)
+    if page.rows:
+        page.rows[0] = {**page.rows[0], "nested": msgspec.Raw(b"[" * levels + b"]" * levels)}
+
+
 def _empty(page: Page, _: Fault) -> None:
     page.count = 0
     page.rows = []
@@ -83,6 +108,11 @@ _PAGE_FAULTS: Final[Mapping[str, Callable[[Page, Fault], None]]] = MappingProxyT
         "duplicates-across-pages": _duplicates_across,
         "duplicates-within-page": _duplicates_within,
         "moved": _shift,
+        "page-size": _resize,
+        "short-first-page": _shorten_first,
+        "ignored-offset": _ignore_offset,
+        "unreachable-count": _raise_count,
+        "deep-nesting": _nest,
         "empty-list": _empty,
     },
 )

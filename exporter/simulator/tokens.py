@@ -41,9 +41,9 @@ class Tokens:
         self._tokens: dict[str, _Token] = {}
         self._static: set[str] = set()
 
-    def issue(self, user: User, *, expires_at: float) -> str:
-        """Return a new token; older tokens stay valid."""
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
+    def issue(self, user: User, *, expires_at: float, length: int = 0) -> str:
+        """Return a new token of at least `length` characters; older tokens stay valid."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES).ljust(length, "x")
         self._tokens[token] = _Token(user, expires_at)
         return token
 

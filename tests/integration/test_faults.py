@@ -66,6 +66,10 @@ CASES = (
     Case("hang-before-body", "timeout"),
     Case("hang-mid-body", "timeout"),
     Case("reset-mid-body", "connection"),
+    Case("drip=0.01", "timeout"),
+    Case("row-flood=100000", "bad_response"),
+    Case("row-flood", "bad_response"),
+    Case("echo", "bad_response"),
     Case("truncated", "bad_response"),
     Case("truncated,after=2", "bad_response"),
     Case("wrong-types", None),
@@ -75,6 +79,14 @@ CASES = (
     # On each of the three pages a second copy of the first record replaces the last one.
     Case("duplicates-within-page", None, servers=SERVERS - 3),
     Case("moved", "inconsistent"),
+    Case("page-size=100", None),
+    Case("page-size=300", None),
+    Case("page-size=0", "inconsistent"),
+    Case("short-first-page=50", None),
+    Case("ignored-offset", "inconsistent"),
+    Case("unreachable-count", "inconsistent"),
+    # On each of the three pages one record cannot be decoded.
+    Case("deep-nesting", None, servers=SERVERS - 3),
     Case("empty-list", None, servers=0),
     Case("clock-skew=5000", None),
 )
@@ -112,8 +124,10 @@ class Scraper:
 
 
 @contextlib.asynccontextmanager
-async def exposed(simulator: Simulator, clock: FakeClock, *, read_timeout: str = "20s") -> AsyncIterator[Service]:
-    api = {"read_timeout": read_timeout, "max_response_size": "2MiB"}
+async def exposed(
+    simulator: Simulator, clock: FakeClock, *, connect_timeout: str = "20s", read_timeout: str = "20s"
+) -> AsyncIterator[Service]:
+    api = {"connect_timeout": connect_timeout, "read_timeout": read_timeout, "max_response_size": "2MiB"}
     async with exporting(simulator, clock, api=api, poll={"interval": "60s"}, polled=False) as service:
         yield service
 
@@ -134,10 +148,11 @@ async def fail_and_recover(case: Case, clock: FakeClock, *, steady: bool) -> Non
         if not steady:
             simulator.faults.add(case.fault)
         with capture_logs() as logs:
-            # Short only if the fault is a hang: a slow machine is not a fault of the API.
-            patience = "300ms" if "hang" in case.fault else "20s"
+            # Short only where the fault needs it: a slow machine is not a fault of the API.
+            read_timeout = "300ms" if case.fault.startswith(("hang", "drip")) else "20s"
+            connect_timeout = "500ms" if case.fault.startswith("drip") else "20s"
             async with (
-                exposed(simulator, clock, read_timeout=patience) as service,
+                exposed(simulator, clock, connect_timeout=connect_timeout, read_timeout=read_timeout) as service,
                 Scraper(service.urls[0]) as scraper,
             ):
                 (account,) = service.accounts

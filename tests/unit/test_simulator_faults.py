@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from exporter.simulator import KINDS, BadFault, Fault, parse_fault
@@ -52,7 +55,7 @@ def test_an_invalid_notation_is_refused(text: str) -> None:
 
 
 def test_every_fault_has_a_notation() -> None:
-    samples = {"latency": "1", "throttled-until": "5", "redirect": "http://h", "clock-skew": "-60"}
+    samples = {"latency": "1", "throttled-until": "5", "redirect": "http://h", "page-size": "9", "clock-skew": "-60"}
 
     for name in KINDS:
         text = f"{name}={samples[name]}" if name in samples else name
@@ -104,3 +107,15 @@ def test_clock_skews_add_up_and_end_with_their_fault() -> None:
     assert faults.skew() == 40
     faults.clear("clock-skew")
     assert faults.skew() == 0
+
+
+def test_every_fault_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"^\| `([a-z-]+)[=\[`]", page, re.MULTILINE) == list(KINDS)
+
+
+def test_a_fault_of_one_api_needs_no_api() -> None:
+    assert (Fault("long-token").api, Fault("short-page").api, Fault("hang").api) == ("iam", "sms", "sms")
+    with pytest.raises(BadFault, match="only the API iam has this fault"):
+        parse_fault("long-token,api=sms")

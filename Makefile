@@ -24,12 +24,13 @@ test: $(VENV)/dev $(if $(CI),tools) ## Run all tests on two cores (ARGS=… is p
 coverage: $(VENV)/dev ## Run the unit tests and fail if they cover less of the code than before
 	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit
 
-lint: $(VENV)/dev ## Check style, types, the direction of imports and spelling
+lint: $(VENV)/dev ## Check style, types, the direction of imports, spelling and prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
+	$(BIN)/python -m tools.prose
 
 format: $(VENV)/dev ## Fix what the style checks can fix
 	$(BIN)/ruff check --fix .

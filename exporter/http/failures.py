@@ -4,15 +4,26 @@ import os
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
 from http import HTTPStatus
 
 import aiohttp
 from yarl import URL
 
 from exporter.errors import BadResponse, ConnectionFailed, PollError, RequestTimeout, TlsFailed
-from exporter.http.connector import Stage
 from exporter.http.foreign_text import clean_text
 from exporter.http.proxies import Proxy
+
+
+class Stage(Enum):
+    """What a request is waiting for."""
+
+    LOOKUP = auto()
+    TCP = auto()
+    TLS = auto()
+    PROXY = auto()
+    HEADERS = auto()
+    BODY = auto()
 
 
 @dataclass(frozen=True, slots=True)

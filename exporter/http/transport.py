@@ -1,8 +1,11 @@
 """One request over HTTP, bounded in time and size. Every failure is a `PollError`."""
 
 import asyncio
+import contextlib
 import email.utils
-from collections.abc import Mapping
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Literal, Protocol
@@ -13,10 +16,72 @@ from yarl import URL
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import BadResponse
-from exporter.http.connector import PROGRESS, Progress, Stage
-from exporter.http.failures import Limits, connection_error, timeout_error
+from exporter.http.failures import Limits, Stage, connection_error, timeout_error
 from exporter.http.foreign_text import clean_text
 from exporter.http.proxies import Proxies, Proxy
+from exporter.http.resolver import SystemResolver
+
+MAX_HEADER_BYTES: Final = 32_768
+"""Size limit of a response header; the header with a token of IAM can have 16,384 characters."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a request got."""
+
+    stage: Stage = Stage.LOOKUP
+
+
+PROGRESS: Final = ContextVar[Progress]("progress")
+"""The progress of the request that the current task sends: aiohttp passes no such thing to its connector."""
+
+
+class RecordingConnector(aiohttp.TCPConnector):
+    """A connector that records the stage of each request.
+
+    The methods with an underscore are aiohttp's own. If they change, a timeout is reported with an earlier stage.
+    """
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as aiohttp has it
+        """Open a connection, or take one from the pool."""
+        connection = await super().connect(*args, **kwargs)
+        PROGRESS.get().stage = Stage.HEADERS
+        return connection
+
+    async def _wrap_create_connection(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        factory: Callable[[], Any] = args[0]
+        progress = PROGRESS.get()
+        progress.stage = Stage.TCP
+
+        def create_protocol() -> Any:  # noqa: ANN401 - aiohttp's
+            # asyncio calls this between the TCP connection and the TLS handshake.
+            progress.stage = Stage.TLS
+            return factory()
+
+        created = await super()._wrap_create_connection(create_protocol, *args[1:], **kwargs)
+        progress.stage = Stage.PROXY  # or the connection is complete, and `connect` returns at once
+        return created
+
+    async def _start_tls_connection(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        PROGRESS.get().stage = Stage.TLS
+        return await super()._start_tls_connection(*args, **kwargs)
+
+
+@contextlib.asynccontextmanager
+async def open_session(trust: ssl.SSLContext | bool, max_connections: int) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a session, shared with no other account. `trust` is aiohttp's `ssl`."""
+    connector = RecordingConnector(ssl=trust, limit=max_connections, resolver=SystemResolver())
+    async with aiohttp.ClientSession(
+        connector=connector,
+        # A cookie of one response must not be sent with the next request.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # Otherwise aiohttp would read passwords from a .netrc. The transport finds the proxies.
+        trust_env=False,
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+    ) as session:
+        yield session
+
 
 Api = Literal["sms", "iam", "metadata"]
 """Which service a request is for; a label of the request metrics."""

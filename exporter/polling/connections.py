@@ -14,10 +14,9 @@ from exporter.auth import Credentials, Lookup, find_credentials
 from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.errors import AuthError, ConfigurationError
-from exporter.http.connector import open_session
 from exporter.http.failures import Limits
 from exporter.http.proxies import Proxies
-from exporter.http.transport import Api, Observer, Transport
+from exporter.http.transport import Api, Observer, Transport, open_session
 from exporter.polling.lockout import Lockout
 from exporter.settings import AccountSettings, ApiSettings
 from exporter.settings.certificates import MAX_CA_FILE_BYTES, parse_ca_certificates

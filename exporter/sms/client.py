@@ -1,5 +1,7 @@
 """Requests for pages of lists: URL, authentication, rate limit and retries."""
 
+import asyncio
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,7 +18,33 @@ from exporter.errors import AuthError, ConnectionFailed, PollError, RequestTimeo
 from exporter.http.api_errors import MAX_ERROR_BODY_BYTES, api_error, is_error_body
 from exporter.http.transport import Request, Response, Transport
 from exporter.sms.endpoints import Endpoint
-from exporter.sms.rate import RateLimit
+
+MARGIN: Final = 1.1
+"""By how much the time window is longer: requests arrive later than they are sent, and not all equally late."""
+
+
+class RateLimit:
+    """Lets at most `rate` requests pass in every second, in the order in which they come.
+
+    With less than one request per second there is one in `1 / rate` seconds.
+    """
+
+    def __init__(self, rate: float, clock: Clock) -> None:
+        self._clock = clock
+        self._window = MARGIN * max(1.0, 1.0 / rate)
+        self._passed: deque[float] = deque(maxlen=max(1, int(rate)))
+        self._queue = asyncio.Lock()
+
+    async def wait(self) -> float:
+        """Wait until a request may be sent, and return for how many seconds."""
+        queued = self._clock.monotonic()
+        async with self._queue:
+            if len(self._passed) == self._passed.maxlen:
+                await self._clock.sleep(self._passed[0] + self._window - self._clock.monotonic())
+            now = self._clock.monotonic()
+            self._passed.append(now)
+        return now - queued
+
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from exporter.sms.rate import RateLimit
+from exporter.sms.client import RateLimit
 
 
 class PatientClock:

@@ -127,7 +127,7 @@ class Poller:
         """Poll `account`, which is of the same list under other settings. A poll in progress is not interrupted."""
         if account is not self._account:
             self._account = account
-            self._schedule = self._schedule.with_interval(account.settings.poll.interval, self._clock.monotonic())
+            self._set_schedule(self._schedule.with_interval(account.settings.poll.interval, self._clock.monotonic()))
             if self._sleeping is not None:
                 self._sleeping.cancel()
 
@@ -186,10 +186,9 @@ class Poller:
             raise RequestTimeout(f"the poll was not complete after {timeout:g} seconds") from None
 
     async def _end(self, poll: Poll, listing: Listing[SourceServer] | None) -> Poll:
-        self._schedule = self._schedule.after_poll(poll.error, self._clock.monotonic())
-        self._account.state.next_poll_at = self._clock.time() + self._schedule.due - self._clock.monotonic()
         previous = self._account.state.last_poll
         self._account.state.record(poll)
+        self._set_schedule(self._schedule.after_poll(poll.error, self._clock.monotonic()))
         log_poll(self._account, poll, previous)
         await self._listener.poll_ended(self._account, poll, listing)
         self.polled.set()
@@ -203,7 +202,12 @@ class Poller:
             await self._sleep(min(rest, CREDENTIALS_CHECK_SECONDS) if refused else rest)
             if refused and await self._guard.are_replaced():
                 log.info("credentials changed, polling again", account=self._account.name)
-                self._schedule = self._schedule.due_at(self._clock.monotonic())
+                self._set_schedule(self._schedule.due_at(self._clock.monotonic()))
+
+    def _set_schedule(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        if self._account.state.last_poll is not None:
+            self._account.state.next_poll_at = self._clock.time() + schedule.due - self._clock.monotonic()
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, or return early if `follow` interrupts."""

@@ -64,9 +64,12 @@ class ProgressHistory:
             progress = self._servers.get(server.id)
             if progress is None:
                 progress = self._servers[server.id] = _ServerProgress()
+            # A missing size is not 0: the chart shows the last one that was given.
+            if server.replicatesize is None:
+                continue
             speed = (server.current_task or NO_TASK).migrate_speed or 0.0
             elapsed = snapshot.read_at - self._start
-            sample = array("f", (elapsed, server.replicatesize or 0, speed * snapshot.speed_unit_bytes))
+            sample = array("f", (elapsed, server.replicatesize, speed * snapshot.speed_unit_bytes))
             if progress.samples[1 - _VALUES :] != sample[1:]:
                 _append(progress.samples, sample, MAX_SAMPLES)
         for transition in snapshot.transitions:

@@ -56,9 +56,8 @@ class Poll:
 class AccountState:
     """What the polls of one list have learned. Only the account's poller writes it.
 
-    `history` has the last polls, the newest last. `snapshot` is of the last complete list, `progress`
-    of those before it. `next_poll_at` is the
-    time of the next poll in seconds since the epoch, None before the first poll has ended.
+    `history` has the last polls, the newest last. `snapshot` is of the last complete list, `progress` of those before
+    it. `next_poll_at` is when the next poll is due, in seconds since the epoch, None before the first poll has ended.
     `undocumented_logged_at` is when an undocumented value, by (field, value), was last logged.
     """
 

@@ -233,7 +233,9 @@ async def test_a_shorter_interval_counts_from_the_last_poll(clock: FakeClock, ru
     run(rig)
     await clock.until_asleep()
     clock.advance(100)
+    assert rig.account.state.next_poll_at == NOW + 3600
     rig.poller.follow(under(rig, interval="30s"))
+    assert rig.account.state.next_poll_at == NOW + 120
     await asyncio.sleep(0)
     assert await clock.until_asleep() == 20
     clock.advance(20)

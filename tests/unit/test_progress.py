@@ -35,6 +35,13 @@ def test_a_sample_is_kept_per_change() -> None:
     assert history.samples("b") == ()
 
 
+def test_a_missing_size_is_not_a_sample() -> None:
+    history = ProgressHistory()
+    for poll, replicated in enumerate((2048, None, 2048)):
+        history.add(at(poll, server("a", replicatesize=replicated)), None)
+    assert history.samples("a") == [Sample(NOW, 2048, 0)]
+
+
 def test_transitions_are_kept_newest_first() -> None:
     history = ProgressHistory()
     for poll, (before, after) in enumerate([("waiting", "replicate"), ("replicate", "new")]):

@@ -1,5 +1,6 @@
 """What the documentation shows works as printed."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from manifests import ROOT
 from programs import program, run
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROMQL = re.compile(r"^ *```promql\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 PROMETHEUS = re.compile(r"^(?:global|scrape_configs|remote_write|rule_files):", re.MULTILINE)
 
 
@@ -28,3 +30,13 @@ async def test_a_prometheus_configuration_of_the_documentation_is_valid(page: Pa
     file.write_text(text, encoding="utf-8")
     status, output, errors = await run(program("promtool"), "check", "config", "--syntax-only", str(file))
     assert status == 0, f"{page}: {output}{errors}"
+
+
+async def test_every_query_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    queries = [query for page in PAGES for query in PROMQL.findall(page.read_text(encoding="utf-8"))]
+    assert len(queries) > 50
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps({"groups": [{"name": "documentation", "rules": rules}]}), encoding="utf-8")
+    status, output, errors = await run(program("promtool"), "check", "rules", str(file))
+    assert status == 0, output + errors

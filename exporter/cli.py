@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -32,7 +32,7 @@ from exporter.commands.output import (
     print_text,
 )
 from exporter.commands.reading import OnceSettings, Reading, read_once
-from exporter.commands.terminal import show_progress, show_status
+from exporter.commands.terminal import show_progress, show_status, watch_status
 from exporter.errors import ConfigurationError
 from exporter.logs import configure_logs
 from exporter.polling.connections import Runtime
@@ -161,7 +161,9 @@ def _report(settings: Settings, *, live: bool) -> int:
 
 
 def _once(argv: Sequence[str]) -> int:
-    settings = _load_once(argv, Manual(f"{PROG} once", once.DESCRIPTION, once.EXIT_CODES, ALL_OPTIONS_HINT, brief=True))
+    settings = _load_once(
+        OnceSettings, argv, Manual(f"{PROG} once", once.DESCRIPTION, once.EXIT_CODES, ALL_OPTIONS_HINT, brief=True)
+    )
     reading = asyncio.run(read_once(settings, _runtime()))
     print_text(asyncio.run(once.exposition_text(reading, SystemClock().time())).rstrip("\n"))
     return _report_failures(reading)
@@ -169,19 +171,29 @@ def _once(argv: Sequence[str]) -> int:
 
 def _status(argv: Sequence[str]) -> int:
     manual = Manual(f"{PROG} status", status.DESCRIPTION, status.EXIT_CODES, ALL_OPTIONS_HINT, brief=True)
-    settings = _load_once(argv, manual)
-    if not is_terminal():
-        reading = asyncio.run(read_once(settings, _runtime()))
-        print_text("\n".join(status.plain_lines(reading)))
-        return _report_failures(reading)
+    settings = _load_once(status.StatusSettings, argv, manual)
+    output = settings.output or ("table" if is_terminal() else "tsv")
+    if settings.watch and not (output == "table" and is_terminal()):
+        raise ConfigurationError(["--watch: needs a terminal and --output=table"])
+    if settings.watch:
+        return asyncio.run(watch_status(settings, _runtime()))
     with show_progress():
         reading = asyncio.run(read_once(settings, _runtime()))
-    show_status(status.build_status_view(reading, SystemClock().time()))
-    return EXIT_FAILURE if reading.failures() else 0
+    if output == "table":
+        show_status(status.build_status_view(reading, settings, SystemClock().time()))
+        if is_terminal():
+            # The table shows the failures.
+            return EXIT_FAILURE if reading.failures() else 0
+    else:
+        print_text(status.format_servers(reading, settings, output).removesuffix("\n"))
+    return _report_failures(reading)
 
 
-def _load_once(argv: Sequence[str], manual: Manual) -> Settings:
-    settings = load_settings(OnceSettings, argv, manual)
+S = TypeVar("S", bound=OnceSettings)
+
+
+def _load_once(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
+    settings = load_settings(tree, argv, manual)
     configure_logs(settings.log.level, settings.log.format)
     return settings
 

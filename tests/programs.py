@@ -109,8 +109,13 @@ async def run(*command: str, given: bytes | None = None, **variables: str) -> tu
     return process.returncode, output.decode(), errors.decode()
 
 
-async def run_in_terminal(*command: str, columns: int = 80, **variables: str) -> tuple[int, str]:
-    """Run a program until it exits in a terminal of its own; return its exit code and what it wrote there."""
+async def run_in_terminal(
+    *command: str, columns: int = 80, interrupt_after: bytes = b"", **variables: str
+) -> tuple[int, str]:
+    """Run a program in a terminal of its own until it exits; return its exit code and what it wrote there.
+
+    It is interrupted as by Ctrl-C after it wrote `interrupt_after`.
+    """
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (50, columns))
     environ = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
@@ -123,17 +128,21 @@ async def run_in_terminal(*command: str, columns: int = 80, **variables: str) ->
     )
     os.close(its)
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        received = await asyncio.to_thread(_read_all, ours)
+        received = await asyncio.to_thread(_read_all, ours, process.pid, interrupt_after)
         status = await process.wait()
     return status, received.decode()
 
 
-def _read_all(terminal: int) -> bytes:
+def _read_all(terminal: int, process: int, interrupt_after: bytes) -> bytes:
     """Read a terminal until the last program that has it open exits."""
     received = bytearray()
+    interrupted = not interrupt_after
     with os.fdopen(terminal, "rb", buffering=0) as source, contextlib.suppress(OSError):
         while chunk := source.read(2**16):
             received += chunk
+            if not interrupted and interrupt_after in received:
+                os.kill(process, signal.SIGINT)
+                interrupted = True
     return bytes(received)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from exporter import revision
@@ -11,6 +11,7 @@ from exporter.exposition.health import Health
 from exporter.families import select_collectors
 from exporter.polling.account import open_account
 from exporter.polling.connections import Runtime
+from exporter.polling.poller import Poller
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
 from exporter.settings import LogSettings, Settings
@@ -28,11 +29,16 @@ class OnceSettings(Settings):
 
 @dataclass(frozen=True)
 class Reading:
-    """All accounts after one poll each."""
+    """The accounts, polled at least once each."""
 
     accounts: Sequence[Account]
     exposition: Exposition
     health: Health
+    pollers: Sequence[Poller] = ()
+
+    async def poll(self) -> None:
+        """Poll all accounts at the same time."""
+        await asyncio.gather(*(poller.poll() for poller in self.pollers))
 
     def snapshots(self) -> Sequence[Snapshot]:
         """Return the snapshots of the accounts whose poll succeeded."""
@@ -61,8 +67,9 @@ class _PollCounter:
         self._health.poll_ended(account, poll, listing)
 
 
-async def read_once(settings: Settings, runtime: Runtime) -> Reading:
-    """Poll all accounts at the same time.
+@contextlib.asynccontextmanager
+async def open_reading(settings: Settings, runtime: Runtime) -> AsyncIterator[Reading]:
+    """Open all accounts; `Reading.poll` polls them.
 
     Raise ConfigurationError if an account has no credentials.
     """
@@ -77,5 +84,14 @@ async def read_once(settings: Settings, runtime: Runtime) -> Reading:
         accounts = [runner.account for runner in runners]
         exposition = Exposition(select_collectors(settings.collector), accounts)
         health.follow(accounts, exposition.series_dropped)
-        await asyncio.gather(*(runner.poller.poll() for runner in runners))
-    return Reading(accounts, exposition, health)
+        yield Reading(accounts, exposition, health, [runner.poller for runner in runners])
+
+
+async def read_once(settings: Settings, runtime: Runtime) -> Reading:
+    """Poll all accounts once, at the same time.
+
+    Raise ConfigurationError if an account has no credentials.
+    """
+    async with open_reading(settings, runtime) as reading:
+        await reading.poll()
+    return reading

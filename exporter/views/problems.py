@@ -23,6 +23,9 @@ class Problem(StrEnum):
     CHECKS = "checks"
 
 
+ANY_PROBLEM: Final = "any"
+"""The filter for every server that needs attention."""
+
 URGENCY: Final = {problem: number for number, problem in enumerate(Problem)}
 NO_PROBLEM: Final = len(URGENCY)
 """The urgency of a server without a problem."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from exporter.views.problems import ANY_PROBLEM
 from exporter.views.servers import ServerView, by_urgency
 
 DEFAULT_SORT: Final = "urgency"
@@ -31,9 +32,6 @@ SORT_KEYS: Final[Mapping[str, SortKey]] = MappingProxyType(
 
 SORTS: Final = (DEFAULT_SORT, *SORT_KEYS, *(f"-{name}" for name in SORT_KEYS))
 """All values of the parameter `sort`; `-` sorts in descending order."""
-
-ANY_PROBLEM: Final = "any"
-"""The problem filter that matches every server that needs attention."""
 
 FILTERS: Final[Mapping[str, Callable[[ServerView], Sequence[str]]]] = MappingProxyType(
     {

@@ -16,9 +16,9 @@ Value: TypeAlias = str | int | float | bool | Sequence[str] | None
 FIELDS: Final[Mapping[str, Callable[[ServerView], Value]]] = MappingProxyType(
     {
         "account": lambda server: server.account,
-        "id": lambda server: server.id,
         "name": lambda server: server.name,
         "ip": lambda server: server.ip or None,
+        "id": lambda server: server.id,
         "state": lambda server: server.state or None,
         "stage": lambda server: server.stage or None,
         "connected": lambda server: server.connected,

@@ -1,11 +1,15 @@
 """The commands that poll once, as processes: against a simulated API, in a pipe and in a terminal."""
 
 import asyncio
+import csv
+import io
+import json
 import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -213,6 +217,35 @@ async def test_status_in_a_terminal_fits_its_width(simulator: Simulator, north_a
     assert text.index("Needs attention") < text.index("Running migrations") < text.index("Servers by state")
     assert "━" in text
     assert r"\x1b[2J" in text
+
+
+@pytest.mark.parametrize("output", ["json", "csv", "tsv"])
+async def test_status_writes_every_format_for_other_programs(simulator: Simulator, output: str) -> None:
+    command = exporter_command("status", "--state=replicate", f"--output={output}", *options_for(simulator))
+    status, text, errors = await run(*command)
+    assert (status, errors) == (0, "")
+    records: list[dict[str, Any]]
+    if output == "json":
+        records = json.loads(text)
+    else:
+        records = list(csv.DictReader(io.StringIO(text), delimiter="," if output == "csv" else "\t"))
+    assert {record["state"] for record in records} == {"replicate"}
+    assert len(records) == sum(record["state"] == "replicate" for record in simulator.fleet.records())
+    assert all(float(record["size_bytes"]) > 0 for record in records)
+
+
+async def test_status_polls_only_the_chosen_account(north_and_east: str) -> None:
+    status, output, errors = await run(*exporter_command("status", north_and_east, "--account=north"))
+    assert (status, errors) == (0, "")
+    assert output.count("\n") == 1 + 230
+
+
+async def test_a_watched_status_refreshes_until_ctrl_c(simulator: Simulator) -> None:
+    command = exporter_command("status", "--watch", "--poll.interval=1s", *options_for(simulator))
+    status, received = await run_in_terminal(*command, interrupt_after=b"press Ctrl-C to stop")
+    assert status == 0
+    assert "230 servers" in received
+    assert "Traceback" not in received
 
 
 async def test_status_without_colours_keeps_its_bars(simulator: Simulator) -> None:

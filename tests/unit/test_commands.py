@@ -8,12 +8,13 @@ from exporter.cli import main
 from exporter.commands.check import Finding
 from exporter.commands.output import print_errors
 from exporter.commands.reading import Reading
-from exporter.commands.status import COLUMNS, NO_VALUE, plain_lines
+from exporter.commands.status import StatusSettings, format_servers
 from exporter.errors import AuthError
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
+from exporter.views.tables import FIELDS
 from support import FakeClock, account, server, snapshot
 
 
@@ -60,7 +61,12 @@ def test_control_characters_in_an_error_of_the_api_are_escaped() -> None:
     assert facts(found)["error"] == r"no\x1b[2Jthing\nelse"
 
 
-def test_plain_lines_list_servers_that_need_attention_first_then_running_migrations(clock: FakeClock) -> None:
+def lines(clock: FakeClock, known: Snapshot | None, **options: object) -> list[list[str]]:
+    tree = StatusSettings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}, **options})
+    return [line.split("\t") for line in format_servers(reading(clock, known), tree, "tsv").splitlines()]
+
+
+def test_status_lists_servers_that_need_attention_first_then_running_migrations(clock: FakeClock) -> None:
     known = snapshot(
         server("a", state="finished"),
         server("b", state="replicate", current_task={"remain_seconds": 90, "migrate_speed": 8.0}),
@@ -68,26 +74,57 @@ def test_plain_lines_list_servers_that_need_attention_first_then_running_migrati
         server("d", state="waiting", checks=[{"name": "CPU", "result": "ERROR"}]),
         server("e", state="error", ip="10.0.0.1", totalsize=3, replicatesize=1),
     )
-    head, *lines = (line.split("\t") for line in plain_lines(reading(clock, known)))
-    assert tuple(head) == COLUMNS
-    assert lines == [
-        ["default", "e", "10.0.0.1", "error", "33.3 %", NO_VALUE, NO_VALUE, "failed"],
-        ["default", "d", NO_VALUE, "waiting", NO_VALUE, NO_VALUE, NO_VALUE, "checks"],
-        ["default", "c", NO_VALUE, "replicate", NO_VALUE, NO_VALUE, "20 s", NO_VALUE],
-        ["default", "b", NO_VALUE, "replicate", NO_VALUE, "977 KiB/s", "1 min 30 s", NO_VALUE],
-        ["default", "a", NO_VALUE, "finished", NO_VALUE, NO_VALUE, NO_VALUE, NO_VALUE],
-    ]
+    header, *rows = lines(clock, known)
+    assert header == list(FIELDS)
+    records = [dict(zip(header, row, strict=True)) for row in rows]
+    assert [record["id"] for record in records] == ["e", "d", "c", "b", "a"]
+    assert (records[0]["size_bytes"], records[0]["replicated_percent"], records[0]["problems"]) == (
+        "3",
+        "33.3",
+        "failed",
+    )
+    assert (records[3]["speed_bytes_per_second"], records[3]["remaining_seconds"]) == ("1000000", "90")
 
 
-def test_control_characters_in_a_server_name_are_escaped(clock: FakeClock) -> None:
-    known = snapshot(server("a", name="x\ty\n\x1b[31mz", state="finished"), server("b", name="Größe 🚚"))
-    _, *lines = plain_lines(reading(clock, known))
-    assert [line.split("\t")[1] for line in lines] == ["Größe 🚚", r"x\ty\n\x1b[31mz"]
-    assert all(line.count("\t") == len(COLUMNS) - 1 for line in lines)
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"state": "replicate,error"}, ["b", "c"]),
+        ({"problem": "any"}, ["b"]),
+        ({"search": "db"}, ["c"]),
+        ({"sort": "-name"}, ["c", "b", "a"]),
+    ],
+)
+def test_status_searches_filters_and_sorts(clock: FakeClock, options: dict[str, object], found: list[str]) -> None:
+    known = snapshot(
+        server("a", name="app-1", state="finished"),
+        server("b", name="app-2", state="error"),
+        server("c", name="db-1", state="replicate"),
+    )
+    assert [row[3] for row in lines(clock, known, **options)[1:]] == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--state=gone"], "--state: 'gone' is not one of unavailable, waiting, "),
+        (["--problem=bad"], "--problem: 'bad' is not one of any, failed, disconnected, stalled, checks"),
+        (["--sort=colour"], "--sort: given 'colour': must be one of urgency, account, name, "),
+        (["--account=shop"], "--account: no account is called 'shop'; the accounts are default"),
+        (["--watch", "--output=json"], "--watch: needs a terminal and --output=table"),
+    ],
+)
+def test_an_invalid_status_option_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--api.endpoint=http://127.0.0.1:9", "--auth.token=x", *arguments]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"sms-exporter: error: {message}")
+    assert errors.count("\n") == 1
 
 
 def test_without_data_there_is_only_the_header(clock: FakeClock) -> None:
-    assert len(list(plain_lines(reading(clock, None)))) == 1
+    assert len(lines(clock, None)) == 1
 
 
 def test_closed_standard_output_is_one_error_line_and_exit_code_1(

@@ -2,10 +2,11 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
-from exporter.views.selection import FILTERS, SORTS, ServerQuery, filter_values, select_servers
+from exporter.views.selection import FILTERS, SORT_KEYS, SORTS, ServerQuery, filter_values, select_servers
 from exporter.views.servers import build_server_views
 from exporter.views.tables import FIELDS, write_csv, write_json, write_tsv
 from support import server, snapshot
@@ -89,6 +90,12 @@ def test_the_values_of_a_filter_are_those_that_occur() -> None:
     assert set(FILTERS) == {"account", "state", "stage", "os", "problem", "project"}
 
 
+def test_every_field_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [name for name in FIELDS if f"`{name}`" not in page] == []
+    assert [name for name in SORT_KEYS if f"`{name}`" not in page] == []
+
+
 NASTY = build_server_views([snapshot(server("a", name='x,"y"\n=1\t\x1b[2J', state="error", totalsize=3))])
 
 
@@ -113,5 +120,5 @@ def test_csv_gives_back_every_name() -> None:
 def test_a_name_cannot_add_lines_or_columns_to_tab_separated_output() -> None:
     header, row = write_tsv(NASTY).splitlines()
     assert header.split("\t") == list(FIELDS)
-    assert row.split("\t")[2] == r'x,"y"\n=1\t\x1b[2J'
+    assert row.split("\t")[1] == r'x,"y"\n=1\t\x1b[2J'
     assert row.count("\t") == len(FIELDS) - 1

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from exporter.views.problems import Problem
-from exporter.views.selection import ANY_PROBLEM, FILTERS, ServerQuery, select_servers
+from exporter.views.problems import ANY_PROBLEM, Problem
+from exporter.views.selection import FILTERS, ServerQuery, select_servers
 from exporter.views.servers import ServerView
 from exporter.web.pages.fleet import Fleet
 

@@ -22,15 +22,16 @@ from grafana.style import (
     words,
 )
 
-_STATE: Final = among(record("state", matching("state", "$state")), record("info", matching("os_type", "$os")))
+_STATE: Final = record("replicating_info", matching("state", "$state"), matching("os_type", "$os"))
 _CHOSEN: Final = promql.one(_STATE, "server_id")
 _REMAINING: Final = among(record("remaining_bytes"), _STATE)
 _SPEED: Final = among(record("replicated_bytes", operation="deriv30m"), _STATE)
 _MEASURED: Final = record("remaining_seconds", operation="measured")
 _ESTIMATED: Final = record("remaining_seconds", operation="estimated")
-_REMAINING_TIME: Final = f"clamp_max({_ESTIMATED} or {_MEASURED}, {ENDLESS:.0f}) or {ENDLESS:.0f} * {_CHOSEN}"
-"""The API's estimate, else the estimate from the measured speed; ENDLESS for a server that replicates nothing."""
-_LATE: Final = among(f"({_REMAINING_TIME}) > 3600 * $hours", _STATE)
+_SHORTEST: Final = record("remaining_seconds", operation="min")
+_REMAINING_TIME: Final = f"clamp_max({among(_SHORTEST, _STATE)}, {ENDLESS:.0f}) or {ENDLESS:.0f} * {_CHOSEN}"
+"""The smaller of the API's and the measured estimate; ENDLESS for a server that replicates nothing."""
+_LATE: Final = f"({_REMAINING_TIME}) > 3600 * $hours"
 _STALLED: Final = among(record("stalled"), _STATE)
 _DISCONNECTED: Final = among(record("disconnected"), _STATE)
 
@@ -62,8 +63,8 @@ def _now() -> list[Panel]:
         stats(
             Tile(
                 "Late",
-                "Servers that will not finish replication before the cut-over, by the API's estimate or, if it gives "
-                "none, by their measured speed. A server that replicates nothing is late.",
+                "Servers that will not finish replication before the cut-over, neither by the API's estimate nor "
+                "by their measured speed. A server that replicates nothing is late.",
                 steps=BAD_ABOVE_ZERO,
             ),
             (promql.count(_LATE), ""),
@@ -104,7 +105,6 @@ def _now() -> list[Panel]:
 
 
 def _table() -> Panel:
-    chosen = promql.named(_STATE, "name", "ip", "os_type")
     late = f"({_REMAINING_TIME}) > bool 3600 * $hours"
     stalled, disconnected = (promql.one(problem, "server_id") for problem in (_STALLED, _DISCONNECTED))
     movement = f"2 * {stalled} or {disconnected} or 0 * {_CHOSEN}"
@@ -131,20 +131,20 @@ def _table() -> Panel:
     return rows(
         Frame(
             "Servers by remaining time",
-            "Servers without progress first, then by remaining time. Remaining time is the API's estimate or, if it "
-            "gives none, the estimate from the measured speed; both are in columns to the right. The name links to "
-            "the dashboard of the server.",
+            "Servers without progress first, then by remaining time. Remaining time is the smaller of the API's "
+            "estimate and the estimate from the measured speed; both are in columns to the right. The name links "
+            "to the dashboard of the server.",
             width=24,
             height=14,
             empty="no server is replicating",
         ),
         columns,
-        f"max by (account, server_id, name, ip, os_type, state) ({chosen})",
+        f"max by (account, server_id, name, ip, os_type, state) ({_STATE})",
         *(
             _only(expression)
             for expression in (
-                among(f"({_REMAINING_TIME})", _STATE),
-                among(f"({late})", _STATE),
+                _REMAINING_TIME,
+                late,
                 movement,
                 among(f"{replicated} / ({replicated} + {remaining})", _STATE),
                 _REMAINING,

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from exporter import __version__
 from manifests import CHART, KUBERNETES, ROOT, Object, documents, helm, only, rendered, validate
 from programs import exporter_command, program, run
 from secure import USERS, Site
+from tools.rules import render
 
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 EXAMPLE = {path.name.removesuffix("-values.yaml"): path for path in VALUES}
@@ -24,7 +26,8 @@ every_set = pytest.mark.parametrize("values", [pytest.param(path, id=name) for n
 
 
 def container(objects: Sequence[Object]) -> dict[str, Any]:
-    (found,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    found, *_ = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert found["name"] == "exporter"
     return dict(found)
 
 
@@ -89,7 +92,14 @@ def test_every_selector_matches_the_pod(values: Path) -> None:
     assert all(selector.items() <= template["metadata"]["labels"].items() for selector in selectors)
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLE if name not in {"demo", "environment"}])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, path in EXAMPLE.items()
+        if (values := yaml.safe_load(path.read_text(encoding="utf-8"))).get("config") and "extraEnvFrom" not in values
+    ],
+)
 async def test_the_exporter_accepts_the_rendered_configuration(name: str, tmp_path: Path) -> None:
     objects = rendered(EXAMPLE[name])
     mounted = {mount["mountPath"] for mount in container(objects)["volumeMounts"]}
@@ -114,9 +124,9 @@ async def test_the_exporter_accepts_the_rendered_configuration(name: str, tmp_pa
 
 def test_demo_and_environment_variables_need_no_configuration_file() -> None:
     demo, environment = (container(rendered(EXAMPLE[name])) for name in ("demo", "environment"))
-    assert demo["args"] == ["demo", "--web.listen-address=:10058", "--servers=250"]
+    assert demo["args"] == ["demo", "--servers=250"]
     assert environment["args"] == ["--log.format=json"]
-    assert environment["env"] == [{"name": "SMS_EXPORTER_API_REGION", "value": "my-kualalumpur-1"}]
+    assert environment["env"][-1] == {"name": "SMS_EXPORTER_API_REGION", "value": "my-kualalumpur-1"}
     assert environment["image"].partition("@")[2].startswith("sha256:")
 
 
@@ -142,6 +152,14 @@ def test_without_an_account_the_chart_fails_with_a_hint() -> None:
         ("serviceMonitor.interval=half a minute", "'/serviceMonitor/interval'"),
         ("image.digest=latest", "'/image/digest'"),
         ("secrets[0]=Not A Name", "'/secrets/0'"),
+        ("config.web.listen_address=:9090", "'/config/web/listen_address'"),
+        ("extraArgs[0]=--web.telemetry-path=/m", "'/extraArgs/0'"),
+        ("extraEnv[0].name=SMS_EXPORTER_WEB_LISTEN_ADDRESS", "'/extraEnv/0/name'"),
+        ("replicaCount=2", "replicaCount is not a value of this chart: set replicas"),
+        ("ingress.enabled=true", "put the Ingress into extraManifests"),
+        ("persistence.enabled=true", "the exporter keeps nothing on disk"),
+        ("prometheusRule.enabled=true,prometheusRule.alerts.SmsNone.for=1m", "there is no alert of this name"),
+        ("prometheusRule.deadlines[0].account=a,prometheusRule.deadlines[0].time=tomorrow", "/deadlines/0/time'"),
     ],
 )
 def test_an_invalid_value_is_rejected_by_its_path(values: str, error: str) -> None:
@@ -172,15 +190,96 @@ def test_a_probe_with_another_handler_replaces_the_http_request() -> None:
     assert pod["livenessProbe"]["periodSeconds"] == 20
 
 
-def test_the_chart_contains_the_rule_and_dashboard_files_unchanged(tmp_path: Path) -> None:
+def test_the_packaged_chart_contains_the_rule_and_dashboard_files(tmp_path: Path) -> None:
     helm("package", CHART, "--destination", tmp_path)
     (package,) = tmp_path.iterdir()
     objects = documents(helm("template", "sms", package, "--values", EXAMPLE["everything"]))
     rules = [each["spec"] for each in objects if each["kind"] == "PrometheusRule"]
-    assert rules == [yaml.safe_load(file.read_text(encoding="utf-8")) for file in RULES]
+    assert rules == list(render({"namespace": "default"}).values())
     data = {name: text for each in objects if each["kind"] == "ConfigMap" for name, text in each["data"].items()}
     for file in DASHBOARDS:
         assert data[f"sms-{file.name}"] == file.read_text(encoding="utf-8")
+
+
+def test_the_chart_and_the_tool_for_plain_files_change_alerts_in_the_same_way(tmp_path: Path) -> None:
+    settings = yaml.safe_load(EXAMPLE["alerts"].read_text(encoding="utf-8"))["prometheusRule"]
+    del settings["enabled"]
+    file = tmp_path / "settings.yml"
+    file.write_text(yaml.safe_dump({**settings, "namespace": "default"}))
+    command = [sys.executable, "-m", "tools.rules", str(file), str(tmp_path / "rules")]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    plain = [yaml.safe_load(each.read_text(encoding="utf-8")) for each in sorted((tmp_path / "rules").glob("*.yml"))]
+    assert [each["spec"] for each in rendered(EXAMPLE["alerts"]) if each["kind"] == "PrometheusRule"] == plain
+    rules = {rule.get("alert"): rule for each in plain for group in each["groups"] for rule in group["rules"]}
+    late = rules["SmsServerLate"]
+    assert (late["for"], late["keep_firing_for"]) == ("30m", "1h")
+    labels = {"severity": "critical", "scope": "server", "team": "migration", "page": "yes", "namespace": "default"}
+    assert late["labels"] == labels
+    assert late["annotations"]["runbook_url"] == "https://wiki.example/runbooks/SmsServerLate.md"
+    assert late["annotations"]["dashboard_url"].startswith("https://grafana.example/d/huaweicloud-sms-server?")
+    assert not {"SmsThrottled", "SmsSnapshotsNotCleared"} & rules.keys()
+    deadlines = [
+        rule for each in plain for group in each["groups"] if group["name"] == "sms-deadline" for rule in group["rules"]
+    ]
+    assert [rule["expr"] for rule in deadlines] == ["vector(1893823200)", "vector(1893880800)"]
+    assert deadlines[1]["labels"] == {"account": "demo", "enterprise_project_id": "0a1b2c3d"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ("alert: {}", "alert: unknown setting; allowed are alertLabels"),
+        ("alerts: {SmsNone: {for: 1m}}", "alerts.SmsNone: there is no alert of this name"),
+        ("alerts: {SmsThrottled: {form: 1m}}", "alerts.SmsThrottled.form: unknown setting"),
+        ("deadlines: [{account: a, time: tomorrow}]", "tomorrow"),
+    ],
+)
+def test_wrong_settings_of_rules_are_named(settings: str, error: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.yml").write_text(settings)
+    command = [sys.executable, "-m", "tools.rules", str(tmp_path / "settings.yml"), str(tmp_path / "rules")]
+    ran = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert error in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@every_set
+def test_ports_probes_service_and_monitor_follow_the_listen_address(values: Path) -> None:
+    objects = rendered(values)
+    web = {"port": 10058, "telemetryPath": "/metrics"} | yaml.safe_load(values.read_text(encoding="utf-8")).get(
+        "web", {}
+    )
+    pod = container(objects)
+    environment = {each["name"]: each.get("value") for each in pod["env"]}
+    assert environment["SMS_EXPORTER_WEB_LISTEN_ADDRESS"] == f":{web['port']}"
+    assert environment["SMS_EXPORTER_WEB_TELEMETRY_PATH"] == web["telemetryPath"]
+    assert pod["ports"] == [{"name": "http", "containerPort": web["port"], "protocol": "TCP"}]
+    assert only(objects, "Service")["spec"]["ports"][0]["targetPort"] == "http"
+    for monitor in (each for each in objects if each["kind"] == "ServiceMonitor"):
+        assert monitor["spec"]["endpoints"][0]["path"] == web["telemetryPath"]
+    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+        assert pod.get(probe, {}).get("httpGet", {"port": "http"})["port"] == "http"
+
+
+def test_a_probe_that_is_null_is_left_out() -> None:
+    assert "livenessProbe" not in container(rendered(EXAMPLE["blackbox"]))
+    assert "readinessProbe" not in container(rendered(EXAMPLE["node-port"]))
+    assert container(rendered(EXAMPLE["kube-state-metrics"]))["startupProbe"]["failureThreshold"] == 30
+
+
+def test_all_objects_are_in_the_namespace_and_have_the_labels_of_the_values() -> None:
+    for each in rendered(EXAMPLE["kube-state-metrics"]):
+        if each["kind"] != "VerticalPodAutoscaler":
+            assert each["metadata"]["namespace"] == {"ServiceMonitor": "prometheus"}.get(each["kind"], "monitoring")
+            assert each["metadata"]["labels"]["team"] == "migration"
+    monitor = only(rendered(EXAMPLE["kube-state-metrics"]), "ServiceMonitor")["spec"]
+    assert monitor["namespaceSelector"] == {"matchNames": ["monitoring"]}
+    assert monitor["sampleLimit"] == 500000
+
+
+def test_on_openshift_user_and_group_are_assigned_by_the_platform() -> None:
+    pod = only(rendered(EXAMPLE["openshift"]), "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def test_the_chart_has_the_version_of_the_exporter() -> None:

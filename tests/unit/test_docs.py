@@ -47,7 +47,10 @@ def test_every_value_of_the_chart_is_described() -> None:
     expected = {f"{name}.{key}" for name in groups for key in values[name]} | (values.keys() - groups)
     assert described == expected
     schema = json.loads((chart.CHART / "values.schema.json").read_text(encoding="utf-8"))
-    assert schema["properties"].keys() - {"global"} == values.keys()
+    foreign = {name for name, value in schema["properties"].items() if value is True}
+    assert schema["properties"].keys() - {"global"} - foreign == values.keys()
+    hints = (chart.CHART / "templates" / "foreign.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r'^  "(\w+)" "', hints, re.MULTILINE)) == foreign
 
 
 def test_every_page_is_linked_from_the_index_of_the_documentation() -> None:

@@ -18,6 +18,9 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{ include "sms.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
@@ -27,12 +30,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- define "sms.image" -}}
 {{- with .Values.image -}}
-{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{ with .registry }}{{ . }}/{{ end }}{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
 {{- end }}
 {{- end }}
 
 {{- define "sms.scheme" -}}
 {{ ternary "HTTPS" "HTTP" .Values.web.tls }}
+{{- end }}
+
+{{- define "sms.namespace" -}}
+{{ .Values.namespaceOverride | default .Release.Namespace }}
+{{- end }}
+
+{{/* The namespace of an object, if it is not that of the release. */}}
+{{- define "sms.inNamespace" -}}
+{{- with .given | default .root.Values.namespaceOverride }}
+namespace: {{ . | quote }}
+{{- end }}
 {{- end }}
 
 {{/* A probe: the values override the defaults; another handler replaces the HTTP request. */}}
@@ -73,4 +87,37 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* The rules of a group, with the settings of prometheusRule. tools/rules.py does the same for plain files. */}}
+{{- define "sms.rules" -}}
+{{- $root := .root }}
+{{- $settings := $root.Values.prometheusRule }}
+{{- $rules := list }}
+{{- range $rule := .group.rules }}
+  {{- if $rule.alert }}
+    {{- $own := get $settings.alerts $rule.alert | default dict }}
+    {{- $labels := deepCopy $rule.labels }}
+    {{- if $settings.namespaceLabel }}{{ $_ := set $labels "namespace" ($settings.namespace | default (include "sms.namespace" $root)) }}{{ end }}
+    {{- $labels = mergeOverwrite $labels $settings.alertLabels ($own.labels | default dict) }}
+    {{- with $own.severity }}{{ $_ := set $labels "severity" . }}{{ end }}
+    {{- $_ := set $rule "labels" $labels }}
+    {{- with $own.for }}{{ $_ := set $rule "for" . }}{{ end }}
+    {{- with $own.keepFiringFor }}{{ $_ := set $rule "keep_firing_for" . }}{{ end }}
+    {{- with $settings.runbookUrl }}{{ $_ := set $rule.annotations "runbook_url" (printf "%s/%s.md" (trimSuffix "/" .) $rule.alert) }}{{ end }}
+    {{- with $settings.grafanaUrl }}{{ $_ := set $rule.annotations "dashboard_url" (printf "%s%s" (trimSuffix "/" .) $rule.annotations.dashboard_url) }}{{ end }}
+    {{- if ne (toString $own.enabled) "false" }}{{ $rules = append $rules $rule }}{{ end }}
+  {{- else }}
+    {{- $rules = append $rules $rule }}
+  {{- end }}
+{{- end }}
+{{- if eq .group.name "sms-deadline" }}
+  {{- range $settings.deadlines }}
+    {{- $labels := dict "account" .account }}
+    {{- with .enterpriseProjectId }}{{ $_ := set $labels "enterprise_project_id" . }}{{ end }}
+    {{- $expr := printf "vector(%s)" (toDate "2006-01-02T15:04:05Z07:00" .time | unixEpoch) }}
+    {{- $rules = append $rules (dict "record" "sms:migration_deadline_timestamp_seconds" "expr" $expr "labels" $labels) }}
+  {{- end }}
+{{- end }}
+{{- toYaml $rules }}
 {{- end }}

@@ -55,7 +55,7 @@ def test_transitions_are_kept_newest_first() -> None:
 
 def test_a_server_that_no_longer_exists_is_forgotten() -> None:
     history = ProgressHistory()
-    first = at(0, server("a"), server("b"))
+    first = at(0, server("a", replicatesize=1), server("b", replicatesize=1))
     history.add(first, None)
     history.add(at(1, first.servers[1]), first)
     assert history.samples("a") == ()

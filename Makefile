@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench bench-rules docs dashboards screenshots golden requirements tools manifests compose clean \
 	site dist wheel-test sbom chart image image-push image-sbom image-sign chart-push coverage lint-workflows \
-	check-version release-notes
+	check-version release-notes ci-container
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -164,6 +164,14 @@ check-version: ## Fail unless TAG=v… is the version of package, chart and chan
 
 release-notes: ## Print the section of the changelog for the version
 	@awk '/^## / { printing = index($$0, "## $(VERSION)") == 1; next } printing' CHANGELOG.md
+
+# Debian, because the tests need its packages of Prometheus and Chromium, with Go. Add @sha256:… to pin the exact image.
+CI_IMAGE ?= golang:1.26-bookworm
+ci-container: ## Run .ci/run on Debian in a container (needs docker)
+	docker run --rm --volume "$(CURDIR):/source:ro" $(CI_IMAGE) sh -euc '\
+		apt-get update -qq; \
+		apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
+		cp -r /source /work; cd /work; exec .ci/run'
 
 lint-workflows: $(VENV)/release tools/bin/actionlint ## Check the GitHub workflows
 	$(BIN)/zizmor --offline --persona pedantic --quiet .github

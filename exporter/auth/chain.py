@@ -15,9 +15,10 @@ from exporter.auth.environment import TOOLS, find_variables, iam_endpoint
 from exporter.auth.kinds import KINDS, NAMES, SECRETS, Description
 from exporter.auth.profile import FILE_VARIABLE, ProfileFile
 from exporter.auth.renewal import RenewingProvider
-from exporter.auth.secret import Secret, SecretFile, clean_secret
+from exporter.auth.secret import READ_TIMEOUT_SECONDS, Secret, SecretFile, clean_secret
 from exporter.auth.signing import AccessKey
 from exporter.auth.temporary_key import EcsMetadata, PodIdentity
+from exporter.blocking import SharedCall
 from exporter.clock import Clock
 from exporter.errors import AuthError, PollError
 from exporter.http.transport import Api, Transport
@@ -100,7 +101,7 @@ async def find_in_environment(lookup: Lookup) -> Credentials | Missing:
 async def find_in_profile(lookup: Lookup) -> Credentials | Missing:
     """Return the access key in the credentials file of the official SDK."""
     path = Path(lookup.environ.get(FILE_VARIABLE) or lookup.home / ".huaweicloud" / "credentials")
-    if not _exists(path):
+    if not await _exists(path):
         return Missing(f"no file {path} (or {FILE_VARIABLE})")
     file = ProfileFile(path)
     profile = await file.read()
@@ -178,9 +179,12 @@ def _option(field: str) -> str:
     return f"auth.{field.replace('_', '-')}"
 
 
-def _exists(path: Path) -> bool:
-    """Return whether the path exists, as far as that can be seen."""
+async def _exists(path: Path) -> bool:
+    """Return whether the path exists, as far as that can be seen; reading a file that hangs reports it."""
     try:
-        return path.exists()
+        async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+            return await SharedCall(path.exists)()
+    except TimeoutError:
+        return True
     except OSError:
         return False

@@ -7,12 +7,12 @@ value, and what is allowed.
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings
 
 from exporter.errors import ConfigurationError
@@ -31,6 +31,27 @@ _SERVICE_LINK_NAME: Final = re.compile(
 _SERVICE_LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.+")
 
 
+@dataclass(frozen=True)
+class _Trace:
+    """The function that returns the source of a value. Equal values from different sources are equal settings."""
+
+    source: Callable[[Location], str] = field(default=lambda _: "", compare=False)
+
+
+class TracedSettings(BaseSettings):
+    """Settings that remember where their values were set."""
+
+    _trace: _Trace = PrivateAttr(default=_Trace())
+
+    def trace(self, source: Callable[[Location], str]) -> None:
+        """Remember the function that returns the source of the value at a location; empty for a default."""
+        self._trace = _Trace(source)
+
+    def source(self, *location: str | int) -> str:
+        """Return where the value at a location was set: a flag, a variable, or a line of the file; empty if nowhere."""
+        return self._trace.source(location)
+
+
 def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
     """Read the options of `tree`. Raise ConfigurationError.
 
@@ -41,10 +62,13 @@ def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
         raise SystemExit(0)
     sources = read_sources(tree, argv, os.environ)
     try:
-        return tree(**sources.merge())
+        settings = tree(**sources.merge())
     except ValidationError as error:
         # An account that inherits a wrong value repeats its line.
         raise ConfigurationError(dict.fromkeys(explain(error, tree, sources.locate))) from None
+    if isinstance(settings, TracedSettings):
+        settings.trace(sources.describe)
+    return settings
 
 
 @dataclass(frozen=True)
@@ -85,6 +109,18 @@ class Sources:
         if is_account:
             return f"{self.path} line {self.document.line(location[:2])}: {key}"
         return self.known[key].flag if key in self.known else key
+
+    def describe(self, location: Location) -> str:
+        """Return where the value at a location was set: a flag, a variable, or a line of the file. Empty if nowhere."""
+        key = format_location(location)
+        if key in self.flags:
+            return self.known[key].flag
+        if key in self.variables:
+            return self.known[key].variable
+        if (line := self.document.line(location)) is not None:
+            return f"{self.path} line {line}"
+        is_account = location[0] == "accounts" and len(location) > 2  # noqa: PLR2004 - accounts, index, option
+        return self.describe(location[2:]) if is_account else ""
 
     def _is_set(self, location: Location) -> bool:
         return format_location(location) in {*self.flags, *self.variables} or self.document.line(location) is not None

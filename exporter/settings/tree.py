@@ -23,6 +23,7 @@ from exporter.settings.account import (
     PollSettings,
 )
 from exporter.settings.faults import Contradiction, explain, format_location
+from exporter.settings.loading import TracedSettings
 from exporter.settings.options import Flag, Option, options
 from exporter.settings.quantities import Group, SocketAddresses, Url, Words
 
@@ -172,7 +173,7 @@ class CollectorSettings(Group):
         return self
 
 
-class Settings(BaseSettings):
+class Settings(TracedSettings):
     """The whole tree of options."""
 
     FILE_ONLY: ClassVar = ("accounts",)

@@ -1,6 +1,7 @@
 """The content of the polls, configuration and status pages."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from exporter.blocking import Worker
 from exporter.errors import AuthError
 from exporter.polling.state import MAX_POLLS, Account, PageRead, Poll
 from exporter.settings import Settings
+from exporter.settings.loading import load_settings
+from exporter.settings.manual import Manual
 from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.fleet import FleetCache
 from exporter.web.pages.polls import MAX_SHOWN_POLLS, MAX_SHOWN_READS, build_polls_view
@@ -104,6 +107,28 @@ def test_each_account_shows_its_own_options() -> None:
         section.account: row.value for section in accounts for row in section.rows if row.name == "poll.interval"
     }
     assert intervals == {"one": "1m30s", "two": "30s"}
+
+
+def test_each_value_shows_where_it_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "sms.yml"
+    file.write_text(
+        "poll:\n  timeout: 20s\naccounts:\n- name: one\n  api: {endpoint: http://x}\n"
+        "- name: two\n  api: {endpoint: http://y}\n  poll: {interval: 30s}\n"
+    )
+    monkeypatch.setenv("SMS_EXPORTER_LOG_FORMAT", "json")
+    tree = load_settings(Settings, [f"--config.file={file}", "--poll.interval=90s"], Manual("", "", {}))
+    exporter, one, two = ({row.name: row.source for row in section.rows} for section in configuration_view(tree))
+    assert (exporter["config.file"], exporter["log.format"], exporter["log.level"]) == (
+        "--config.file",
+        "SMS_EXPORTER_LOG_FORMAT",
+        "",
+    )
+    assert (one["api.endpoint"], one["poll.interval"], one["poll.timeout"]) == (
+        f"{file} line 5",
+        "--poll.interval",
+        f"{file} line 2",
+    )
+    assert two["poll.interval"] == f"{file} line 8"
 
 
 async def test_concurrent_requests_for_the_same_snapshots_compute_them_once() -> None:

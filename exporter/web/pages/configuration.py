@@ -1,7 +1,7 @@
 """The current configuration, without its secrets."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,11 +18,15 @@ _USER: Final = re.compile(r"://.*@")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One option by the name of its flag. `value` is None if it is not set; `changed` if it is not the default."""
+    """One option by the name of its flag. `value` is None if it is not set; `changed` if it is not the default.
+
+    `source` is where the value was set: a flag, a variable, or a line of the file; empty for a default.
+    """
 
     name: str
     value: str | None
     changed: bool
+    source: str
     description: str
 
 
@@ -39,23 +43,37 @@ def configuration_view(settings: Settings) -> tuple[Section, ...]:
     flags = {option.key: option.flag.removeprefix("--") for option in options(type(settings))}
     of_accounts = AccountSettings.model_fields.keys() | {"account", "accounts"}
     names = [name for name in type(settings).model_fields if name not in of_accounts]
-    sections = [Section(None, tuple(row for name in names for row in _rows(settings, name, flags)))]
-    for account in settings.targets():
+    build = _RowBuilder(flags, settings.source)
+    sections = [Section(None, tuple(row for name in names for row in build.rows(settings, (name,))))]
+    for number, account in enumerate(settings.targets()):
+        at = ("accounts", number) if settings.accounts else ()
         names = [name for name in type(account).model_fields if name != "name"]
-        sections.append(Section(account.name, tuple(row for name in names for row in _rows(account, name, flags))))
+        sections.append(Section(account.name, tuple(row for name in names for row in build.rows(account, (name,), at))))
     return tuple(sections)
 
 
-def _rows(model: BaseModel, name: str, flags: Mapping[str, str], prefix: str = "") -> Iterator[Row]:
-    field = type(model).model_fields[name]
-    value = getattr(model, name)
-    key = f"{prefix}{name}"
-    if isinstance(value, BaseModel):
-        for inner in type(value).model_fields:
-            yield from _rows(value, inner, flags, f"{key}.")
-        return
-    serialized = model.model_dump(mode="json", include={name})[name]
-    yield Row(flags[key], _format_value(value, serialized), value != field.get_default(), field.description or "")
+@dataclass(frozen=True, slots=True)
+class _RowBuilder:
+    flags: Mapping[str, str]
+    source: Callable[..., str]
+
+    def rows(self, model: BaseModel, path: tuple[str, ...], at: tuple[str | int, ...] = ()) -> Iterator[Row]:
+        """Yield the rows of the option or group at `path`, whose last part is a field of `model`."""
+        name = path[-1]
+        field = type(model).model_fields[name]
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            for inner in type(value).model_fields:
+                yield from self.rows(value, (*path, inner), at)
+            return
+        serialized = model.model_dump(mode="json", include={name})[name]
+        yield Row(
+            name=self.flags[".".join(path)],
+            value=_format_value(value, serialized),
+            changed=value != field.get_default(call_default_factory=True, validated_data=dict(model)),
+            source=self.source(*at, *path),
+            description=field.description or "",
+        )
 
 
 def _format_value(value: object, serialized: object) -> str | None:

@@ -76,7 +76,9 @@ async def _serve() -> AsyncIterator[str]:
                     simulator.fleet.freeze(NOW + number * FLEET_SECONDS_PER_POLL)
                 if number == POLLS - 1:
                     east.faults.add("forbidden")
-                await next_poll(clock, len(service.pollers))
+                # The polls of accounts are spread over the interval: one after the other.
+                for _ in accounts:
+                    await next_poll(clock, len(accounts))
             clock.advance(12)
             yield service.urls[0]
 

@@ -27,6 +27,9 @@ DAY_SECONDS: Final = 86_400.0
 MAX_REQUESTS: Final = 100_000
 """Maximum number of requests in the log; when it is reached, the older half is dropped."""
 
+MAX_HEADER_BYTES: Final = 32_768
+"""The longest header that is accepted: tokens have up to 16,384 characters."""
+
 _SHUTDOWN_TIMEOUT: Final = 1.0
 _LOOPBACKS: Final[Mapping[str, str]] = MappingProxyType({"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - only compared
 """The loopback address by which a server on all addresses is reached from this machine."""
@@ -119,6 +122,7 @@ class Simulator:
             # A handler that hangs ends when its client disconnects.
             handler_cancellation=True,
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
+            max_field_size=MAX_HEADER_BYTES,
         )
         await self._runner.setup()
         try:

@@ -4,7 +4,6 @@ A page of records that are as documented is decoded at once into structs, any ot
 in a record are decoded only if their bytes are new: in most polls only a few numbers of a record change.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import inspect
 from msgspec.structs import force_setattr
 
+from exporter.blocking import Worker
 from exporter.errors import BadResponse
 from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import NonNegativeInt, Record, RecordT
@@ -161,6 +161,7 @@ class Records(Generic[RecordT]):
         self._row_type = build_row_type(endpoint.record_type)
         self._row_decoder: msgspec.json.Decoder[RecordT] = msgspec.json.Decoder(self._row_type)
         self._page_decoders = _page_decoders(endpoint)
+        self._worker = Worker()
         self._previous: dict[str, RecordT] = {}
         self._current: dict[str, RecordT] = {}
 
@@ -190,8 +191,8 @@ class Records(Generic[RecordT]):
         )
 
     async def decode(self, body: bytes) -> Page[RecordT]:
-        """Decode a body like `page`, in a thread if it is large."""
-        return self.page(body) if len(body) <= MAX_INLINE_BYTES else await asyncio.to_thread(self.page, body)
+        """Decode a body like `page`; a large one in a thread, one after the other."""
+        return self.page(body) if len(body) <= MAX_INLINE_BYTES else await self._worker.run(self.page, body)
 
     def _read_rows(self, body: bytes) -> tuple[int, Sequence[RecordT | msgspec.Raw | bytes]]:
         """Return the count and the rows of a page: decoded, or as bytes if one of them is not as documented."""

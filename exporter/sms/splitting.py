@@ -9,6 +9,9 @@ from typing import Final
 
 from exporter.errors import BadResponse
 
+MAX_NESTING: Final = 10_000
+"""Deeper nesting is not searched for its end: that would take seconds."""
+
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
 """A string (an unterminated one ends with the text), a bracket or a comma."""
 
@@ -48,6 +51,8 @@ def _split(text: bytes, opening: bytes) -> Iterator[bytes]:
         match token[0]:
             case b"[" | b"{":
                 depth += 1
+                if depth > MAX_NESTING:
+                    raise BadResponse(f"the API answered 200 with JSON that is nested more than {MAX_NESTING} times")
             case b"]" | b"}":
                 depth -= 1
             case b"," if depth == 1:

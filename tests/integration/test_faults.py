@@ -233,6 +233,26 @@ async def test_clock_skew_is_exposed(clock: FakeClock) -> None:
     assert seen.value("exporter_api_clock_skew_seconds") == -90
 
 
+async def test_clock_skew_excludes_the_time_of_the_body(clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        simulator.faults.add("drip=1")
+        async with exposed(simulator, clock) as service:
+            await poll_ended(service, clock, None)
+            seen = await scrape(service.urls[0])
+    assert clock.monotonic() > 1000
+    assert 0 <= (seen.value("exporter_api_clock_skew_seconds") or 0) < 100
+
+
+async def test_a_token_of_the_maximum_length_is_used(clock: FakeClock) -> None:
+    async with Simulator(servers=3, clock=clock) as simulator:
+        simulator.faults.add("long-token")
+        user = simulator.user
+        auth = {"user_name": user.name, "domain_name": user.domain, "password": user.password}
+        async with exporting(simulator, clock, auth=auth | {"project_name": user.project}) as service:
+            seen = await scrape(service.urls[0])
+    assert (seen.value("up"), seen.total("source_servers")) == (1, 3)
+
+
 async def test_retries_and_waits_are_counted(clock: FakeClock) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
         simulator.faults.add("throttled=4,times=2")

@@ -170,7 +170,7 @@ def metric_of(family: Family, snapshot: Snapshot) -> Metric:
 
 def samples_of_server(family: RowFamily, server: SourceServer, snapshot: Snapshot) -> Iterator[Sample]:
     """Return the samples of one server."""
-    rows = first_of_each(family.rows.read(server))
+    rows = family.rows.read(server)
     records = [record for _, record in rows]
     if isinstance(family, ValueFamily):
         for (labels, _), number in zip(rows, family.read_numbers(records, snapshot), strict=True):

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from exporter.blocking import Worker
-from exporter.exposition.gzip import Piece, deflate, gzip_head, gzip_tail, inflate, join
+from exporter.exposition.gzip import Piece, deflate, gzip_head, gzip_tail, inflate
 from exporter.exposition.negotiation import Encoding
 from exporter.exposition.pieces import RenderedSnapshot, render_snapshot
 from exporter.exposition.text import Syntax, render_header
@@ -60,20 +60,19 @@ class Answer:
 class Body:
     """The part of a body that comes from `snapshots`, deflated, with the tail of the last answer."""
 
-    def __init__(self, snapshots: tuple[Snapshot, ...], piece: Piece) -> None:
+    def __init__(self, snapshots: tuple[Snapshot, ...], pieces: Iterable[Piece]) -> None:
         self.snapshots = snapshots
-        self._head = gzip_head(piece)
-        self._text = Piece(b"", piece.crc, piece.size)
+        self._head = gzip_head(pieces)
         self._last_tail = (b"", b"")
 
     def complete(self, tail: bytes, encoding: Encoding) -> Answer:
         """Return the whole body, which ends with `tail`."""
         if encoding == "identity":
-            return Answer(self._text.size + len(tail), chain(inflate(self._head, MAX_SLICE_BYTES), (tail,)))
+            return Answer(self._head.size + len(tail), chain(inflate(self._head, MAX_SLICE_BYTES), (tail,)))
         if self._last_tail[0] is not tail:
-            self._last_tail = tail, gzip_tail(self._text, tail)
+            self._last_tail = tail, gzip_tail(self._head, tail)
         end = self._last_tail[1]
-        return Answer(len(self._head) + len(end), chain(_slices(self._head), (end,)))
+        return Answer(len(self._head.data) + len(end), chain(_slices(self._head.data), (end,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ class Exposition:
 
     def _build_body(self, view: View, snapshots: tuple[Snapshot, ...]) -> Body:
         """Join the pieces of all snapshots family by family. Runs in a thread, one at a time."""
-        return Body(snapshots, join(self._pieces(view, [self._exposed_account(snapshot) for snapshot in snapshots])))
+        return Body(snapshots, self._pieces(view, [self._exposed_account(snapshot) for snapshot in snapshots]))
 
     def _pieces(self, view: View, accounts: Sequence[_ExposedAccount]) -> Iterator[Piece]:
         for collector in self._collectors:

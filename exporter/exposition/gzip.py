@@ -7,6 +7,7 @@ therefore be concatenated in any order, and their checksums are combined without
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from isal import isal_zlib
@@ -17,7 +18,6 @@ _RAW_WBITS: Final = -isal_zlib.MAX_WBITS
 _GZIP_WBITS: Final = isal_zlib.MAX_WBITS | 16
 _INPUT_BYTES: Final = 2**16
 """Deflated bytes passed to the decompressor in one call: it copies what is left of them when a slice is full."""
-_GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,9 @@ class Piece:
     crc: int = 0
     size: int = 0
     lines: int = 0
+
+
+_GZIP_HEADER: Final = Piece(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
 
 
 def deflate(text: bytes) -> Piece:
@@ -49,24 +52,24 @@ def join(pieces: Iterable[Piece]) -> Piece:
     return Piece(b"".join(data), crc, size, lines)
 
 
-def gzip_head(piece: Piece) -> bytes:
-    """Return a gzip member up to the end of the piece; `gzip_tail` returns the rest."""
-    return _GZIP_HEADER + piece.data
+def gzip_head(pieces: Iterable[Piece]) -> Piece:
+    """Return a gzip member up to the end of the last piece; `gzip_tail` returns the rest."""
+    return join(chain((_GZIP_HEADER,), pieces))
 
 
-def gzip_tail(piece: Piece, tail: bytes) -> bytes:
-    """Return the end of the gzip member of a piece: `tail` deflated, and the checksum and size of both."""
+def gzip_tail(head: Piece, tail: bytes) -> bytes:
+    """Return the end of a gzip member: `tail` deflated, and the checksum and size of the whole text."""
     compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW_WBITS)
-    crc = isal_zlib.crc32(tail, piece.crc)
-    size = (piece.size + len(tail)) & 0xFFFFFFFF
+    crc = isal_zlib.crc32(tail, head.crc)
+    size = (head.size + len(tail)) & 0xFFFFFFFF
     return b"".join((compressor.compress(tail), compressor.flush(), struct.pack("<LL", crc, size)))
 
 
-def inflate(head: bytes, max_bytes: int) -> Iterator[bytes]:
+def inflate(head: Piece, max_bytes: int) -> Iterator[bytes]:
     """Return the text of a `gzip_head`, in slices of at most `max_bytes`."""
     decompressor = isal_zlib.decompressobj(_GZIP_WBITS)
-    for start in range(0, len(head), _INPUT_BYTES):
-        remaining: bytes = head[start : start + _INPUT_BYTES]
+    for start in range(0, len(head.data), _INPUT_BYTES):
+        remaining: bytes = head.data[start : start + _INPUT_BYTES]
         is_full = True
         while remaining or is_full:
             text: bytes = decompressor.decompress(remaining, max_bytes)

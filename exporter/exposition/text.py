@@ -162,9 +162,16 @@ class PartWriter:
     def _read_rows(self, rows: Rows) -> "_RowTexts":
         before, after, place = self._split_pattern(tuple(rows.labels))
         texts = _RowTexts([], [], [])
+        if not rows.labels:
+            for server, record in zip(self._servers, rows.read_records(self._servers), strict=True):
+                if record is not None:
+                    texts.ids.append(server_id := escape(server.id))
+                    texts.labels.append(f"{before}{server_id}{after}")
+                    texts.records.append(record)
+            return texts
         for server in self._servers:
             server_id = escape(server.id)
-            for values, record in first_of_each(rows.read(server)):
+            for values, record in rows.read(server):
                 escaped = _escape_all(values)
                 texts.ids.append(server_id)
                 texts.labels.append(f"{before % escaped[:place]}{server_id}{after % escaped[place:]}")

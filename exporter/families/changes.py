@@ -4,7 +4,8 @@ Comparing fields is much cheaper than computing and comparing samples: columns o
 """
 
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, is_not
 from typing import Any, Final, TypeVar
 
 from exporter.sms.model import SourceServer, Task
@@ -34,19 +35,17 @@ def find_changed_fields(old: Sequence[SourceServer], new: Sequence[SourceServer]
         return None
     servers, tasks = _Columns(_SERVER_FIELDS), _Columns(_TASK_FIELDS)
     for old_part, new_part in zip(split_into_parts(old), split_into_parts(new), strict=True):
-        pairs = [(before, after) for before, after in zip(old_part, new_part, strict=True) if before is not after]
-        servers.compare([before for before, _ in pairs], [after for _, after in pairs])
+        before, after = _different_objects(old_part, new_part)
+        servers.compare(before, after)
         if "id" in servers.changed:
             return None
-        task_pairs = [
-            (before.current_task, after.current_task)
-            for before, after in pairs
-            if before.current_task is not after.current_task
-        ]
-        if any((before is None) is not (after is None) for before, after in task_pairs):
+        tasks_before, tasks_after = _different_objects(
+            [server.current_task for server in before], [server.current_task for server in after]
+        )
+        if None in tasks_before or None in tasks_after:
             # A task came or went: even one without any value has an _info.
             tasks.all_changed()
-        tasks.compare([before for before, _ in task_pairs], [after for _, after in task_pairs])
+        tasks.compare(tasks_before, tasks_after)
     return frozenset(servers.changed) | {f"{_TASK}.{name}" for name in tasks.changed}
 
 
@@ -68,6 +67,12 @@ class _Columns:
         """Count all fields as changed."""
         self.changed.update(self._unchanged)
         self._unchanged = []
+
+
+def _different_objects(old: Sequence[T], new: Sequence[T]) -> tuple[list[T], list[T]]:
+    """Return the items of both that are not the same object as that at the same index of the other."""
+    different = list(map(is_not, old, new))
+    return list(compress(old, different)), list(compress(new, different))
 
 
 def _equal(read: "attrgetter[Any]", old: Sequence[object], new: Sequence[object]) -> bool:

@@ -25,16 +25,11 @@ def _texts(*values: str | None) -> tuple[str, ...]:
 
 DISK_ROWS: Final = Rows(
     _DISK,
-    lambda server: [(_texts(disk.device_use, disk.name), disk) for disk in _get_disks(server)],
     {"device_use": f"{_DISK}.device_use", "disk": f"{_DISK}.name"},
+    lambda server: [(_texts(disk.device_use, disk.name), disk) for disk in _get_disks(server)],
 )
 VOLUME_ROWS: Final = Rows(
     _VOLUME,
-    lambda server: [
-        (_texts(volume.device_use, disk.name, volume.file_system, volume.mount_point, volume.name), volume)
-        for disk in _get_disks(server)
-        for volume in disk.physical_volumes or ()
-    ],
     {
         "device_use": f"{_VOLUME}.device_use",
         "disk": f"{_DISK}.name",
@@ -42,19 +37,19 @@ VOLUME_ROWS: Final = Rows(
         "mount_point": f"{_VOLUME}.mount_point",
         "volume": f"{_VOLUME}.name",
     },
+    lambda server: [
+        (_texts(volume.device_use, disk.name, volume.file_system, volume.mount_point, volume.name), volume)
+        for disk in _get_disks(server)
+        for volume in disk.physical_volumes or ()
+    ],
 )
 GROUP_ROWS: Final = Rows(
     _GROUP,
-    lambda server: [(_texts(group.name), group) for group in _get_groups(server)],
     {"volume_group": f"{_GROUP}.name"},
+    lambda server: [(_texts(group.name), group) for group in _get_groups(server)],
 )
 LOGICAL_ROWS: Final = Rows(
     _LOGICAL,
-    lambda server: [
-        (_texts(volume.device_use, volume.file_system, volume.name, volume.mount_point, group.name), volume)
-        for group in _get_groups(server)
-        for volume in group.logical_volumes or ()
-    ],
     {
         "device_use": f"{_LOGICAL}.device_use",
         "file_system": f"{_LOGICAL}.file_system",
@@ -62,6 +57,11 @@ LOGICAL_ROWS: Final = Rows(
         "mount_point": f"{_LOGICAL}.mount_point",
         "volume_group": f"{_GROUP}.name",
     },
+    lambda server: [
+        (_texts(volume.device_use, volume.file_system, volume.name, volume.mount_point, group.name), volume)
+        for group in _get_groups(server)
+        for volume in group.logical_volumes or ()
+    ],
 )
 
 

@@ -54,21 +54,32 @@ class SnapshotFamily:
 class Rows:
     """Parts of a server that have samples of their own, such as its disks.
 
-    `path` is the field that contains them; empty for the server itself. `read` returns the label values, which follow
-    `labels`, and the record of each row. If two rows have the same label values, which bad data can cause, the first
-    is used.
+    `path` is the field that contains them; empty for the server itself. Rows without labels are one record per server.
+    Else `read_all` returns the label values, which follow `labels`, and the record of each row. If two rows have the
+    same label values, which bad data can cause, the first is used.
     """
 
     path: str
-    read: Callable[[SourceServer], Sequence[tuple[tuple[str, ...], Any]]]
     labels: Labels = field(default_factory=dict)
+    read_all: Callable[[SourceServer], Sequence[tuple[tuple[str, ...], Any]]] | None = None
+
+    def read(self, server: SourceServer) -> Sequence[tuple[tuple[str, ...], Any]]:
+        """Return label values and record of each row of a server."""
+        if self.read_all is not None:
+            return first_of_each(self.read_all(server))
+        (record,) = self.read_records((server,))
+        return () if record is None else (((), record),)
+
+    def read_records(self, servers: Iterable[SourceServer]) -> Iterable[Any]:
+        """Return the record of each server, None if it has none; only for rows without labels."""
+        return map(attrgetter(self.path), servers) if self.path else servers
 
     def path_of(self, name: str) -> str:
         """Return the path of a field of the rows' records."""
         return f"{self.path}.{name}" if self.path else name
 
 
-SERVER: Final = Rows("", lambda server: (((), server),))
+SERVER: Final = Rows("")
 """The server itself."""
 
 
@@ -103,9 +114,9 @@ class ValueFamily:
     """A family with at most one sample per row, whose value is one number of the row's record.
 
     Most samples are of this kind, so it is the fast one: numbers are read in C, and the labels of a row are written
-    once for all its families. `field` is the field of the record. `convert` returns the number in base units, or None
-    if there is no sample; `convert_in` returns that function for a snapshot, if it depends on one. `source` is the
-    field of the record that the number is derived from, if it is not `field`.
+    once for all its families. `field` is the field of the record. `convert` returns the number in base units of a value
+    or None, and None if there is no sample; `convert_in` returns that function for a snapshot, if it depends on one.
+    `source` is the field of the record that the number is derived from, if it is not `field`.
     """
 
     name: str
@@ -135,7 +146,7 @@ class ValueFamily:
         """Return the number of each record in base units; None if it has no sample."""
         values = self.read_values(records)
         convert = self.convert_in(snapshot) if self.convert_in else self.convert
-        return values if convert is None else (None if value is None else convert(value) for value in values)
+        return values if convert is None else map(convert, values)
 
 
 RowFamily: TypeAlias = LabelFamily | ValueFamily
@@ -218,6 +229,6 @@ def first_of_each(rows: Sequence[tuple[tuple[str, ...], Any]]) -> Sequence[tuple
     return rows if len(first) == len(rows) else tuple(first.items())
 
 
-def seconds(milliseconds: int) -> float | None:
+def seconds(milliseconds: int | None) -> float | None:
     """Return a date of the API, in milliseconds since the epoch, in seconds; 0 means that it was not set."""
     return milliseconds / 1000 if milliseconds else None

@@ -1,5 +1,6 @@
 """The collector `tasks`: the migration task of each source server that has one."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -14,10 +15,10 @@ from exporter.families.family import (
     build_state_reader,
     seconds,
 )
-from exporter.polling.snapshot import SPEED_UNITS, documented
+from exporter.polling.snapshot import SPEED_UNITS, Snapshot, documented
 from exporter.sms.model import CLONE_STATES, LOG_COLLECT_STATUSES, TASK_STATES, CloneServer
 
-TASK: Final = Rows("current_task", lambda server: () if server.current_task is None else (((), server.current_task),))
+TASK: Final = Rows("current_task")
 """The task of a server that has one."""
 
 _INFO_LABELS: Final = {
@@ -66,6 +67,15 @@ def _list_subtask(text: str) -> tuple[Sample, ...]:
     return (((subtask,), ONE),) if subtask else ()
 
 
+def _read_progress(text: str | None) -> float | None:
+    return None if text is None else read_subtask(text)[1]
+
+
+def _speed_converter(snapshot: Snapshot) -> Callable[[float | None], float | None]:
+    unit = snapshot.speed_unit_bytes
+    return lambda speed: None if speed is None else speed * unit
+
+
 TASKS: Final = Collector(
     "tasks",
     (
@@ -91,7 +101,7 @@ TASKS: Final = Collector(
             "The API does not document its unit: see the option api.migrate-speed-unit.",
             "migrate_speed",
             rows=TASK,
-            convert_in=lambda snapshot: lambda speed: speed * snapshot.speed_unit_bytes,
+            convert_in=_speed_converter,
         ),
         ValueFamily(
             "task_speed_limit_bytes_per_second",
@@ -187,7 +197,7 @@ TASKS: Final = Collector(
             "task_subtask_progress_ratio",
             "Progress of the current subtask, from 0 to 1; absent if the API reports none.",
             "subtask_info",
-            lambda text: read_subtask(text)[1],
+            _read_progress,
             TASK,
         ),
     ),

@@ -254,7 +254,7 @@ async def test_the_event_loop_keeps_running_while_a_large_fleet_is_rendered() ->
 
 def test_the_uncompressed_body_is_never_in_memory_as_a_whole() -> None:
     text = deflate(b"a_metric 1.0\n" * 500_000)
-    body = Body((), text)
+    body = Body((), [text])
     tracemalloc.start()
     try:
         size = sum(map(len, body.complete(TAIL, "identity").slices))

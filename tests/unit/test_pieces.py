@@ -36,7 +36,7 @@ def rendered_again(before: RenderedSnapshot, now: RenderedSnapshot) -> set[str]:
 
 
 def inflated(rendered: RenderedSnapshot, family: Family) -> bytes:
-    return b"".join(inflate(gzip_head(rendered.pieces[family.name]), 1000))
+    return b"".join(inflate(gzip_head([rendered.pieces[family.name]]), 1000))
 
 
 def assert_complete(rendered: RenderedSnapshot) -> None:

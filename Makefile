@@ -64,13 +64,17 @@ requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed require
 UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
 
-tools: tools/bin/.built tools/wheels/.built ## Build the Go programs that some tests need (needs go), and download the packages of the image
+tools: tools/bin/.built tools/bin/axe.min.js tools/wheels/.built ## Build or download what some tests need (needs go and npm), and download the packages of the image
 
 tools/bin/.built: tools/go.mod tools/go.sum
 	cd tools && go build -o bin/ helm.sh/helm/v4/cmd/helm sigs.k8s.io/kustomize/kustomize/v5
 	cd tools && go build -o bin/compose-spec github.com/compose-spec/compose-go/v2/cmd
 	cd tools && go mod download github.com/prometheus-operator/prometheus-operator
 	@touch $@
+
+tools/bin/axe.min.js: tools/axe/package-lock.json
+	npm ci --prefix tools/axe --ignore-scripts --no-audit --no-fund
+	@mkdir -p $(@D) && cp tools/axe/node_modules/axe-core/axe.min.js $@
 
 tools/wheels/.built: requirements/run.txt | $(BIN)/python
 	@$(PIP) download --require-hashes --dest $(@D) -r $<
@@ -181,7 +185,7 @@ tools/bin/actionlint: tools/actionlint/go.mod tools/actionlint/go.sum
 	cd tools/actionlint && go build -o ../bin/ github.com/rhysd/actionlint/cmd/actionlint
 
 clean: ## Remove everything that was set up
-	rm -rf build dist $(VENV) tools/bin tools/wheels .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist $(VENV) tools/bin tools/wheels tools/axe/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed (Debian: apt install python3-venv); PYTHON=… names one." >&2; exit 1; }

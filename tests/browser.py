@@ -59,6 +59,16 @@ class Browser:
         actions = [{"type": "key", "id": "keyboard", "actions": keys}]
         await _command(self._http, f"{self._session}/actions", actions=actions)
 
+    async def click(self, selector: str) -> None:
+        """Click the first element that a CSS selector matches, and wait until a new page has loaded."""
+        found = await _command(self._http, f"{self._session}/element", using="css selector", value=selector)
+        (element,) = found.values()
+        await _command(self._http, f"{self._session}/element/{element}/click")
+
+    async def time_zone(self, name: str) -> None:
+        """Set the time zone of the reader."""
+        await self._devtools("Emulation.setTimezoneOverride", timezoneId=name)
+
     async def console(self) -> list[str]:
         """Return the console messages since the last call."""
         return [entry["message"] for entry in await _command(self._http, f"{self._session}/se/log", type="browser")]

@@ -36,6 +36,16 @@ def program(name: str) -> str:
     return path
 
 
+def built_file(name: str) -> Path:
+    """Return a file that `make tools` puts beside the programs; without it the test is skipped, in CI it fails."""
+    path = TOOLS / name
+    if not path.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{path} does not exist: make tools")
+        pytest.skip(f"{name} is not installed: make tools")
+    return path
+
+
 def free_port() -> int:
     """Return a port that was free a moment ago."""
     with socket.socket() as taken:

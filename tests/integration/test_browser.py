@@ -1,5 +1,6 @@
 """The pages in a real browser."""
 
+import contextlib
 import math
 import re
 from collections.abc import AsyncIterator
@@ -8,8 +9,8 @@ import pytest
 
 from browser import Browser, browsing
 from exporter.simulator import Simulator
-from programs import demo, until
-from support import FakeClock, exporting, next_poll, scrape
+from programs import built_file, demo, until
+from support import FakeClock, exporting, fetch, next_poll, scrape
 
 PAGES = ("/", "/servers", "/config", "/polls")
 LONG = "a-name-without-any-break-" * 10
@@ -153,6 +154,103 @@ async def test_the_keyboard_focus_is_visible_on_every_link(browser: Browser, clo
             assert {"Status", "Servers", "Polls", "Configuration", "Metrics"} <= set(reached)
 
 
+@contextlib.asynccontextmanager
+async def two_accounts(clock: FakeClock) -> AsyncIterator[str]:
+    """Serve a fleet of two accounts, one of which fails, and return the URL."""
+    async with Simulator(servers=130, clock=clock) as north, Simulator(servers=20, seed=2, clock=clock) as east:
+        accounts = [
+            {"name": name, "api": {"endpoint": of.url}, "auth": {"token": of.token}}
+            for name, of in (("north", north), ("east", east))
+        ]
+        async with exporting(north, clock, accounts=accounts) as service:
+            east.faults.add("forbidden")
+            await next_poll(clock, 2)
+            yield service.urls[0]
+
+
+async def test_servers_are_found_with_the_form(browser: Browser, clock: FakeClock) -> None:
+    async with two_accounts(clock) as url:
+        await browser.view()
+        await browser.open(f"{url}/servers")
+        await browser.run("document.querySelector('#search').value = 'web'")
+        await browser.run("document.querySelector('#filter-account').value = 'east'")
+        await browser.click("form button")
+        assert "search=web" in await browser.run("return location.search")
+        names = await browser.text("tbody th a")
+        assert names
+        assert all("web" in name for name in names)
+        assert await browser.run("return document.querySelector('#filter-account').value") == "east"
+        await browser.click("thead th a")
+        assert await browser.text("tbody th a") == sorted(names)
+        await browser.click("tbody th a")
+        assert (await browser.text("h1 bdi"))[0] == min(names)
+        assert await browser.console() == []
+
+
+async def test_a_refresh_keeps_focus_scroll_position_and_open_details(browser: Browser, clock: FakeClock) -> None:
+    async with Simulator(servers=130, clock=clock) as simulator, exporting(simulator, clock) as service:
+        await browser.view(height=500)
+        await browser.open(f"{service.urls[0]}/?refresh=1")
+        await browser.run("const links = document.querySelectorAll('#content tbody th a'); links[9].focus()")
+        await browser.run("scrollTo(0, 700)")
+        focused = await browser.run("return document.activeElement.href")
+        await browser.run("document.querySelector('main').dataset.old = true")
+        simulator.fleet.resize(140)
+        await next_poll(clock)
+
+        async def refreshed() -> bool:
+            return await browser.text("#servers") == ["140"]
+
+        await until(refreshed)
+        assert await browser.run("return document.querySelector('main').dataset.old") is None
+        assert await browser.run("return scrollY") == 700
+        assert await browser.run("return document.activeElement.href") == focused
+        assert await browser.console() == []
+
+
+async def test_times_are_utc_until_the_reader_chooses_local_time(browser: Browser, clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator, exporting(simulator, clock) as service:
+        await browser.time_zone("Asia/Shanghai")
+        await browser.open(f"{service.urls[0]}/polls")
+        assert (await browser.text("h1 + p time"))[0] == "2027-01-15 08:00:00 UTC"
+        await browser.click("#zone")
+        assert (await browser.text("h1 + p time"))[0] == "2027-01-15 16:00:00 GMT+8"
+        await browser.open(f"{service.urls[0]}/")
+        assert (await browser.text(".refresh time"))[0] == "2027-01-15 16:00:00 GMT+8"
+        assert await browser.text("#zone") == ["Times: local"]
+
+
+async def test_a_page_says_when_the_exporter_does_not_answer(browser: Browser, clock: FakeClock) -> None:
+    async with Simulator(servers=1, clock=clock) as simulator:
+        async with exporting(simulator, clock) as service:
+            await browser.open(f"{service.urls[0]}/?refresh=1")
+            assert await browser.run("return document.querySelector('.offline').hidden")
+
+        async def noticed() -> bool:
+            return not await browser.run("return document.querySelector('.offline').hidden")
+
+        await until(noticed)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_axe_finds_no_violation_of_level_a_or_aa(browser: Browser, clock: FakeClock, dark: bool) -> None:
+    axe = built_file("axe.min.js").read_text(encoding="utf-8")
+    async with two_accounts(clock) as url:
+        server = re.findall(r'href="(/servers/[^"?]+)"', (await fetch(f"{url}/servers?problem=any"))[1])[0]
+        for width in (360, 1440):
+            await browser.view(width=width, dark=dark)
+            for path in (*PAGES, "/?account=north", "/servers?search=nothing", server):
+                await browser.open(f"{url}{path}")
+                await browser.run("document.querySelectorAll('details').forEach(found => { found.open = true })")
+                await browser.run(axe)
+                assert await browser.run(VIOLATIONS) == [], (path, width)
+
+
+VIOLATIONS = """
+const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+return axe.run({runOnly: tags}).then(result => result.violations.map(
+  found => [found.id, found.help, found.nodes.slice(0, 3).map(node => node.html)]));
+"""
 FOCUSED = """
 const found = document.activeElement, box = found.getBoundingClientRect();
 return [found.innerText.trim(), parseFloat(getComputedStyle(found).outlineWidth), box.width > 1 && box.left >= 0];

@@ -6,15 +6,18 @@ secret is exposed or logged, and the account is up again at the first poll after
 
 import asyncio
 import contextlib
+import ssl
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import pairwise
+from pathlib import Path
 from typing import Self
 
 import aiohttp
 import pytest
+import trustme
 from aiohttp import web
 from structlog.testing import capture_logs
 
@@ -90,6 +93,14 @@ CASES = (
     Case("empty-list", None, servers=0),
     Case("clock-skew=5000", None),
 )
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """A local port that forwards connections while `opened` is set."""
+
+    port: int
+    opened: asyncio.Event
 
 
 class Scraper:
@@ -202,6 +213,67 @@ async def test_a_fault_at_the_first_poll(case: Case, clock: FakeClock) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_a_fault_in_steady_state(case: Case, clock: FakeClock) -> None:
     await fail_and_recover(case, clock, steady=True)
+
+
+@contextlib.asynccontextmanager
+async def tunnel(target: int, *, tls: ssl.SSLContext | None = None, connects: bool = False) -> AsyncIterator[Tunnel]:
+    """Forward connections to a local port once it is open; until then they are accepted and nothing more."""
+    opened = asyncio.Event()
+    opened.set()
+    connections = set()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(asyncio.current_task())
+        await opened.wait()
+        if connects:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        its_reader, its_writer = await asyncio.open_connection("127.0.0.1", target)
+        await asyncio.gather(copy(reader, its_writer), copy(its_reader, writer))
+
+    async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while chunk := await source.read(2**16):
+                sink.write(chunk)
+                await sink.drain()
+        sink.close()
+
+    async with await asyncio.start_server(forward, "127.0.0.1", 0, ssl=tls) as server:
+        yield Tunnel(server.sockets[0].getsockname()[1], opened)
+        opened.set()
+        await asyncio.gather(*filter(None, connections), return_exceptions=True)
+
+
+@pytest.mark.parametrize("step", ["the TLS handshake with 127.0.0.1", "the proxy 127.0.0.1 did not connect"])
+async def test_a_connection_that_hangs_fails_the_poll_until_it_is_established(
+    step: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The first steps of a connection; that of looking up the name is in test_name_lookups.py."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    async with Simulator(servers=SERVERS, clock=clock) as simulator, contextlib.AsyncExitStack() as stack:
+        api = await stack.enter_async_context(tunnel(int(simulator.url.rpartition(":")[2]), tls=context))
+        hanging = await stack.enter_async_context(tunnel(api.port, connects="proxy" in step))
+        options = {"connect_timeout": "500ms", "ca_file": tmp_path / "ca.pem"}
+        if "proxy" in step:
+            options |= {"endpoint": f"https://127.0.0.1:{api.port}", "proxy": f"http://127.0.0.1:{hanging.port}"}
+        else:
+            options |= {"endpoint": f"https://127.0.0.1:{hanging.port}"}
+        hanging.opened.clear()
+        async with exporting(simulator, clock, api=options, polled=False) as service:
+            (account,) = service.accounts
+            await poll_ended(service, clock, None)
+            during = await scrape(service.urls[0])
+            error = account.state.last_poll.error if account.state.last_poll else None
+            hanging.opened.set()
+            await poll_ended(service, clock, account.state.last_poll)
+            after = await scrape(service.urls[0])
+    assert (during.value("up"), during.total("source_servers")) == (0, 0)
+    assert during.value("exporter_poll_failures_total", reason="timeout") == 1
+    assert step in str(error)
+    assert (after.value("up"), after.total("source_servers")) == (1, SERVERS)
 
 
 async def test_a_refused_redirect_sends_nothing_to_the_other_host(clock: FakeClock) -> None:

@@ -63,4 +63,4 @@ async def main(api: str, polls: int) -> None:
 
 
 if __name__ == "__main__":
-    run_server(lambda _stop: main(sys.argv[1], int(sys.argv[2])))
+    run_server(lambda: main(sys.argv[1], int(sys.argv[2])))

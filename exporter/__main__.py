@@ -15,33 +15,37 @@ ONE_SHOT_COMMANDS = frozenset({"check", "once", "status", "help"})
 
 def main() -> int:
     """Run the command of the command line and return its exit code."""
-    handle_early_signals(is_serving=not ONE_SHOT_COMMANDS.intersection(sys.argv[1:2]))
-    from exporter.cli import main as run  # noqa: PLC0415 - after the signal handlers are set
+    is_serving = not ONE_SHOT_COMMANDS.intersection(sys.argv[1:2])
+    handle_early_signals(_end_serving if is_serving else _end_one_shot)
+    if is_serving:
+        # It asks to reload a configuration that has not been read yet.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    from exporter.cli import main as run  # noqa: PLC0415 - after the handlers are set
 
+    if not is_serving and signal.getsignal(signal.SIGINT) is _end_one_shot:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return run()
 
 
-def handle_early_signals(*, is_serving: bool) -> None:
-    """Handle signals until the event loop does.
+def handle_early_signals(end: "signal._HANDLER") -> None:
+    """Handle the signals that end the process until the event loop does.
 
-    A command that serves ends with exit code 0 when it is stopped. It ignores SIGHUP, because the configuration that
-    the signal asks to reload has not been read yet. A command that ends by itself is ended by the signal. Handlers
-    instead of default actions, because the kernel does not apply the latter to PID 1 of a container.
+    The kernel applies no default actions to PID 1 of a container. A signal that the parent process ignores, as a shell
+    does for background jobs, stays ignored.
     """
-    signal.signal(signal.SIGTERM, _end_served if is_serving else _end_one_shot)
-    signal.signal(signal.SIGINT, _end_served if is_serving else _end_one_shot)
-    if is_serving:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
 
 
-def _end_served(_number: int, _frame: FrameType | None) -> None:
-    os._exit(0)  # SystemExit could be swallowed by the module that is being imported.
+def _end_serving(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)  # A module that is being imported could catch SystemExit.
 
 
 def _end_one_shot(number: int, _frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-    os._exit(128 + number)  # PID 1 of a container survives the signal.
+    os._exit(128 + number)  # The signal does not end PID 1.
 
 
 if __name__ == "__main__":

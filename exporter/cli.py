@@ -4,6 +4,7 @@ Exit codes: 0 success, 1 a failure at run time, 2 an invalid configuration.
 """
 
 import asyncio
+import contextlib
 import difflib
 import gc
 import os
@@ -132,12 +133,15 @@ def _run(argv: Sequence[str]) -> int:
     if settings.config.check:
         return _report(settings, live=False)
 
-    async def serve(stop: asyncio.Event) -> None:
-        reload = _event_on(signal.SIGHUP)
+    async def serve() -> None:
+        reload = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
         async with running(settings, _runtime(), read) as service, service.reloading_when(reload):
             log.info("listening", version=__version__, urls=" ".join(service.urls))
-            await stop.wait()
-            log.info("stopping")
+            try:
+                await _until_stopped()
+            finally:
+                log.info("stopping")
 
     run_server(serve)
     return 0
@@ -218,11 +222,11 @@ def _demo(argv: Sequence[str]) -> int:
     settings = read()
     configure_logs(settings.log.level, settings.log.format)
 
-    async def serve(stop: asyncio.Event) -> None:
+    async def serve() -> None:
         async with demonstrating(settings, _runtime(), read) as service:
             await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
             print_text(f"Open {service.urls[0]} (press Ctrl-C to stop)")
-            await stop.wait()
+            await _until_stopped()
 
     run_server(serve)
     return 0
@@ -234,11 +238,11 @@ def _simulate(argv: Sequence[str]) -> int:
     description = "Serves a simulated fleet through the SMS and IAM APIs, for experiments with an exporter."
     settings = load_settings(SimulatorSettings, argv, Manual(f"{PROG} simulate", description, SERVING_EXIT_CODES))
 
-    async def serve(stop: asyncio.Event) -> None:
+    async def serve() -> None:
         try:
             async with simulator_of(settings) as simulator:
                 print_text("\n".join(credentials_of(simulator)))
-                await stop.wait()
+                await _until_stopped()
         except OSError as error:
             raise ListenError(f"--listen: cannot listen on {settings.listen}: {error.strerror}") from error
 
@@ -246,30 +250,39 @@ def _simulate(argv: Sequence[str]) -> int:
     return 0
 
 
-def run_server(serve: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> None:
-    """Run an event loop until `serve` ends. It gets an event that SIGTERM and SIGINT set."""
+def run_server(serve: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run an event loop until `serve` ends. SIGTERM and SIGINT cancel it, also while it is starting."""
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     # Objects created until now live as long as the process: the garbage collector need not visit them again.
     gc.collect()
     gc.freeze()
 
     async def run() -> None:
-        stop = _event_on(signal.SIGTERM, signal.SIGINT)
-        await serve(stop)
+        server = asyncio.create_task(serve())
+
+        def stop() -> None:
+            if not server.cancelling():  # A second signal must not cut the running scrapes.
+                server.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+        with contextlib.suppress(asyncio.CancelledError):
+            await server
 
     asyncio.run(run())
 
 
+async def _until_stopped() -> None:
+    """Wait until the task is cancelled."""
+    await asyncio.Event().wait()
+
+
 def _runtime() -> Runtime:
-    return Runtime(SystemClock(), os.environ, Path.home())
-
-
-def _event_on(*signals: signal.Signals) -> asyncio.Event:
-    """Return an event that is set when the process receives one of the signals."""
-    event = asyncio.Event()
-    for number in signals:
-        asyncio.get_running_loop().add_signal_handler(number, event.set)
-    return event
+    try:
+        home = Path.home()
+    except RuntimeError:  # A service often has neither HOME nor a user with a home directory.
+        home = None
+    return Runtime(SystemClock(), os.environ, home)
 
 
 COMMANDS: Final = MappingProxyType(

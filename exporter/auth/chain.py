@@ -39,7 +39,7 @@ class Lookup:
     transport: Callable[[Api], Transport]
     clock: Clock
     environ: Mapping[str, str]
-    home: Path
+    home: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,10 @@ async def find_in_environment(lookup: Lookup) -> Credentials | Missing:
 
 async def find_in_profile(lookup: Lookup) -> Credentials | Missing:
     """Return the access key in the credentials file of the official SDK."""
-    path = Path(lookup.environ.get(FILE_VARIABLE) or lookup.home / ".huaweicloud" / "credentials")
+    named = lookup.environ.get(FILE_VARIABLE)
+    path = Path(named) if named else lookup.home and lookup.home / ".huaweicloud" / "credentials"
+    if path is None:
+        return Missing(f"no home directory, and no {FILE_VARIABLE}")
     if not await _exists(path):
         return Missing(f"no file {path} (or {FILE_VARIABLE})")
     file = ProfileFile(path)

@@ -34,7 +34,7 @@ class Runtime:
 
     clock: Clock
     environ: Mapping[str, str]
-    home: Path
+    home: Path | None
 
     @cached_property
     def snapshot_worker(self) -> Worker:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import statistics
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from typing import Final
 import aiohttp
 
 from benchmarks import polls, programs
-from benchmarks.scrapes import Latency, keep_scraping, measure_in_turn, scrapes
+from benchmarks.scrapes import Latency, first_bytes, keep_scraping, measure_in_turn, scrapes
 
 FLEETS: Final = (200, 1_000, 10_000, 50_000)
 CHOICES: Final = ("default", "all")
@@ -28,6 +29,8 @@ RUNS: Final = 5
 DURATION_SERVERS: Final = 10_000
 API_LATENCY_SECONDS: Final = 0.1
 """Latency of the API per page, in seconds, when the duration of a poll is measured."""
+PAGES: Final = ("/servers?search=web&state=replicate", "/servers?problem=any&sort=-speed", "/", "/servers.json")
+PAGE_REQUESTS: Final = 21
 PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
 TEMPLATE: Final = Path(__file__).parent / "performance.md"
 
@@ -151,6 +154,21 @@ async def stall_row(servers: int, delay: float, scrapers: int) -> str:
     return _row(cells)
 
 
+async def page_rows(servers: int) -> list[str]:
+    """Return the table rows of the pages: the time to the first byte, of the first request after a poll and later."""
+    async with (
+        programs.served("api", servers) as api,
+        programs.exporter(api, CHOICES[0], "--poll.interval=1h") as ours,
+    ):
+        rows = []
+        for path in PAGES:
+            first, *others = await first_bytes(f"{ours.url}{path}", PAGE_REQUESTS)
+            rows.append(
+                _row((f"{servers:,}", f"`{path}`", f"{first * 1e3:.0f}", f"{statistics.median(others) * 1e3:.0f}"))
+            )
+        return rows
+
+
 def measure(fleets: Iterable[int]) -> Mapping[str, str]:
     """Return the rows of each table."""
     polled, scraped, processes, stalled = [], [], [], []
@@ -167,6 +185,7 @@ def measure(fleets: Iterable[int]) -> Mapping[str, str]:
     largest = max(costs)
     stalled.append(_print(asyncio.run(stall_row(min(largest, DURATION_SERVERS), API_LATENCY_SECONDS, 0))))
     stalled.append(_print(asyncio.run(stall_row(largest, 0.0, SCRAPERS))))
+    pages = [_print(row) for row in asyncio.run(page_rows(min(largest, DURATION_SERVERS)))]
     smallest = min(servers for servers in costs if servers >= min(1_000, largest))
     growth = costs[largest].first / largest / (costs[smallest].first / smallest)
     return {
@@ -174,6 +193,7 @@ def measure(fleets: Iterable[int]) -> Mapping[str, str]:
         "scrapes": "\n".join(scraped),
         "processes": "\n".join(processes),
         "stalls": "\n".join(stalled),
+        "pages": "\n".join(pages),
         "growth": f"{growth:.2f}",
         "smallest": f"{smallest:,}",
         "largest": f"{largest:,}",

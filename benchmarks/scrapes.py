@@ -48,6 +48,19 @@ async def keep_scraping(url: str, scrapers: int, until: asyncio.Event) -> None:
         await asyncio.gather(*(scraper(session) for _ in range(scrapers)))
 
 
+async def first_bytes(url: str, count: int) -> list[float]:
+    """Return the times to the first byte of consecutive requests, in seconds."""
+    seconds = []
+    async with _session(1) as session:
+        for _ in range(count):
+            started = time.perf_counter()
+            async with session.get(url) as response:
+                await response.content.readany()
+                seconds.append(time.perf_counter() - started)
+                await response.read()
+    return seconds
+
+
 async def _measured(session: aiohttp.ClientSession, url: str, count: int, scrapers: int) -> list[float]:
     seconds: list[float] = []
 

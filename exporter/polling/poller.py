@@ -21,13 +21,13 @@ from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing, Narrowing, Pager
 
 CREDENTIALS_CHECK_SECONDS: Final = 5.0
-"""Time between two checks whether refused credentials were replaced."""
+"""Interval of the checks whether refused credentials were replaced."""
 
 MAX_RETRIES: Final = 20
-"""Retries of one poll, over all its pages."""
+"""Maximum number of retries per poll, for all pages together."""
 
 ReadPage: TypeAlias = Callable[[int, int, Narrowing, RetryBudget], Awaitable[bytes]]
-"""Returns the body of the page at (offset, limit) of a part of the list, with retries from a budget."""
+"""Returns the body of one page, from offset, limit, further filters and retry budget."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -36,10 +36,16 @@ class PollListener(Protocol):
     """Is notified of the polls of all accounts."""
 
     async def snapshot_read(self, snapshot: Snapshot) -> None:
-        """Prepare a snapshot before it is served. If this raises, the poll fails and the previous one stays."""
+        """Prepare a snapshot before it is served.
+
+        If this raises, the poll fails and the previous snapshot is still served.
+        """
 
     async def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
-        """Count a poll that is in the account's state. `listing` is the complete list, None if the poll failed."""
+        """Count a poll that has been recorded in the account's state.
+
+        `listing` is the complete list, or None if the poll failed.
+        """
 
 
 class _PageReads:
@@ -56,7 +62,7 @@ class _PageReads:
         self.started_at = clock.time()
         """In seconds since the epoch."""
         self.accept: Accept = lambda: None
-        """Called once a page has been read."""
+        """Called after each page response: the API has accepted the credentials."""
 
     async def read(self, offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:
         """Read and decode one page, and record how long it took."""
@@ -77,12 +83,15 @@ class _PageReads:
         return page
 
     def poll(self, error: PollError | None) -> Poll:
-        """Return the poll, which ends now."""
+        """Return the result of the poll, with the current time as its end."""
         return Poll(self.started_at, self._clock.monotonic() - self._started, self._pages, error, tuple(self._reads))
 
 
 class Poller:
-    """Polls one account: immediately, then on the interval, `shift` seconds later."""
+    """Polls one account immediately, then at every interval.
+
+    `shift` moves the regular polls by some seconds; it can be negative.
+    """
 
     def __init__(
         self,
@@ -124,7 +133,7 @@ class Poller:
             await self.poll()
 
     def follow(self, account: Account) -> None:
-        """Poll `account`, which is of the same list under other settings. A poll in progress is not interrupted."""
+        """Continue with `account`, which has the same list and other settings. A poll in progress is not interrupted."""
         if account is not self._account:
             self._account = account
             self._set_schedule(self._schedule.with_interval(account.settings.poll.interval, self._clock.monotonic()))
@@ -132,8 +141,8 @@ class Poller:
                 self._sleeping.cancel()
 
     async def poll(self) -> Poll:
-        """Poll once and return the result. Whatever goes wrong, a defect of the exporter too, is a failed poll."""
-        # The variables belong to this task: every line of the poll names the account, also lines about retries.
+        """Poll once and return the result. Any error, including a defect of the exporter, is a failed poll."""
+        # Context variables are local to this task: every log line of the poll, including retries, has the account.
         structlog.contextvars.bind_contextvars(account=self._account.name)
         self._reads = self._start_reads()
         try:
@@ -146,7 +155,7 @@ class Poller:
         """Count a defect of the exporter as a failed poll."""
         error = BadResponse(
             f"the list could not be processed: {type(defect).__name__}",
-            hint="this is a defect of the exporter: please report it with the traceback in its log",
+            hint="this is a defect of the exporter: please report it with the traceback from the log",
         )
         return await self._end(self._reads.poll(error), None)
 
@@ -198,8 +207,8 @@ class Poller:
         """Sleep until the next poll is due, or until refused credentials have been replaced."""
         last_poll = self._account.state.last_poll
         refused = self.polled.is_set() and last_poll is not None and isinstance(last_poll.error, AuthError)
-        while (rest := self._schedule.due - self._clock.monotonic()) > 0:
-            await self._sleep(min(rest, CREDENTIALS_CHECK_SECONDS) if refused else rest)
+        while (remaining := self._schedule.due - self._clock.monotonic()) > 0:
+            await self._sleep(min(remaining, CREDENTIALS_CHECK_SECONDS) if refused else remaining)
             if refused and await self._guard.are_replaced():
                 log.info("credentials changed, polling again", account=self._account.name)
                 self._set_schedule(self._schedule.due_at(self._clock.monotonic()))

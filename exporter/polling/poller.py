@@ -133,7 +133,7 @@ class Poller:
             await self.poll()
 
     def follow(self, account: Account) -> None:
-        """Continue with `account`, which has the same list and other settings. A poll in progress is not interrupted."""
+        """Continue with `account`: the same list, other settings. A poll in progress is not interrupted."""
         if account is not self._account:
             self._account = account
             self._set_schedule(self._schedule.with_interval(account.settings.poll.interval, self._clock.monotonic()))

@@ -42,7 +42,7 @@ def _unchanged_pieces(
 
 
 def _render(families: Iterable[Family], snapshot: Snapshot) -> Iterator[tuple[str, Piece]]:
-    cache: LabelCache = {}
+    cache = LabelCache()
     parts: dict[str, list[Piece]] = {}
     of_servers = []
     for family in families:

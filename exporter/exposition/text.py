@@ -5,7 +5,7 @@ Sample lines are the same in all formats; only the header of a family differs.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from prometheus_client import Metric
 
@@ -37,7 +37,7 @@ def render_lines(family: Family, snapshot: Snapshot) -> bytes:
     """Return all sample lines of a family; empty if it has no sample."""
     if isinstance(family, SnapshotFamily):
         return write_snapshot_family(family, snapshot).encode()
-    return PartWriter(snapshot, snapshot.servers, {}).write(family).encode()
+    return PartWriter(snapshot, snapshot.servers, LabelCache()).write(family).encode()
 
 
 def render_metrics(collected: Iterable[Metric], syntax: Syntax) -> bytes:
@@ -75,8 +75,19 @@ def write_snapshot_family(family: SnapshotFamily, snapshot: Snapshot) -> str:
     )
 
 
-LabelCache: TypeAlias = dict[str, dict[object, list[tuple[str, str]]]]
-"""By family and value, the text of each line of the value before and after the id of the server."""
+_MAX_CACHED_ROWS: Final = 4096
+"""Maximum number of label combinations of rows that are kept as text."""
+
+
+class LabelCache:
+    """Text before and after the id of a server, which many servers have in common.
+
+    `lines` has it by family and value, for each line of the value, and `rows` by path and label values of a row.
+    """
+
+    def __init__(self) -> None:
+        self.lines: dict[str, dict[object, list[tuple[str, str]]]] = {}
+        self.rows: dict[str, dict[tuple[str, ...], tuple[str, str]]] = {}
 
 
 class PartWriter:
@@ -119,7 +130,7 @@ class PartWriter:
 
     def _write_shared(self, family: LabelFamily, rows: "_RowTexts") -> str:
         """Write samples that depend on one field: the same text, except for the id, for all records that share it."""
-        texts = self._cache.setdefault(family.name, {})
+        texts = self._cache.lines.setdefault(family.name, {})
         write_around_id = self._around_id_writer(family)
         values = list(family.read_values(rows.records))
         # Records and lists are known by identity, which is quicker: the snapshot keeps them alive, so it is unique.
@@ -169,12 +180,19 @@ class PartWriter:
                     texts.labels.append(f"{before}{server_id}{after}")
                     texts.records.append(record)
             return texts
+        # Most servers have disks and volumes of the same names.
+        cache = self._cache.rows.setdefault(rows.path, {})
         for server in self._servers:
             server_id = escape(server.id)
             for values, record in rows.read(server):
-                escaped = _escape_all(values)
+                around_id = cache.get(values)
+                if around_id is None:
+                    escaped = _escape_all(values)
+                    around_id = before % escaped[:place], after % escaped[place:]
+                    if len(cache) < _MAX_CACHED_ROWS:
+                        cache[values] = around_id
                 texts.ids.append(server_id)
-                texts.labels.append(f"{before % escaped[:place]}{server_id}{after % escaped[place:]}")
+                texts.labels.append(f"{around_id[0]}{server_id}{around_id[1]}")
                 texts.records.append(record)
         return texts
 

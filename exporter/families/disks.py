@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from exporter.families.family import Collector, LabelFamily, Rows, Sample, ValueFamily
+from exporter.families.family import Collector, Rows, ValueFamily
 from exporter.sms.model import Disk, SourceServer, VolumeGroup
 
 _DISK: Final = "init_target_server.disks[]"
@@ -19,14 +19,10 @@ def _get_groups(server: SourceServer) -> tuple[VolumeGroup, ...]:
     return (server.init_target_server.volume_groups if server.init_target_server else None) or ()
 
 
-def _texts(*values: str | None) -> tuple[str, ...]:
-    return tuple([value or "" for value in values])
-
-
 DISK_ROWS: Final = Rows(
     _DISK,
     {"device_use": f"{_DISK}.device_use", "disk": f"{_DISK}.name"},
-    lambda server: [(_texts(disk.device_use, disk.name), disk) for disk in _get_disks(server)],
+    lambda server: [((disk.device_use or "", disk.name or ""), disk) for disk in _get_disks(server)],
 )
 VOLUME_ROWS: Final = Rows(
     _VOLUME,
@@ -38,7 +34,16 @@ VOLUME_ROWS: Final = Rows(
         "volume": f"{_VOLUME}.name",
     },
     lambda server: [
-        (_texts(volume.device_use, disk.name, volume.file_system, volume.mount_point, volume.name), volume)
+        (
+            (
+                volume.device_use or "",
+                disk.name or "",
+                volume.file_system or "",
+                volume.mount_point or "",
+                volume.name or "",
+            ),
+            volume,
+        )
         for disk in _get_disks(server)
         for volume in disk.physical_volumes or ()
     ],
@@ -46,7 +51,7 @@ VOLUME_ROWS: Final = Rows(
 GROUP_ROWS: Final = Rows(
     _GROUP,
     {"volume_group": f"{_GROUP}.name"},
-    lambda server: [(_texts(group.name), group) for group in _get_groups(server)],
+    lambda server: [((group.name or "",), group) for group in _get_groups(server)],
 )
 LOGICAL_ROWS: Final = Rows(
     _LOGICAL,
@@ -58,19 +63,24 @@ LOGICAL_ROWS: Final = Rows(
         "volume_group": f"{_GROUP}.name",
     },
     lambda server: [
-        (_texts(volume.device_use, volume.file_system, volume.name, volume.mount_point, group.name), volume)
+        (
+            (
+                volume.device_use or "",
+                volume.file_system or "",
+                volume.name or "",
+                volume.mount_point or "",
+                group.name or "",
+            ),
+            volume,
+        )
         for group in _get_groups(server)
         for volume in group.logical_volumes or ()
     ],
 )
 
 
-def _logical_inodes(server: SourceServer) -> list[Sample]:
-    return [
-        (labels, inodes)
-        for labels, volume in LOGICAL_ROWS.read(server)
-        if (inodes := volume.inode_size if volume.inode_nums is None else volume.inode_nums) is not None
-    ]
+def _first_given(numbers: tuple[int | None, ...]) -> int | None:
+    return next((number for number in numbers if number is not None), None)
 
 
 DISKS: Final = Collector(
@@ -102,12 +112,12 @@ DISKS: Final = Collector(
             "free_size",
             rows=LOGICAL_ROWS,
         ),
-        LabelFamily(
+        ValueFamily(
             "source_server_logical_volume_inodes",
             "Number of inodes of the logical volume.",
-            _logical_inodes,
-            LOGICAL_ROWS.labels,
-            values=(f"{_LOGICAL}.inode_nums", f"{_LOGICAL}.inode_size"),
+            ("inode_nums", "inode_size"),
+            _first_given,
+            LOGICAL_ROWS,
         ),
     ),
 )

@@ -114,14 +114,15 @@ class ValueFamily:
     """A family with at most one sample per row, whose value is one number of the row's record.
 
     Most samples are of this kind, so it is the fast one: numbers are read in C, and the labels of a row are written
-    once for all its families. `field` is the field of the record. `convert` returns the number in base units of a value
-    or None, and None if there is no sample; `convert_in` returns that function for a snapshot, if it depends on one.
-    `source` is the field of the record that the number is derived from, if it is not `field`.
+    once for all its families. `field` is the field of the record, or several whose values are a tuple. `convert`
+    returns the number in base units of a value, which may be None, and None if there is no sample; `convert_in` returns
+    that function for a snapshot, if it depends on one. `source` is the field of the record that the number is derived
+    from, if it is not `field`.
     """
 
     name: str
     help: str
-    field: str
+    field: str | tuple[str, ...]
     convert: Callable[[Any], float | None] | None = None
     rows: Rows = SERVER
     convert_in: Callable[[Snapshot], Callable[[Any], float | None]] | None = None
@@ -135,18 +136,22 @@ class ValueFamily:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The field that the number is read from."""
-        return (self.rows.path_of(self.source or self.field),)
+        """The fields that the number is read from."""
+        return tuple(self.rows.path_of(field) for field in _as_tuple(self.source or self.field))
 
     def read_values(self, records: Iterable[Any]) -> Iterable[Any]:
         """Return the value of each record as the API gave it."""
-        return map(attrgetter(self.field), records)
+        return map(attrgetter(*_as_tuple(self.field)), records)
 
     def read_numbers(self, records: Iterable[Any], snapshot: Snapshot) -> Iterable[float | None]:
         """Return the number of each record in base units; None if it has no sample."""
         values = self.read_values(records)
         convert = self.convert_in(snapshot) if self.convert_in else self.convert
         return values if convert is None else map(convert, values)
+
+
+def _as_tuple(field: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (field,) if isinstance(field, str) else field
 
 
 RowFamily: TypeAlias = LabelFamily | ValueFamily

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-rules docs dashboards screenshots golden requirements tools manifests compose clean \
+.PHONY: help demo test lint format bench bench-rules mutants docs dashboards screenshots golden requirements tools manifests compose clean \
 	site dist wheel-test sbom chart image image-push image-sbom image-sign chart-push coverage lint-workflows \
 	check-version release-notes ci-container
 
@@ -40,6 +40,9 @@ bench: $(VENV)/dev ## Measure scrapes, polls and accounts, and write docs/perfor
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.accounts
 
+mutants: $(VENV)/dev ## Check that the tests of the rules find small changes of them (takes half an hour)
+	$(BIN)/python -m tools.mutants $(ARGS)
+
 bench-rules: $(VENV)/dev ## Measure rules and dashboards with 10,000 servers, and write docs/scaling.md
 	$(BIN)/python -m benchmarks.rules
 
@@ -64,12 +67,16 @@ requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed require
 UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
 
-tools: tools/bin/.built tools/bin/axe.min.js tools/wheels/.built ## Build or download what some tests need (needs go and npm), and download the packages of the image
+tools: tools/bin/.built tools/bin/axe.min.js tools/grafana/node_modules/.built tools/wheels/.built ## Build or download what some tests need (needs go and npm), and download the packages of the image
 
 tools/bin/.built: tools/go.mod tools/go.sum
 	cd tools && go build -o bin/ helm.sh/helm/v4/cmd/helm sigs.k8s.io/kustomize/kustomize/v5
 	cd tools && go build -o bin/compose-spec github.com/compose-spec/compose-go/v2/cmd
 	cd tools && go mod download github.com/prometheus-operator/prometheus-operator
+	@touch $@
+
+tools/grafana/node_modules/.built: tools/grafana/package-lock.json
+	npm ci --prefix tools/grafana --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 tools/bin/axe.min.js: tools/axe/package-lock.json
@@ -185,7 +192,7 @@ tools/bin/actionlint: tools/actionlint/go.mod tools/actionlint/go.sum
 	cd tools/actionlint && go build -o ../bin/ github.com/rhysd/actionlint/cmd/actionlint
 
 clean: ## Remove everything that was set up
-	rm -rf build dist $(VENV) tools/bin tools/wheels tools/axe/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist $(VENV) tools/bin tools/wheels tools/axe/node_modules tools/grafana/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed (Debian: apt install python3-venv); PYTHON=… names one." >&2; exit 1; }

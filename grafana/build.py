@@ -1,10 +1,12 @@
 """Writes every dashboard as JSON for Grafana: `python -m grafana.build [folder]`."""
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from grafana.cutover import cutover
@@ -18,8 +20,19 @@ _BOARDS: Final = {"overview": overview, "cutover": cutover, "server": source_ser
 
 def render_dashboards() -> Mapping[str, str]:
     """Return the JSON of each dashboard by file name; the same code always renders the same bytes."""
-    encoder = JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False)
-    return {f"{name}.json": f"{encoder.encode(make().build())}\n" for name, make in _BOARDS.items()}
+    return {f"{name}.json": _to_json(build()) for name, build in _BOARDS.items()}
+
+
+def _to_json(built: Dashboard) -> str:
+    """Return the JSON without the fields that the SDK adds and Grafana's types do not have."""
+    content = json.loads(JSONEncoder().encode(built.build()))
+    content.pop("style", None)
+    for variable in content["templating"]["list"]:
+        for key in ("auto", "auto_count", "auto_min", "id"):
+            variable.pop(key, None)
+    for panel in content["panels"]:
+        panel.get("options", {}).pop("footer", None)
+    return f"{json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False)}\n"
 
 
 def main(folder: Path = FOLDER) -> None:

@@ -1,0 +1,164 @@
+"""`python -m tools.mutants [NUMBER…]`: changes the rules in many small ways; the tests must find each change.
+
+A mutant changes one comparison, number, set operator, label list, label value or duration of one rule. It is killed if
+a test group of promtool fails. Survivors are printed; those that cannot be noticed are in EQUIVALENT with the reason.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+ROOT: Final = Path(__file__).parent.parent
+DEPLOY: Final = ROOT / "deploy" / "prometheus"
+ORDER: Final = ("sms-deadline", "sms-servers", "sms-exporter")
+
+EQUIVALENT: Final[Mapping[str, str]] = {}
+"""Mutants that behave like the rules, by rule and change, and why."""
+
+# What is replaced, and by what. The first group is the place of the change.
+CHANGES: Final[Sequence[tuple[str, str]]] = (
+    (r" (>) ", "<"),
+    (r" (<) ", ">"),
+    (r" (>=) ", "<"),
+    (r" (<=) ", ">"),
+    (r" (==) ", "!="),
+    (r"\b(and) on\b", "unless"),
+    (r"\b(unless) on\b", "and"),
+    (r"\b(and) (?:server|time|account)", "unless"),
+    (r"\s(or) ", "unless"),
+    (r"on \(account(, server_id)\)", ""),
+    (r"on \(account(, job, instance)\)", ""),
+    (r"by \(account(, server_id)", ""),
+    (r"without \((state)\)", "account"),
+    (r'=~"\w+(\|\w+)', ""),
+    (r'=~"(\w+\|)', ""),
+    (r'!~"(\w+\|)', ""),
+    (r"\b(\d+(?:\.\d+)?) \*", "7"),
+    (r"\* (\d+)\b", "7"),
+    (r"[<>=] (0\.\d+|\d+)(?![\d.]* \*)", "7"),
+    (r"\[(\d+[mhd])\]", "7m"),
+    (r"(group_left \(\w+(?:, \w+)*\))", "group_left ()"),
+    (r"\b(max) by", "min"),
+    (r"\b(min) by", "max"),
+    (r"\b(sum) by", "max"),
+    (r"(clamp_min)\(", "clamp_max"),
+    (r"(topk) by", "bottomk"),
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one rule."""
+
+    file: str
+    group: int
+    rule: int
+    name: str
+    key: str
+    before: str
+    after: str
+    text: str
+
+    @property
+    def title(self) -> str:
+        """Return the rule and the change."""
+        return f"{self.name} {self.key}: {self.before} -> {self.after}: {self.text}"
+
+
+def find_mutants() -> Iterator[Mutant]:
+    """Return all mutants of all rules."""
+    for file in sorted((DEPLOY / "rules").glob("*.yml")):
+        for place, group in enumerate(yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]):
+            for number, rule in enumerate(group["rules"]):
+                name = rule.get("alert") or rule["record"]
+                for before, after, changed, text in _changes_of(rule["expr"]):
+                    yield Mutant(file.name, place, number, name, "expr", before, after, text or changed)
+                for key in ("for", "keep_firing_for"):
+                    if key in rule:
+                        for after in ("0s", f"{int(rule[key][:-1]) * 2 + 1}{rule[key][-1]}"):
+                            yield Mutant(file.name, place, number, name, key, rule[key], after, "")
+
+
+def _changes_of(expression: str) -> Iterator[tuple[str, str, str, str]]:
+    seen = {expression}
+    for pattern, after in CHANGES:
+        for found in re.finditer(pattern, expression):
+            changed = expression[: found.start(1)] + after + expression[found.end(1) :]
+            if changed not in seen:
+                seen.add(changed)
+                yield found[1], after, changed, changed
+
+
+def write_rules(mutant: Mutant, folder: Path) -> bool:
+    """Write all rules with the mutant; return whether promtool accepts them."""
+    rules = folder / "rules"
+    rules.mkdir()
+    for file in (DEPLOY / "rules").glob("*.yml"):
+        content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if file.name == mutant.file:
+            rule = content["groups"][mutant.group]["rules"][mutant.rule]
+            rule[mutant.key] = mutant.text if mutant.key == "expr" else mutant.after
+        for group in content["groups"]:
+            for rule in group["rules"]:
+                # The tests do not look at annotations, whose queries take long.
+                rule.pop("annotations", None)
+        (rules / file.name).write_text(yaml.safe_dump(content), encoding="utf-8")
+    files = [str(file) for file in rules.glob("*.yml")]
+    return _succeeds(["promtool", "check", "rules", *files], folder)
+
+
+def is_killed(mutant: Mutant, groups: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a test fails with the mutant, or promtool rejects it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if not write_rules(mutant, folder):
+            return True
+        shutil.copytree(DEPLOY / "tests", folder / "tests")
+        rules = [str(file) for file in (folder / "rules").glob("*.yml")]
+        for number, group in enumerate(groups):
+            tests = {"rule_files": rules, "evaluation_interval": group["interval"], "group_eval_order": ORDER}
+            (folder / f"{number}.json").write_text(json.dumps({**tests, "tests": [group]}), encoding="utf-8")
+        files = [folder / f"{number}.json" for number in range(len(groups))]
+        files += sorted((folder / "tests").glob("*.yml"))
+        return not all(_succeeds(["promtool", "test", "rules", str(file)], folder) for file in files)
+
+
+def _succeeds(command: Sequence[str], folder: Path) -> bool:
+    environment = {**os.environ, "GOGC": "800", "GOMAXPROCS": "1", "TMPDIR": str(folder)}
+    return subprocess.run(command, capture_output=True, check=False, env=environment).returncode == 0  # noqa: S603
+
+
+def main(chosen: Sequence[str]) -> int:
+    """Try all or the chosen mutants; print survivors, and return how many are not equivalent."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from rule_cases import groups  # noqa: PLC0415 - a module of the tests
+
+    cases = sorted(groups(), key=lambda group: group["interval"])
+    mutants = dict(enumerate(find_mutants()))
+    if chosen:
+        mutants = {int(number): mutants[int(number)] for number in chosen}
+    survivors = 0
+    with ThreadPoolExecutor(2) as pool:
+        results = zip(mutants.items(), pool.map(lambda mutant: is_killed(mutant, cases), mutants.values()), strict=True)
+        for (number, mutant), killed in results:
+            if not killed and mutant.title not in EQUIVALENT:
+                survivors += 1
+                sys.stdout.write(f"{number}: {mutant.title}\n\n")
+                sys.stdout.flush()
+    sys.stdout.write(f"{len(mutants)} mutants, {survivors} survived\n")
+    return survivors
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]) > 0)

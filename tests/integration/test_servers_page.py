@@ -50,6 +50,12 @@ async def test_the_form_keeps_the_query_and_links_keep_it_too(service: Service) 
     assert [heading["aria-sort"] for heading in found.all("th") if "aria-sort" in heading] == ["descending"]
 
 
+async def test_a_filter_with_several_values_keeps_them_in_the_form(service: Service) -> None:
+    found = await page(service, "/servers?state=replicate&state=syncing")
+    assert [select["id"] for select in found.all("select") if "multiple" in select] == ["filter-state"]
+    assert [option["value"] for option in found.all("option") if "selected" in option] == ["replicate", "syncing"]
+
+
 async def test_the_page_and_its_downloads_select_the_same_servers(service: Service) -> None:
     everything = await download(service)
     assert len(everything) == 250

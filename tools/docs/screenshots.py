@@ -28,13 +28,14 @@ MAX_BYTES: Final = 300_000
 
 @dataclass(frozen=True)
 class Screenshot:
-    """A page at a width in CSS pixels, completely or up to `height`."""
+    """A page at a width in CSS pixels, completely or up to `height`, after a click on the link `follow`."""
 
     name: str
     path: str
     width: int
     height: int | None = None
     dark: bool = False
+    follow: str = ""
 
 
 SCREENSHOTS: Final = (
@@ -42,6 +43,9 @@ SCREENSHOTS: Final = (
     Screenshot("status-1440-dark", "/?refresh=off", 1440, 1280, dark=True),
     Screenshot("status-360-light", "/?refresh=off", 360, 1900),
     Screenshot("status-360-dark", "/?refresh=off", 360, 1900, dark=True),
+    Screenshot("servers-1440-light", "/servers?state=replicate&sort=remaining", 1440, 900),
+    Screenshot("servers-360-light", "/servers?search=web", 360, 1500),
+    Screenshot("server-1440-light", "/servers?search=web-074", 1440, 1280, follow="tbody th a"),
     Screenshot("polls-1440-light", "/polls", 1440, 1000),
     Screenshot("config-1440-light", "/config", 1440, 1000),
 )
@@ -88,6 +92,8 @@ async def _take_screenshots() -> None:
         for screenshot in SCREENSHOTS:
             await browser.view(width=screenshot.width, dark=screenshot.dark)
             await browser.open(f"{url}{screenshot.path}")
+            if screenshot.follow:
+                await browser.click(screenshot.follow)
             png = await browser.screenshot(screenshot.height)
             if len(png) > MAX_BYTES:
                 raise SystemExit(f"{screenshot.name}.png has {len(png)} bytes, more than {MAX_BYTES}")

@@ -161,6 +161,18 @@ async def test_names_and_ids_that_need_escaping_have_a_page(clock: FakeClock) ->
     assert found.all("script") == [{}]
 
 
+async def test_a_server_links_to_its_dashboard_in_grafana(clock: FakeClock) -> None:
+    web = {"listen_address": ("127.0.0.1:0",), "grafana_url": "https://grafana.example.org/"}
+    async with Simulator(servers=0, clock=clock) as simulator:
+        simulator.fleet.add({"id": "a&b", "state": "error"})
+        async with exporting(simulator, clock, web=web) as running:
+            found = await page(running, "/servers/default/a&b")
+            icon = await fetch(f"{running.urls[0]}/favicon.ico")
+    links = [str(link["href"]) for link in found.all("a")]
+    assert "https://grafana.example.org/d/huaweicloud-sms-server?var-account=default&var-server=a%26b" in links
+    assert (icon[0], icon[2]["Content-Type"]) == (200, "image/svg+xml; charset=utf-8")
+
+
 @pytest.mark.parametrize("path", ["/servers/default/nobody", "/servers/nobody/x", "/servers/<b>/<b>"])
 async def test_an_unknown_server_is_404_and_echoes_nothing(service: Service, path: str) -> None:
     status, text, _ = await fetch(f"{service.urls[0]}{path}")
@@ -193,7 +205,7 @@ async def test_a_paused_account_shows_until_when_and_why(clock: FakeClock) -> No
 
 async def test_an_account_whose_data_is_stale_shows_since_when(clock: FakeClock) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
-        async with exporting(simulator, clock, poll={"interval": "60s", "stale_after": "90s"}) as running:
+        async with exporting(simulator, clock, poll={"interval": "60s", "stale_after": "2m"}) as running:
             simulator.faults.add("forbidden")
             for _ in range(3):
                 await next_poll(clock)

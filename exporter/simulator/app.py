@@ -61,7 +61,7 @@ class Simulator:
     `fleet` replaces the simulated one that `servers`, `seed` and `acceleration` describe (see `Fleet`). `faults` are
     active from the start. `offsets` says what the offset of a query counts. `token_lifetime` and `key_lifetime` are the
     lifetimes of IAM tokens and temporary keys in seconds. Without `metadata_tokens` the metadata service is an older
-    version. Port 0 is any free port. Raises BadFault, and OSError if the address cannot be bound.
+    version. Port 0 is any free port. Raise BadFault, and OSError if the address cannot be bound.
     """
 
     def __init__(  # noqa: PLR0913 - options, all by name and with defaults

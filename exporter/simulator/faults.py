@@ -131,7 +131,7 @@ _ONLY_API: Final[Mapping[Stage, Api]] = MappingProxyType({Stage.PAGE: "sms", Sta
 class Fault:
     """A fault with the attributes of the notation. `times` None is unlimited.
 
-    Raises BadFault if the name or the value is invalid.
+    Raise BadFault if the name or the value is invalid.
     """
 
     name: str
@@ -195,7 +195,7 @@ def _checked(name: str, kind: Kind, value: Value) -> Value:
 
 
 def parse_fault(text: str) -> Fault:
-    """Parse a fault as it is written on the command line. Raises BadFault."""
+    """Parse a fault as it is written on the command line. Raise BadFault."""
     head, *options = text.split(",")
     name, _, value = head.partition("=")
     given: dict[str, str] = {}
@@ -228,7 +228,7 @@ class Faults:
         return iter([fault for fault in self._faults if not fault.spent])
 
     def add(self, fault: Fault | str) -> Fault:
-        """Add a fault. Raises BadFault."""
+        """Add a fault. Raise BadFault."""
         added = parse_fault(fault) if isinstance(fault, str) else fault
         self._faults.append(added)
         return added

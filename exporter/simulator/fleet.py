@@ -113,7 +113,7 @@ class Fleet:
         return plain
 
     def record(self, server_id: str) -> dict[str, Any]:
-        """Return one current record. Raises KeyError if there is no such server."""
+        """Return one current record. Raise KeyError if there is no such server."""
         row = self.render(self._find(server_id), self.now())
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(row))
         return plain
@@ -140,14 +140,14 @@ class Fleet:
             self.add()
 
     def remove(self, server_id: str) -> None:
-        """Remove a server. Raises KeyError if there is no such server."""
+        """Remove a server. Raise KeyError if there is no such server."""
         self._servers.remove(self._find(server_id))
         self._overrides.pop(server_id, None)
 
     def override(self, server_id: str, **fields: object) -> None:
         """Override fields of a record; objects such as `current_task` are merged, all other fields keep changing.
 
-        Raises KeyError if there is no such server.
+        Raise KeyError if there is no such server.
         """
         self._find(server_id)
         override = self._overrides.setdefault(server_id, _Override())
@@ -161,7 +161,7 @@ class Fleet:
             self._overrides.pop(server_id, None)
 
     def fail(self, server_id: str) -> None:
-        """Make a server's migration fail permanently. Raises KeyError like `override`."""
+        """Make a server's migration fail permanently. Raise KeyError like `override`."""
         self._hold(
             server_id,
             {"state": "error", "state_action_time": milliseconds(self.now())},
@@ -169,7 +169,7 @@ class Fleet:
         )
 
     def disconnect(self, server_id: str) -> None:
-        """Disconnect a server's agent; the server stays in its state. Raises KeyError like `override`."""
+        """Disconnect a server's agent; the server stays in its state. Raise KeyError like `override`."""
         self._hold(
             server_id,
             {"connected": False, "last_visit_time": milliseconds(self.now())},
@@ -179,7 +179,7 @@ class Fleet:
     def stall(self, server_id: str) -> None:
         """Stop the replication of a connected server.
 
-        Raises KeyError like `override`, and ValueError if the server does not replicate or is not connected.
+        Raise KeyError like `override`, and ValueError if the server does not replicate or is not connected.
         """
         record = self.record(server_id)
         state = record.get("state")

@@ -122,7 +122,7 @@ class Iam:
 
 
 def _scope(content: object, user: User) -> str | None:
-    """Return the requested project, None for a domain. Raises ErrorResponse if it is unknown."""
+    """Return the requested project, None for a domain. Raise ErrorResponse if it is unknown."""
     domain = _at(content, "auth", "scope", "domain")
     if isinstance(domain, dict):
         if domain.get("name") == user.domain or domain.get("id") == domain_id(user.domain):

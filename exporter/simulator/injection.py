@@ -45,7 +45,7 @@ class FaultInjector:
         self._now = now
 
     async def answer(self, request: web.Request, api: str, handler: Handler) -> web.StreamResponse:
-        """Return the response of `handler`, changed or replaced by faults. Raises ErrorResponse."""
+        """Return the response of `handler`, changed or replaced by faults. Raise ErrorResponse."""
         faults = self._faults.take(api)
         request[APPLIED_FAULTS] = faults
         for fault in faults:

@@ -40,7 +40,7 @@ class Query:
 
 
 def parse_query(parameters: Mapping[str, str]) -> Query:
-    """Parse the parameters of a request; unknown and empty ones are ignored. Raises BadParameter."""
+    """Parse the parameters of a request; unknown and empty ones are ignored. Raise BadParameter."""
     given = {name: value for name, value in parameters.items() if value}
     filters: dict[str, str | bool] = {}
     for name in _TEXTS:

@@ -77,7 +77,7 @@ class AccessKeys:
     def verify(self, request: SignedRequest, now: float) -> None:
         """Check the `Authorization` of a request received `now` (seconds since the epoch).
 
-        Raises ErrorResponse, with different texts for a bad signature, an unknown key, an expired signature and a
+        Raise ErrorResponse, with different texts for a bad signature, an unknown key, an expired signature and a
         locked key.
         """
         match = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))

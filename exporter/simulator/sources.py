@@ -32,7 +32,7 @@ class Sources:
         return [web.get("/v3/sources", self.list_servers)]
 
     async def list_servers(self, request: web.Request) -> web.Response:
-        """Return one page; it is empty behind the end of the list. Raises ErrorResponse: 400, 401 or 403."""
+        """Return one page; it is empty behind the end of the list. Raise ErrorResponse: 400, 401 or 403."""
         await self._authenticator.authenticate(request)
         query = read_query(request)
         start = query.offset * (query.limit if self._offsets == "pages" else 1)
@@ -43,7 +43,7 @@ class Sources:
 
 
 def read_query(request: web.Request) -> Query:
-    """Parse the query of a request. Raises ErrorResponse 400."""
+    """Parse the query of a request. Raise ErrorResponse 400."""
     try:
         return parse_query(request.query)
     except BadParameter as error:

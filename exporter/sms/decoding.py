@@ -172,7 +172,7 @@ class Records(Generic[RecordT]):
             nested.list_ended()
 
     def page(self, body: bytes) -> Page[RecordT]:
-        """Decode the body of a 200 response. Raises BadResponse if it is not a page of this list."""
+        """Decode the body of a 200 response. Raise BadResponse if it is not a page of this list."""
         count, rows = self._read_rows(body)
         findings = Findings()
         records = [record for row in rows if (record := self._read(row, findings)) is not None and record.id]

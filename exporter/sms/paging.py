@@ -98,7 +98,7 @@ class Pager(Generic[RecordT]):
         self._splits = tuple(name for name in endpoint.splits if name not in filters)
 
     async def read(self) -> Listing[RecordT]:
-        """Return the complete list. Raises Inconsistent if there is none, or the error of a page request."""
+        """Return the complete list. Raise Inconsistent if there is none, or the error of a page request."""
         changes: list[ListChanged] = []
         for _ in range(MAX_READINGS):
             reading = _Reading(self._endpoint, self._fetch_in_slot, self._addressing)
@@ -247,7 +247,7 @@ def _ids(page: Page[RecordT]) -> set[str]:
 def merge(parts: Iterable[Page[RecordT]], count: int) -> Listing[RecordT]:
     """Return the complete list of `count` records that the parts (pages, or lists of their own) are together.
 
-    Raises ListChanged if a record is in two parts, or if rows are missing or too many.
+    Raise ListChanged if a record is in two parts, or if rows are missing or too many.
     """
     records: dict[str, RecordT] = {}
     rows = duplicates = invalid = 0

@@ -88,7 +88,9 @@ class IamSettings(Group):
 
 
 class AuthSettings(Group):
-    """How the exporter authenticates: a token, a user's password or an access key; else the default chain.
+    """Credentials. Set secrets in files or variables: flags are visible in the process list.
+
+    A token, a user's password or an access key; if none is set, the default credential chain.
 
     Every secret can be in a file, which is read again when the credentials are renewed or refused.
     """

@@ -93,6 +93,19 @@ async def test_an_allowed_san_can_be_of_any_kind_and_must_match_completely(
         assert await ask(f"{service.urls[0]}/metrics", site.client("a.example.org")) == REFUSED
 
 
+async def test_a_client_that_is_not_allowed_causes_one_line_at_debug(
+    site: Site, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.write(tls_server_config=site.certify() | REQUIRE | SANS)
+    async with site.exporting(clock) as service:
+        with capture_logs() as events, caplog.at_level("DEBUG", logger="asyncio"):
+            assert await ask(f"{service.urls[0]}/metrics", site.client("stranger.example.org")) == REFUSED
+            assert (await ask(f"{service.urls[0]}/metrics", site.client("scraper.example.org")))[0] == 200
+    refusals = [event for event in events if event["event"] == "TLS handshake failed"]
+    assert [(event["log_level"], "client_allowed_sans" in event["reason"]) for event in refusals] == [("debug", True)]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_certificate_and_key_can_be_inline(site: Site, clock: FakeClock) -> None:
     issued = site.authority.issue_cert("127.0.0.1")
     site.write(

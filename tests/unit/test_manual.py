@@ -63,6 +63,10 @@ def test_help_ends_with_the_exit_codes_and_the_hint() -> None:
     assert text.endswith("\nExit codes:\n  0  Success.\n  2  Failure.\n\nSee the documentation.\n")
 
 
+def test_help_warns_that_secrets_in_flags_are_visible_in_the_process_list() -> None:
+    assert "flags are visible in the process list" in " ".join(help_text(MANUAL, Settings, 80).split())
+
+
 def test_a_switch_that_is_on_by_default_is_shown_with_its_negation() -> None:
     text = help_text(MANUAL, Settings, 80)
     assert "--[no-]collector.servers" in text

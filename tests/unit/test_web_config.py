@@ -1,9 +1,12 @@
 """The web configuration file: every key, and the errors."""
 
+import datetime as dt
 import re
 import ssl
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -16,6 +19,7 @@ from exporter.web.toolkit.model import ALWAYS_ON, CIPHER_SUITES, CURVES, HEADERS
 from exporter.web.toolkit.policy import read_policy, summary
 from exporter.web.toolkit.reading import parse
 from exporter.web.toolkit.tls import alternative_names, read_certificates
+from support import DATA
 
 HASH = "$2y$04$7fkxN9bqzzRuYFB3Z5jCGeKmGSpbWrFCrVrTDVMcJVdPYBiyMBKlC"
 FILE = Path("web.yml")
@@ -208,6 +212,94 @@ def test_an_error_names_the_key_and_what_is_allowed(text: str, line: str) -> Non
     assert line in fault
     assert "secret" not in fault
     assert HASH[29:] not in fault
+
+
+FILES: list[dict[str, Any]] = yaml.safe_load((DATA / "web-configurations.yml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file["name"] for file in FILES])
+def test_a_file_is_valid_if_exporter_toolkit_accepts_it_or_the_difference_is_documented(
+    file: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "server.crt").write_text(CERT)
+    (tmp_path / "server.key").write_text(KEY)
+    (tmp_path / "clients.crt").write_bytes(AUTHORITY.cert_pem.bytes())
+    (tmp_path / FILE).write_text(file["text"])
+    expected = file["go"]
+    if (differs := file.get("differs")) and sys.version_info[:2] < tuple(differs.get("before", (4, 0))):
+        expected = differs["to"]
+        assert expected != file["go"]
+        assert differs["documented"] in " ".join((ROOT / "docs" / "web.md").read_text(encoding="utf-8").split())
+    try:
+        read_policy(tmp_path / FILE, SystemClock())
+    except ConfigurationError:
+        assert expected == "invalid"
+    else:
+        assert expected == "valid"
+
+
+@pytest.mark.parametrize("value", ["0", "010", "1e3", "yes", "2024-01-02", "0x10", "~x", "1_000"])
+def test_a_header_value_without_quotes_keeps_its_text(value: str) -> None:
+    config = read(f"http_server_config: {{headers: {{X-XSS-Protection: {value}}}}}")
+    assert config.http_server_config.headers == {"X-XSS-Protection": value}
+
+
+def test_6_kilobytes_of_brackets_are_refused_early() -> None:
+    assert faults("[" * 6000) == [": is nested too deeply"]
+
+
+CA = AUTHORITY.cert_pem.bytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CA,
+        "# Größe der Welt\n".encode() + CA,
+        b"\xef\xbb\xbf" + CA,
+        b"Bag Attributes: \xff\xfe\n" + CA + b"trailer\n",
+        ssl.PEM_cert_to_DER_cert(CA.decode()),
+        CA + trustme.CA().cert_pem.bytes(),
+    ],
+    ids=["plain", "comment", "BOM", "binary comment", "DER", "two"],
+)
+def test_a_file_of_client_authorities_is_read_in_every_form(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(content)
+    names = {"client_ca_file": str(tmp_path / "ca.pem"), "client_auth_type": "RequireAndVerifyClientCert"}
+    assert context(**names).cert_store_stats()["x509_ca"] == max(1, content.count(b"BEGIN CERTIFICATE"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"no certificate", "contains no certificate in PEM or DER"),
+        (KEY.encode(), "contains a private key, but no certificate in PEM or DER"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "contains a certificate that is damaged"),
+        (b"\x30\x82garbage", "contains a certificate that is damaged"),
+    ],
+)
+def test_a_file_without_client_authorities_is_an_error(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(content)
+    names = {"client_ca_file": str(tmp_path / "ca.pem"), "client_auth_type": "RequireAndVerifyClientCert"}
+    assert tls_fault(**names).endswith(f"tls_server_config.client_ca_file: {message}")
+
+
+def test_a_key_that_is_too_short_is_named_as_the_cause() -> None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    if ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).security_level < 2:
+        pytest.skip("OpenSSL on this machine accepts short keys")
+    key = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "short")])
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, day, day + dt.timedelta(days=9999))
+    cert = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    assert "cert: the key is too short" in tls_fault(cert=cert.decode(), key=pem.decode())
 
 
 @pytest.mark.parametrize("kind", ["RequestClientCert", "RequireAnyClientCert", "RequireClientCert"])

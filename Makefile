@@ -63,6 +63,7 @@ requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed require
 	$(BIN)/uv pip compile $(UV_ARGS) pyproject.toml --group dev -o requirements/dev.txt
 	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group release -o requirements/release.txt
 	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group site -o requirements/site.txt
+	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group build -o requirements/build.txt
 
 UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
@@ -83,8 +84,8 @@ tools/bin/axe.min.js: tools/axe/package-lock.json
 	npm ci --prefix tools/axe --ignore-scripts --no-audit --no-fund
 	@mkdir -p $(@D) && cp tools/axe/node_modules/axe-core/axe.min.js $@
 
-tools/wheels/.built: requirements/run.txt | $(BIN)/python
-	@$(PIP) download --require-hashes --dest $(@D) -r $<
+tools/wheels/.built: requirements/run.txt requirements/build.txt | $(BIN)/python
+	@$(PIP) download --require-hashes --dest $(@D) -r requirements/run.txt -r requirements/build.txt
 	@touch $@
 
 KUSTOMIZE := deploy/kubernetes/kustomize
@@ -150,7 +151,9 @@ chart: tools/bin/.built ## Package the Helm chart into dist/
 
 IMAGE ?= huaweicloud-sms-exporter
 PLATFORMS ?= linux/amd64,linux/arm64
-BUILD := --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE):$(VERSION) .
+BUILD := --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+	--build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+	--build-arg CREATED=$$(date --utc --date=@$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ) --tag $(IMAGE):$(VERSION) .
 
 image: ## Build the image for this machine (needs docker)
 	docker build $(BUILD)

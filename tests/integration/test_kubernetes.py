@@ -314,7 +314,8 @@ def test_kustomize_builds_the_demo_with_monitoring_and_dashboards() -> None:
 async def test_the_examples_in_the_scaling_page_are_valid(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
     stateful, agent = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    validate(yaml.safe_load(stateful))
+    for manifest in yaml.safe_load_all(stateful):
+        validate(manifest)
     (tmp_path / "agent.yml").write_text(agent, encoding="utf-8")
     status, output, errors = await run(program("promtool"), "check", "config", "--agent", str(tmp_path / "agent.yml"))
     assert status == 0, output + errors

@@ -109,12 +109,16 @@ class Pager(Generic[RecordT]):
                 log.debug("list changed while it was read", how=str(change))
             except _TooLong as error:
                 raise Inconsistent(str(error), hint="narrow the list with filter options") from None
-            if self._may_switch and reading.contradicts_addressing and (listing := await self._read_otherwise()):
+            if (
+                self._may_switch
+                and reading.contradicts_addressing
+                and (listing := await self._read_with_other_addressing())
+            ):
                 return listing
         raise _inconsistent(changes)
 
-    async def _read_otherwise(self) -> Listing[RecordT] | None:
-        """Return the list if it is complete when offsets count the other thing, and remember that if it is proven."""
+    async def _read_with_other_addressing(self) -> Listing[RecordT] | None:
+        """Return the list if it is complete with the other addressing, and remember that if it is proven."""
         addressing: Addressing = "pages" if self._addressing == "records" else "records"
         reading = _Reading(self._endpoint, self._fetch_in_slot, addressing)
         try:
@@ -134,8 +138,8 @@ class Pager(Generic[RecordT]):
 class _Reading(Generic[RecordT]):
     """One attempt to read a list with offsets that count records or pages.
 
-    `longest_part` is the largest number of pages of a part of it. `contradicts_addressing` says whether a page had
-    what it would have if offsets counted the other thing.
+    `longest_part` is the largest number of pages of a part of it. `contradicts_addressing` says whether
+    the pages look as if the other addressing were right.
     """
 
     def __init__(self, endpoint: Endpoint[RecordT], fetch_page: FetchPage[RecordT], addressing: Addressing) -> None:
@@ -222,7 +226,7 @@ def _first(failures: BaseExceptionGroup[PollError | ListChanged]) -> PollError |
 
 
 def _contradicts(pages: Sequence[Page[RecordT]], addressing: Addressing) -> bool:
-    """Return whether incomplete pages look as if offsets counted the other thing.
+    """Return whether incomplete pages look as if the other addressing were right.
 
     An offset that counts pages is soon beyond the end, so a page is empty or short. One that counts records advances by
     one record only, so the second page repeats records of the first.

@@ -1,4 +1,4 @@
-"""The whole way of the data: pages over HTTP, a snapshot, an exposition over HTTP."""
+"""The complete path of the data: pages over HTTP, a snapshot, an exposition over HTTP."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ def simulated(clock: FakeClock, servers: int) -> Simulator:
     return Simulator(servers=servers, seed=7, clock=clock)
 
 
-async def test_the_example_as_it_is_holds_one_server_and_counts_nine_duplicates(clock: FakeClock) -> None:
+async def test_the_example_of_the_reference_has_one_server_and_nine_duplicates(clock: FakeClock) -> None:
     fleet = Fleet.from_records(example()["source_servers"], clock=clock)
     async with Simulator(fleet=fleet, clock=clock) as simulator, exporting(simulator, clock) as service:
         seen = await scrape(service.urls[0])
@@ -24,7 +24,7 @@ async def test_the_example_as_it_is_holds_one_server_and_counts_nine_duplicates(
     assert seen.value("exporter_skipped_records_total", reason="duplicate") == 9
 
 
-async def test_the_example_with_distinct_ids_is_counted_as_it_is(clock: FakeClock) -> None:
+async def test_the_example_with_distinct_ids_has_ten_servers(clock: FakeClock) -> None:
     fleet = Fleet.from_records(example_servers(), clock=clock)
     async with Simulator(fleet=fleet, clock=clock) as simulator, exporting(simulator, clock) as service:
         seen = await scrape(service.urls[0])
@@ -37,7 +37,7 @@ async def test_the_example_with_distinct_ids_is_counted_as_it_is(clock: FakeCloc
     assert seen.total("source_server_connected") == 4
 
 
-async def test_a_403_is_a_failed_poll_for_want_of_permission(clock: FakeClock) -> None:
+async def test_a_403_fails_the_poll_with_the_reason_permission(clock: FakeClock) -> None:
     async with (
         simulated(clock, 3) as simulator,
         exporting(simulator, clock, auth={"token": simulator.unpermitted_token}) as service,
@@ -50,9 +50,7 @@ async def test_a_403_is_a_failed_poll_for_want_of_permission(clock: FakeClock) -
 
 
 @pytest.mark.parametrize("servers", [1, 199, 200, 201, 1000, 10_000])
-async def test_every_server_is_exposed_once_for_as_few_requests_as_there_are_pages(
-    clock: FakeClock, servers: int
-) -> None:
+async def test_every_server_is_exposed_once_with_one_request_per_page(clock: FakeClock, servers: int) -> None:
     pages = math.ceil(servers / 200)
     async with simulated(clock, servers) as simulator, exporting(simulator, clock) as service:
         answers = await asyncio.gather(*(fetch(f"{service.urls[0]}/metrics") for _ in range(10)))
@@ -93,7 +91,7 @@ async def test_an_empty_account_is_up_with_no_server(clock: FakeClock) -> None:
     assert (seen.value("up"), seen.total("source_servers")) == (1, 0)
 
 
-async def test_an_api_that_counts_offsets_in_pages_is_read_whole(clock: FakeClock) -> None:
+async def test_an_api_with_offsets_in_pages_is_read_completely(clock: FakeClock) -> None:
     counting_pages = Simulator(servers=450, clock=clock, offsets="pages")
     async with counting_pages as simulator, exporting(simulator, clock) as service:
         await next_poll(clock)
@@ -112,7 +110,7 @@ async def test_filters_are_passed_on(clock: FakeClock) -> None:
     assert seen.total("source_servers") == seen.value("source_servers", state="replicate")
 
 
-async def test_health_is_there_while_the_first_poll_is_under_way(clock: FakeClock) -> None:
+async def test_health_is_exposed_during_the_first_poll(clock: FakeClock) -> None:
     async with simulated(clock, 3) as simulator:
         simulator.faults.add("hang")
         async with exporting(simulator, clock, polled=False) as service:

@@ -47,12 +47,13 @@ class Schedule:
 
 
 def spread(name: str, interval: float) -> float:
-    """Return the shift of the account `name`, at most half an interval in each direction.
+    """Return the shift of the account `name`, at most an interval earlier.
 
-    It is the same after every start. Accounts that start together so do not keep polling at the same instant.
+    It is the same after every start. Accounts that start together so do not keep polling at the same instant. A later
+    second poll could let the data of the first become stale.
     """
     fraction = int.from_bytes(sha256(name.encode()).digest()[:4]) / 2**32
-    return interval * (fraction - 0.5)
+    return -interval * fraction
 
 
 def _pause(error: PollError | None) -> float:

@@ -43,9 +43,9 @@ class ApiSettings(Group):
     )
     read_timeout: Duration = Field(30.0, gt=0, description="Maximum time between two parts of a response.")
     max_response_size: ByteSize = Field(
-        ByteSize(32 * 2**20),
+        ByteSize(8 * 2**20),
         gt=0,
-        description="Maximum size of a response, such as 32MiB; a larger response fails the poll.",
+        description="Maximum size of a response, such as 8MiB; a larger response fails the poll.",
     )
 
     rate_limit: float = Field(50.0, gt=0, allow_inf_nan=False, description="Maximum requests per second.")

@@ -4,8 +4,6 @@ from functools import lru_cache
 from typing import Final
 
 _EXPONENT_FROM: Final = 1e6
-_FEW_DIGITS: Final = 1e12
-"""Below it, a number of thousandths has at most 15 digits."""
 _MAX_EXACT_INTEGER: Final = 2**53
 """Up to it, an integer and the float of it are the same number."""
 _EXPONENTS: Final = [f"e+{digits - 1:02d}" for digits in range(len(str(_MAX_EXACT_INTEGER)) + 1)]
@@ -20,26 +18,22 @@ def format_value(number: float) -> str:
     """Return a number as Go writes it: the shortest text that reads back the same, with an exponent from 1e+06."""
     if number < _EXPONENT_FROM:
         return _COMMON.get(number) or _format_plain(number)
-    if isinstance(number, int):
-        if number <= _MAX_EXACT_INTEGER:
-            digits = str(number)
-            return f"{digits[0]}.{digits[1:]}".rstrip("0.") + _EXPONENTS[len(digits)]
-    elif number < _FEW_DIGITS and (thousandths := int(number * 1000 + 0.5)) / 1000 == number:
-        # A date of the API. No shorter text of at most 15 digits reads back as the same number.
-        digits = str(thousandths)
-        return f"{digits[0]}.{digits[1:]}".rstrip("0.") + _EXPONENTS[len(digits) - 3]
+    if isinstance(number, int) and number <= _MAX_EXACT_INTEGER:
+        digits = str(number)
+        return f"{digits[0]}.{digits[1:]}".rstrip("0.") + _EXPONENTS[len(digits)]
     return _format_large(number)
 
 
 def format_milliseconds(milliseconds: int) -> str:
     """Return a date in milliseconds since the epoch as a value in seconds."""
     if milliseconds in _USUAL_DATES:
+        # No shorter text than these 13 digits reads back as the same number.
         digits = str(milliseconds)
         return f"{digits[0]}.{digits[1:]}".rstrip("0.") + "e+09"
     return format_value(milliseconds / 1000)
 
 
-@lru_cache(1024)  # The time of a poll is the value of many samples.
+@lru_cache(4096)  # Times of polls and speeds: many samples have the same value.
 def _format_large(number: float) -> str:
     text = _format_plain(number)
     point = text.find(".")

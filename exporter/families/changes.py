@@ -3,19 +3,19 @@
 Comparing fields is much cheaper than computing and comparing samples: columns of both lists are read and compared in C.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import compress
-from operator import attrgetter, is_not
-from typing import Any, Final, TypeVar
+from operator import is_not
+from typing import Final, TypeVar
 
-from exporter.sms.model import SourceServer, Task
+from msgspec.structs import astuple
+
+from exporter.sms.model import Record, SourceServer, Task
 
 _PART_SIZE: Final = 400
 """Servers that are processed at a time, few enough to stay in the CPU cache."""
 
 _TASK: Final = "current_task"
-_SERVER_FIELDS: Final = tuple(name for name in SourceServer.__struct_fields__ if name != _TASK)
-_TASK_FIELDS: Final = Task.__struct_fields__
 
 T = TypeVar("T")
 
@@ -33,50 +33,46 @@ def find_changed_fields(old: Sequence[SourceServer], new: Sequence[SourceServer]
     """Return each `compared_field` that differs in at least one server; None if the servers are not the same."""
     if len(old) != len(new):
         return None
-    servers, tasks = _Columns(_SERVER_FIELDS), _Columns(_TASK_FIELDS)
+    changed: set[str] = set()
+    tasks_changed: set[str] = set()
     for old_part, new_part in zip(split_into_parts(old), split_into_parts(new), strict=True):
         before, after = _different_objects(old_part, new_part)
-        servers.compare(before, after)
-        if "id" in servers.changed:
+        changed.update(_differing_columns(before, after, changed))
+        if "id" in changed:
             return None
-        tasks_before, tasks_after = _different_objects(
-            [server.current_task for server in before], [server.current_task for server in after]
-        )
-        if None in tasks_before or None in tasks_after:
-            # A task came or went: even one without any value has an _info.
-            tasks.all_changed()
-        tasks.compare(tasks_before, tasks_after)
-    return frozenset(servers.changed) | {f"{_TASK}.{name}" for name in tasks.changed}
+        tasks_before = [server.current_task for server in before]
+        tasks_after = [server.current_task for server in after]
+        tasks_changed.update(_differing_task_columns(tasks_before, tasks_after, tasks_changed))
+    return frozenset((*changed, *(f"{_TASK}.{name}" for name in tasks_changed)))
 
 
-class _Columns:
-    """The fields of records, compared part by part until they are known to have changed."""
+def _differing_task_columns(
+    old: Sequence[Task | None], new: Sequence[Task | None], known: Container[str]
+) -> Sequence[str]:
+    old, new = _different_objects(old, new)
+    before, after = ([task for task in tasks if task is not None] for tasks in (old, new))
+    if len(before) == len(after) == len(old):
+        return _differing_columns(before, after, known)
+    # A task came or went, so all its fields count: even one without any value has an _info.
+    return Task.__struct_fields__
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.changed: set[str] = set()
-        self._unchanged = list(names)
 
-    def compare(self, old: Sequence[Any], new: Sequence[Any]) -> None:
-        """Find the fields that differ between two records at the same index."""
-        # One comparison of whole rows is enough for nearly all parts.
-        if self._unchanged and not _equal(attrgetter(*self._unchanged), old, new):
-            self.changed.update(name for name in self._unchanged if not _equal(attrgetter(name), old, new))
-            self._unchanged = [name for name in self._unchanged if name not in self.changed]
-
-    def all_changed(self) -> None:
-        """Count all fields as changed."""
-        self.changed.update(self._unchanged)
-        self._unchanged = []
+def _differing_columns(old: Sequence[Record], new: Sequence[Record], known: Container[str]) -> list[str]:
+    """Return the fields that differ between two records at the same index, without the known ones."""
+    if not old:
+        return []
+    columns = zip(zip(*map(astuple, old), strict=True), zip(*map(astuple, new), strict=True), strict=True)
+    return [
+        name
+        for name, (before, after) in zip(old[0].__struct_fields__, columns, strict=True)
+        if name not in known and before != after
+    ]
 
 
 def _different_objects(old: Sequence[T], new: Sequence[T]) -> tuple[list[T], list[T]]:
     """Return the items of both that are not the same object as that at the same index of the other."""
     different = list(map(is_not, old, new))
     return list(compress(old, different)), list(compress(new, different))
-
-
-def _equal(read: "attrgetter[Any]", old: Sequence[object], new: Sequence[object]) -> bool:
-    return list(map(read, old)) == list(map(read, new))
 
 
 def split_into_parts(servers: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -110,7 +110,7 @@ async def test_an_unchanged_account_is_neither_polled_again_nor_skipped(world: W
 async def test_a_reload_adds_and_removes_accounts(world: World) -> None:
     world.write("shop", "depot")
     async with world.exporting() as service:
-        await world.pass_time(service, 30)
+        await world.pass_time(service, 10)
         world.write("shop", "yard")
         assert (await reload(service))[0] == 200
         await world.idle(service)

@@ -6,13 +6,14 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import structlog
 
 from exporter import revision
 from exporter.blocking import Worker
 from exporter.clock import Clock
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, PollError
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.generation import Generation
 from exporter.exposition.health import Health
@@ -133,7 +134,7 @@ class Service:
                 targets = settings.targets()
                 for options in targets:
                     kept = current.get(options.name)
-                    runner = kept.with_settings(options) if kept else None
+                    runner = kept.with_settings(options, settings.collector.details) if kept else None
                     if runner is None:
                         observer = self.health.observer(options.name)
                         previous = kept.account if kept else None
@@ -143,6 +144,7 @@ class Service:
                             self,
                             self._runtime,
                             previous,
+                            settings.collector.details,
                             is_one_of_several=len(targets) > 1,
                         )
                         opened.push_async_callback(runner.close)
@@ -178,6 +180,13 @@ class Service:
         self.health.poll_ended(account, poll, listing)
         await self.generation.exposition.refresh(self._runtime.clock.time())
 
+    async def collector_read(
+        self, account: Account, collector: str, error: PollError | None, listing: Listing[Any] | None
+    ) -> None:
+        """Count the reading of a list of details, and prepare the bodies that the next scrapes will request."""
+        self.health.collector_read(account, collector, error, listing)
+        await self.generation.exposition.refresh(self._runtime.clock.time())
+
     async def _next_generation(self, settings: Settings, accounts: tuple[Account, ...]) -> Generation:
         """Return the next generation, rendered already."""
         current = self.generation
@@ -200,7 +209,7 @@ class Service:
         for runner in removed:
             log.info("polling stopped", account=runner.account.name)
         for runner in runners:
-            runner.poller.follow(runner.account)
+            runner.follow()
             if self._polling and runner.poller not in current:
                 runner.start()
 

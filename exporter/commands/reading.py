@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from exporter import revision
+from exporter.errors import PollError
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health
 from exporter.families import select_collectors
 from exporter.polling.account import open_account
 from exporter.polling.connections import Runtime
+from exporter.polling.details import DetailReader
 from exporter.polling.poller import Poller
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
@@ -35,10 +38,12 @@ class Reading:
     exposition: Exposition
     health: Health
     pollers: Sequence[Poller] = ()
+    readers: Sequence[DetailReader] = ()
 
     async def poll(self) -> None:
-        """Poll all accounts at the same time."""
+        """Poll all accounts at the same time, then read their other lists."""
         await asyncio.gather(*(poller.poll() for poller in self.pollers))
+        await asyncio.gather(*(reader.read() for reader in self.readers))
 
     def snapshots(self) -> Sequence[Snapshot]:
         """Return the snapshots of the accounts whose poll succeeded."""
@@ -66,6 +71,12 @@ class _PollCounter:
         """Count a poll."""
         self._health.poll_ended(account, poll, listing)
 
+    async def collector_read(
+        self, account: Account, collector: str, error: PollError | None, listing: Listing[Any] | None
+    ) -> None:
+        """Count the reading of another list."""
+        self._health.collector_read(account, collector, error, listing)
+
 
 @contextlib.asynccontextmanager
 async def open_reading(settings: Settings, runtime: Runtime) -> AsyncIterator[Reading]:
@@ -78,13 +89,17 @@ async def open_reading(settings: Settings, runtime: Runtime) -> AsyncIterator[Re
     async with contextlib.AsyncExitStack() as stack:
         runners = []
         for options in settings.targets():
-            runner = await open_account(options, health.observer(options.name), counter, runtime)
+            runner = await open_account(
+                options, health.observer(options.name), counter, runtime, details=settings.collector.details
+            )
             stack.push_async_callback(runner.close)
             runners.append(runner)
         accounts = [runner.account for runner in runners]
         exposition = Exposition(select_collectors(settings.collector), accounts)
         health.follow(accounts, exposition.series_dropped)
-        yield Reading(accounts, exposition, health, [runner.poller for runner in runners])
+        pollers = [runner.poller for runner in runners]
+        readers = [reader for runner in runners for reader in runner.readers]
+        yield Reading(accounts, exposition, health, pollers, readers)
 
 
 async def read_once(settings: Settings, runtime: Runtime) -> Reading:

@@ -78,6 +78,18 @@ def _account_info(report: AccountReport) -> Samples:
     return (((api.region or "", api.url), 1),)
 
 
+def _collectors_up(report: AccountReport) -> Samples:
+    account = report.account
+    return (((collector,), account.collector_state(collector).up) for collector in account.details.collectors)
+
+
+def _collectors_read_at(report: AccountReport) -> Samples:
+    account = report.account
+    for collector in account.details.collectors:
+        details = account.collector_state(collector).details
+        yield (collector,), details.read_at if details else None
+
+
 def _series_dropped(report: AccountReport) -> Samples:
     return (((collector,), series) for collector, series in report.series_dropped.items())
 
@@ -94,6 +106,18 @@ GAUGES: Final = (
         "last_success_timestamp_seconds",
         "When the last complete list was read; absent before the first.",
         lambda report: kept.read_at if (kept := report.account.state.snapshot) else None,
+    ),
+    AccountGauge(
+        "collector_up",
+        "Whether the last reading of a collector that reads another list was complete.",
+        _collectors_up,
+        ("collector",),
+    ),
+    AccountGauge(
+        "collector_last_success_timestamp_seconds",
+        "When a collector that reads another list last read it completely; absent before the first time.",
+        _collectors_read_at,
+        ("collector",),
     ),
     _gauge("poll_interval_seconds", "Poll interval.", lambda report: report.account.settings.poll.interval),
     _gauge(

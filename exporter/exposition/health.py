@@ -8,7 +8,7 @@ import platform
 from collections import Counter as Multiset
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -86,6 +86,12 @@ class _Metrics:
 
         self.polls = counter("polls", "Number of polls.", "account")
         self.failures = counter("poll_failures", "Number of failed polls, by reason.", "account", "reason")
+        self.collector_failures = Counter(
+            f"{PREFIX}collector_failures",
+            "Number of failed readings of a collector that reads another list, by reason.",
+            ("account", "collector", "reason"),
+            registry=registry,
+        )
         self.requests = counter(
             "api_requests",
             "Number of requests, by HTTP status code; the code is error if there was no response.",
@@ -115,7 +121,15 @@ class _Metrics:
             "Number of values of a type that their field cannot have; they are left out.",
             "field",
         )
-        self.by_account = (self.polls, self.failures, self.requests, self.retries, self.throttle_wait, self.skipped)
+        self.by_account = (
+            self.polls,
+            self.failures,
+            self.collector_failures,
+            self.requests,
+            self.retries,
+            self.throttle_wait,
+            self.skipped,
+        )
         self.request_duration = Histogram(
             f"{PREFIX}exporter_api_request_duration_seconds",
             "Time from sending a request to the last byte of the response.",
@@ -188,7 +202,7 @@ class Health:
         """Expose these accounts from now on. The counters of accounts that stay continue."""
         for account in accounts:
             self.observer(account.name)
-            self._start_at_zero(account.name)
+            self._start_at_zero(account)
         self._collector.follow(accounts, series_dropped)
         self._collected = None
 
@@ -215,15 +229,29 @@ class Health:
             self._metrics.failures.labels(account.name, poll.error.reason).inc()
         if listing is None:
             return
-        self._metrics.skipped.labels(account.name, "duplicate").inc(listing.duplicates)
-        self._metrics.skipped.labels(account.name, "invalid").inc(listing.invalid)
-        for field, count in listing.unreadable.items():
-            self._metrics.unreadable.labels(field).inc(count)
+        self._count_listing(account.name, listing, "")
         unknown: Multiset[str] = Multiset()
         for (field, _), count in (account.state.snapshot.unknown if account.state.snapshot else {}).items():
             unknown[field] += count
         for field, count in unknown.items():
             self._metrics.unknown.labels(field).inc(count)
+
+    def collector_read(
+        self, account: Account, collector: str, error: PollError | None, listing: Listing[Any] | None
+    ) -> None:
+        """Count the reading of a collector that reads another list."""
+        self._metrics.changed(account.name)
+        if error is not None:
+            self._metrics.collector_failures.labels(account.name, collector, error.reason).inc()
+        if listing is not None:
+            self._count_listing(account.name, listing, f"{collector}[].")
+
+    def _count_listing(self, account: str, listing: Listing[Any], prefix: str) -> None:
+        """Count the records and values of a list that are not exposed; `prefix` comes before the path of a field."""
+        self._metrics.skipped.labels(account, "duplicate").inc(listing.duplicates)
+        self._metrics.skipped.labels(account, "invalid").inc(listing.invalid)
+        for field, count in listing.unreadable.items():
+            self._metrics.unreadable.labels(f"{prefix}{field}").inc(count)
 
     def render(self, syntax: Syntax, account: str | None = None, names: frozenset[str] | None = None) -> bytes:
         """Return the exposition of all metrics, of those of one account, or of those without an account ("").
@@ -237,15 +265,19 @@ class Health:
             kept = self._collected = _Collected(list(self.registry.collect()), changes.copy(), now)
         return kept.render(syntax, account, names)
 
-    def _start_at_zero(self, account: str) -> None:
+    def _start_at_zero(self, account: Account) -> None:
         """Expose each counter at 0, so that `increase()` sees the first change."""
-        self._metrics.polls.labels(account)
-        self._metrics.retries.labels(account)
-        self._metrics.throttle_wait.labels(account)
+        name = account.name
+        for collector in account.details.collectors:
+            for reason in REASONS:
+                self._metrics.collector_failures.labels(name, collector, reason)
+        self._metrics.polls.labels(name)
+        self._metrics.retries.labels(name)
+        self._metrics.throttle_wait.labels(name)
         for reason in REASONS:
-            self._metrics.failures.labels(account, reason)
+            self._metrics.failures.labels(name, reason)
         for reason in SKIPPED:
-            self._metrics.skipped.labels(account, reason)
+            self._metrics.skipped.labels(name, reason)
 
 
 class _Collected:

@@ -8,7 +8,7 @@ from exporter.exposition.text import LabelCache, PartWriter, write_snapshot_fami
 from exporter.families import Family, SnapshotFamily
 from exporter.families.changes import compared_field, find_changed_fields, split_into_parts
 from exporter.families.family import fields_of
-from exporter.polling.snapshot import Snapshot
+from exporter.polling.snapshot import Details, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,17 @@ def _unchanged_pieces(
     changed = find_changed_fields(previous.snapshot.servers, snapshot.servers)
     if changed is None:
         return
+    changed |= _find_changed_details(previous.snapshot.details, snapshot.details)
     for family in families:
         if family.name in previous.pieces and changed.isdisjoint(map(compared_field, fields_of(family))):
             yield family.name, previous.pieces[family.name]
+
+
+def _find_changed_details(old: Mapping[str, Details], new: Mapping[str, Details]) -> frozenset[str]:
+    """Return the collectors whose own lists differ."""
+    # Records that did not change are the same objects, so comparing them is fast.
+    records = [{name: details.records for name, details in each.items()} for each in (old, new)]
+    return frozenset(name for name in {*old, *new} if records[0].get(name) != records[1].get(name))
 
 
 def _render(families: Iterable[Family], snapshot: Snapshot) -> Iterator[tuple[str, Piece]]:

@@ -10,9 +10,10 @@ from exporter.families.family import (
     help_text,
 )
 from exporter.families.fleet import FLEET
-from exporter.families.selection import OPTIONAL_COLLECTORS, select_collectors
+from exporter.families.selection import DETAIL_COLLECTORS, OPTIONAL_COLLECTORS, select_collectors
 
 __all__ = [
+    "DETAIL_COLLECTORS",
     "FLEET",
     "OPTIONAL_COLLECTORS",
     "Collector",

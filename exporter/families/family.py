@@ -15,6 +15,8 @@ from exporter.sms.model import SourceServer
 
 PREFIX: Final = "huaweicloud_sms_"
 POLLED_AT: Final = f"{PREFIX}last_success_timestamp_seconds"
+READ_AT: Final = f"{PREFIX}collector_last_success_timestamp_seconds"
+"""The metric with the time at which a collector read a list of its own."""
 
 UNITS: Final = ("bytes_per_second", "seconds", "bytes", "ratio")
 """Units of metrics, from the most specific one."""
@@ -39,7 +41,9 @@ class SnapshotFamily:
     """A family whose samples need the whole snapshot, such as a sum over all servers.
 
     `name` has no prefix, and no `_total` if it is a counter. `labels` are those besides `account`. `values` are the
-    fields that the numbers are read from; none if servers are counted.
+    fields that the numbers are read from; none if servers are counted. Fields of another list than that of source
+    servers begin with the name of the collector, such as `errors[].error_json`. `polled_at` is the metric with the time
+    at which the data was read.
     """
 
     name: str
@@ -48,6 +52,7 @@ class SnapshotFamily:
     labels: Labels = field(default_factory=dict)
     values: tuple[str, ...] = ()
     kind: Kind = "gauge"
+    polled_at: str = POLLED_AT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +108,7 @@ class LabelFamily:
     values: tuple[str, ...] = ()
     labels_optional: bool = False
     kind: ClassVar[Kind] = "gauge"
+    polled_at: ClassVar[str] = POLLED_AT
 
     def read_values(self, records: Iterable[Any]) -> Iterable[Any]:
         """Return what the samples of each record are computed from."""
@@ -128,6 +134,7 @@ class ValueFamily:
     convert_in: Callable[[Snapshot], Callable[[Any], float | None]] | None = None
     source: str | None = None
     kind: ClassVar[Kind] = "gauge"
+    polled_at: ClassVar[str] = POLLED_AT
 
     @property
     def labels(self) -> Labels:
@@ -188,7 +195,7 @@ def unit_of(name: str) -> str:
 
 def help_text(family: Family) -> str:
     """Return the HELP text, which for all polled data names the metric with the time of the poll."""
-    return f"{family.help} Polled at {POLLED_AT}."
+    return f"{family.help} Polled at {family.polled_at}."
 
 
 def label_names(family: Family) -> tuple[str, ...]:

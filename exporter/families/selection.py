@@ -6,6 +6,7 @@ from typing import Final
 
 from exporter.families.checks import CHECKS
 from exporter.families.disks import DISKS
+from exporter.families.errors import ERRORS
 from exporter.families.family import Collector, Family, LabelFamily, Sample
 from exporter.families.fleet import FLEET
 from exporter.families.servers import SERVERS, STATE, STATE_SET
@@ -13,15 +14,19 @@ from exporter.families.tasks import TASKS
 from exporter.settings import CollectorSettings
 
 OPTIONAL_COLLECTORS: Final = (SERVERS, TASKS, CHECKS, DISKS)
-"""The collectors that can be turned on and off, each by the option collector.NAME."""
+"""The collectors of the list of source servers that can be turned on and off, each by the option collector.NAME."""
 
-DROP_ORDER: Final = ("disks", "checks", "tasks", "servers")
+DETAIL_COLLECTORS: Final = (ERRORS,)
+"""The collectors that read other lists, turned on in the same way."""
+
+DROP_ORDER: Final = ("disks", "errors", "checks", "tasks", "servers")
 """The collectors in the order in which the series limit drops them; it never drops the fleet."""
 
 
 def select_collectors(settings: CollectorSettings) -> tuple[Collector, ...]:
     """Return the collectors that are turned on, as the options want them; the fleet always is."""
-    enabled = (FLEET, *(collector for collector in OPTIONAL_COLLECTORS if getattr(settings, collector.name)))
+    optional = (*OPTIONAL_COLLECTORS, *DETAIL_COLLECTORS)
+    enabled = (FLEET, *(collector for collector in optional if getattr(settings, collector.name)))
     return tuple(
         replace(collector, families=tuple(_apply_options(family, settings) for family in collector.families))
         for collector in enabled

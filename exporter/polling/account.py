@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 import structlog
 
 from exporter.clock import Clock
 from exporter.polling.connections import ClientObserver, Runtime, account_client, read_ca_bundle
+from exporter.polling.details import DETAIL_LISTS, DetailListener, DetailReader
 from exporter.polling.lockout import CredentialsGuard
 from exporter.polling.poller import Poller, PollListener
 from exporter.polling.schedule import spread
 from exporter.polling.state import Account, AccountState
-from exporter.settings import AccountSettings
+from exporter.settings import NO_DETAILS, AccountSettings, DetailSettings
 from exporter.settings.tree import same_connection, same_list
 
 RESTART_DELAY_SECONDS: Final = 5.0
@@ -22,12 +25,17 @@ RESTART_DELAY_SECONDS: Final = 5.0
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
+class AccountListener(PollListener, DetailListener, Protocol):
+    """Is notified of the polls of all accounts, and of the readings of their other lists."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountRunner:
-    """Polls one account from `start` until `close`."""
+    """Polls one account, and reads its other lists, from `start` until `close`."""
 
     account: Account
     poller: Poller
+    readers: Sequence[DetailReader]
     clock: Clock
     ca_bundle: bytes
     resources: contextlib.AsyncExitStack
@@ -41,16 +49,29 @@ class AccountRunner:
             api=self.account.settings.api.url,
             auth=credentials.source if credentials else "",
         )
-        self.resources.push_async_callback(_cancel, asyncio.create_task(self._supervise()))
+        self._run(self.poller.run, self.poller.fail)
+        for reader in self.readers:
+            self._run(partial(reader.run, self.poller.polled), reader.fail)
+
+    def follow(self) -> None:
+        """Let the poller and the readers continue with this runner's settings."""
+        self.poller.follow(self.account)
+        for reader in self.readers:
+            reader.follow(self.account)
+
+    def _run(self, run: Callable[[], Awaitable[None]], fail: Callable[[BaseException], Awaitable[object]]) -> None:
+        self.resources.push_async_callback(_cancel, asyncio.create_task(self._supervise(run, fail)))
 
     async def close(self) -> None:
         """Stop polling and close the connections."""
         await self.resources.aclose()
 
-    async def _supervise(self) -> None:
-        """Run the poller until cancelled. Whatever else ends it is logged, and the poller is started again."""
+    async def _supervise(
+        self, run: Callable[[], Awaitable[None]], fail: Callable[[BaseException], Awaitable[object]]
+    ) -> None:
+        """Run until cancelled. Whatever else ends it is logged and counted by `fail`, and it is started again."""
         while True:
-            running = asyncio.create_task(self.poller.run())
+            running = asyncio.ensure_future(run())
             try:
                 await asyncio.wait([running])
             finally:
@@ -62,15 +83,15 @@ class AccountRunner:
                 exc_info=defect,
             )
             with contextlib.suppress(Exception):  # Nothing more can be done about a second defect.
-                await self.poller.fail(defect or RuntimeError("the poller returned"))
+                await fail(defect or RuntimeError("the task returned"))
             await self.clock.sleep(RESTART_DELAY_SECONDS)
 
-    def with_settings(self, settings: AccountSettings) -> "AccountRunner | None":
-        """Return this runner with other settings, or None if they need other connections.
+    def with_settings(self, settings: AccountSettings, details: DetailSettings) -> "AccountRunner | None":
+        """Return this runner with other settings, or None if they need other connections or read other lists.
 
-        Its poller follows them once `Poller.follow` is called.
+        Its poller and its readers follow them once `follow` is called.
         """
-        if read_ca_bundle(settings.api) != self.ca_bundle:
+        if read_ca_bundle(settings.api) != self.ca_bundle or details != self.account.details:
             return None
         if settings == self.account.settings:
             return self
@@ -82,9 +103,10 @@ class AccountRunner:
 async def open_account(
     settings: AccountSettings,
     observer: ClientObserver,
-    listener: PollListener,
+    listener: AccountListener,
     runtime: Runtime,
     previous: Account | None = None,
+    details: DetailSettings = NO_DETAILS,
     *,
     is_one_of_several: bool = False,
 ) -> AccountRunner:
@@ -98,11 +120,23 @@ async def open_account(
     state = previous.state if previous and same_list(previous.settings, settings) else AccountState()
     async with contextlib.AsyncExitStack() as resources:
         client, credentials = await resources.enter_async_context(account_client(settings, observer, runtime))
-        account = Account(settings, state, credentials)
+        account = Account(settings, state, credentials, details)
         guard = CredentialsGuard(runtime.lockout, credentials.fingerprint)
         shift = spread(account.name, settings.poll.interval) if is_one_of_several else 0.0
         poller = Poller(account, client.page, runtime.clock, listener, guard, runtime.snapshot_worker, shift=shift)
-        return AccountRunner(account, poller, runtime.clock, ca_bundle, resources.pop_all())
+        readers = [
+            DetailReader(
+                account,
+                name,
+                client.client.for_list(DETAIL_LISTS[name].endpoint, settings.filter.query()).page,
+                runtime.clock,
+                listener,
+                CredentialsGuard(runtime.lockout, credentials.fingerprint),
+                shift=spread(account.name, account.details_interval) if is_one_of_several else 0.0,
+            )
+            for name in details.collectors
+        ]
+        return AccountRunner(account, poller, readers, runtime.clock, ca_bundle, resources.pop_all())
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

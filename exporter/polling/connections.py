@@ -21,6 +21,7 @@ from exporter.polling.lockout import Lockout
 from exporter.settings import AccountSettings, ApiSettings
 from exporter.settings.certificates import MAX_CA_FILE_BYTES, parse_ca_certificates
 from exporter.settings.files import read_regular_file
+from exporter.settings.tree import DETAIL_COLLECTORS
 from exporter.sms.client import ListClient, RetryObserver, SmsClient
 from exporter.sms.endpoints import SOURCE_SERVERS
 
@@ -108,7 +109,9 @@ async def account_session(api: ApiSettings) -> AsyncIterator[aiohttp.ClientSessi
 
     Raise ConfigurationError if the CA bundle cannot be used.
     """
-    async with open_session(_tls_context(api), api.concurrency + 1) as session:
+    # One connection per collector that reads another list, so that a list that hangs takes none from the poller.
+    connections = api.concurrency + len(DETAIL_COLLECTORS) + 1
+    async with open_session(_tls_context(api), connections) as session:
         yield session
 
 

@@ -5,8 +5,10 @@ from typing import Final
 
 import structlog
 
+from exporter.errors import PollError
+from exporter.http.foreign_text import clean_text
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.state import Account, Poll
+from exporter.polling.state import Account, CollectorState, Poll
 
 MAX_LINES: Final = 100
 """Lines about single servers or values in one poll. The rest is counted in one line: each line takes the
@@ -83,4 +85,42 @@ def log_undocumented_values(snapshot: Snapshot, logged_at: dict[tuple[str, str],
             account=snapshot.account,
             values=len(more),
             fields=",".join(sorted({field for field, _ in more})),
+        )
+
+
+def log_collector(account: Account, collector: str, error: PollError | None, previous: CollectorState) -> None:
+    """Log a change of the condition of a collector that reads another list, once while it lasts."""
+    if error is None and not previous.up:
+        log.info("collector is up", account=account.name, collector=collector)
+    if error is not None and error.reason != (previous.error.reason if previous.error else None):
+        log.warning("collector failed", account=account.name, collector=collector, err=error.message, **error.facts())
+
+
+def log_server_errors(snapshot: Snapshot, logged: set[tuple[str, str]]) -> None:
+    """Log the error of each server of the list once while it has that code, up to MAX_LINES at a time.
+
+    `logged` is the memory between readings: (id of the server, code).
+    """
+    details = snapshot.details.get("errors")
+    errors = details.records if details else {}
+    current = [(server, errors[server.id]) for server in snapshot.servers if server.id in errors]
+    new = [(server, error) for server, error in current if (server.id, error.code) not in logged]
+    logged.intersection_update({(server.id, error.code) for server, error in current})
+    logged.update((server.id, error.code) for server, error in new)
+    for server, error in new[:MAX_LINES]:
+        log.info(
+            "server has a migration error",
+            account=snapshot.account,
+            server_id=server.id,
+            server=server.name,
+            error_code=error.code,
+            text=clean_text(error.error_json or ""),
+        )
+    if more := new[MAX_LINES:]:
+        codes = Counter(error.code for _, error in more)
+        log.info(
+            "more servers have migration errors",
+            account=snapshot.account,
+            servers=len(more),
+            error_codes=",".join(f"{code}:{count}" for code, count in codes.most_common(MAX_LINES)),
         )

@@ -174,13 +174,15 @@ class Poller:
             return await self._end(self._reads.poll(error), None)
         finally:
             self._records.list_ended()
-        snapshot = await self._worker.run(
-            next_snapshot, listing, self._account.settings, self._reads.started_at, state.snapshot
-        )
-        poll = self._reads.poll(None)
-        await self._listener.snapshot_read(snapshot)
-        await self._worker.run(state.progress.add, snapshot, state.snapshot)
-        state.snapshot = snapshot
+        async with state.publishing:
+            details = self._account.served_details(self._clock.time())
+            snapshot = await self._worker.run(
+                next_snapshot, listing, self._account.settings, self._reads.started_at, state.snapshot, details
+            )
+            poll = self._reads.poll(None)
+            await self._listener.snapshot_read(snapshot)
+            await self._worker.run(state.progress.add, snapshot, state.snapshot)
+            state.snapshot = snapshot
         log_transitions(snapshot)
         log_undocumented_values(snapshot, state.undocumented_logged_at)
         return await self._end(poll, listing)

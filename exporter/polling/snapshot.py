@@ -6,7 +6,8 @@ Pure functions: a snapshot is built from a complete list and the previous snapsh
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 from exporter.settings import AccountSettings
 from exporter.sms import model
@@ -39,6 +40,17 @@ class LastValues:
     replicatesize: int | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Details:
+    """What a collector read of a list beside the list of source servers: its records, by the id of the server.
+
+    `read_at` is when the reading began, in seconds since the epoch.
+    """
+
+    read_at: float
+    records: Mapping[str, Any]
+
+
 # By identity: comparing two snapshots by value would compare every server.
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
@@ -49,7 +61,8 @@ class Snapshot:
     started, by the new state. `last_growth` is, by server, when a list last had more replicated bytes than the one
     before, or first had the server. `last_values` has the servers whose record lacks one of the compared values.
     `unknown` counts the values outside the documented enumerations, by (field of the API, value).
-    `speed_unit_bytes` is one unit of the API's speeds in bytes per second.
+    `speed_unit_bytes` is one unit of the API's speeds in bytes per second. `details` are what the collectors that read
+    more lists have read, by the name of the collector; a collector that is off, failed or stale is absent.
     """
 
     account: str
@@ -62,6 +75,7 @@ class Snapshot:
     last_values: Mapping[str, LastValues] = field(default_factory=dict)
     unknown: Mapping[tuple[str, str], int] = field(default_factory=dict)
     speed_unit_bytes: int = SPEED_UNITS["mbit"]
+    details: Mapping[str, Details] = field(default_factory=dict)
 
 
 def documented(value: str | None, enumeration: tuple[str, ...]) -> str:
@@ -85,7 +99,11 @@ def _keep_order(servers: Iterable[SourceServer], known: Iterable[str]) -> tuple[
 
 
 def next_snapshot(
-    listing: Listing[SourceServer], account: AccountSettings, read_at: float, previous: Snapshot | None
+    listing: Listing[SourceServer],
+    account: AccountSettings,
+    read_at: float,
+    previous: Snapshot | None,
+    details: Mapping[str, Details] = MappingProxyType({}),
 ) -> Snapshot:
     """Return the snapshot that follows `previous`, with known servers in the same order."""
     previous = previous or Snapshot(account.name, read_at, (), 0)
@@ -126,4 +144,5 @@ def next_snapshot(
         last_values=last_values,
         unknown=listing.unknown,
         speed_unit_bytes=SPEED_UNITS[account.api.migrate_speed_unit],
+        details=details,
     )

@@ -1,14 +1,20 @@
 """What the polls of an account have learned, and the account that is served: settings and state together."""
 
+import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from exporter.auth import Credentials
 from exporter.errors import PollError
 from exporter.polling.progress import ProgressHistory
-from exporter.polling.snapshot import Snapshot
-from exporter.settings import AccountSettings
+from exporter.polling.snapshot import Details, Snapshot
+from exporter.settings import NO_DETAILS, AccountSettings, DetailSettings
+
+STALE_DETAILS: Final = 3
+"""Number of intervals after which what a collector read of another list is no longer served."""
 
 MAX_POLLS: Final = 50
 """Number of polls that an account remembers, for the page of polls."""
@@ -52,13 +58,32 @@ class Poll:
         return self.started_at + self.duration
 
 
+@dataclass(frozen=True, slots=True)
+class CollectorState:
+    """What a collector that reads another list knows: its last complete reading, and the error of a later one."""
+
+    details: Details | None = None
+    error: PollError | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether the last reading was complete."""
+        return self.details is not None and self.error is None
+
+
+NOT_READ: Final = CollectorState()
+"""The state of a collector before its first reading has ended."""
+
+
 @dataclass(slots=True, eq=False)
 class AccountState:
-    """What the polls of one list have learned. Only the account's poller writes it.
+    """What the polls of one list have learned. The account's poller writes it, and its readers of other lists.
 
     `history` has the last polls, the newest last. `snapshot` is of the last complete list, `progress` of those before
     it. `next_poll_at` is when the next poll is due, in seconds since the epoch, None before the first poll has ended.
-    `undocumented_logged_at` is when an undocumented value, by (field, value), was last logged.
+    `undocumented_logged_at` is when an undocumented value, by (field, value), was last logged. `collectors` has the
+    collectors that read other lists, by name. Whoever replaces `snapshot` holds `publishing` from the moment at which
+    it reads the previous one.
     """
 
     history: deque[Poll] = field(default_factory=lambda: deque(maxlen=MAX_POLLS))
@@ -66,6 +91,8 @@ class AccountState:
     progress: ProgressHistory = field(default_factory=ProgressHistory)
     next_poll_at: float | None = None
     undocumented_logged_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    collectors: dict[str, CollectorState] = field(default_factory=dict)
+    publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def last_poll(self) -> Poll | None:
@@ -89,17 +116,35 @@ class AccountState:
 class Account:
     """One account as one configuration has it. After a reload another one may share its state.
 
-    `credentials` is None if the account is not polled.
+    `credentials` is None if the account is not polled. `details` says which other lists are read, and how often.
     """
 
     settings: AccountSettings
     state: AccountState = field(default_factory=AccountState)
     credentials: Credentials | None = None
+    details: DetailSettings = NO_DETAILS
 
     @property
     def name(self) -> str:
         """The value of the label `account`."""
         return self.settings.name
+
+    @property
+    def details_interval(self) -> float:
+        """The interval at which other lists are read, in seconds."""
+        return self.settings.poll.interval * self.details.polls
+
+    def collector_state(self, collector: str) -> CollectorState:
+        """Return the state of a collector that reads another list."""
+        return self.state.collectors.get(collector, NOT_READ)
+
+    def served_details(self, now: float) -> Mapping[str, Details]:
+        """Return what other lists had at `now`, by collector, without what is older than STALE_DETAILS intervals."""
+        if not self.details.collectors:
+            return MappingProxyType({})
+        max_age = STALE_DETAILS * self.details_interval
+        details = {name: self.collector_state(name).details for name in self.details.collectors}
+        return {name: each for name, each in details.items() if each and abs(now - each.read_at) <= max_age}
 
     def served_snapshot(self, now: float) -> Snapshot | None:
         """Return the snapshot to serve at `now`, in seconds since the epoch; None if it is too old.

@@ -10,14 +10,16 @@ from exporter.settings.account import (
     LimitSettings,
     PollSettings,
 )
-from exporter.settings.tree import CollectorSettings, LogSettings, Settings, WebSettings
+from exporter.settings.tree import NO_DETAILS, CollectorSettings, DetailSettings, LogSettings, Settings, WebSettings
 
 __all__ = [
+    "NO_DETAILS",
     "REGION_ENDPOINTS",
     "AccountSettings",
     "ApiSettings",
     "AuthSettings",
     "CollectorSettings",
+    "DetailSettings",
     "FilterSettings",
     "IamSettings",
     "LimitSettings",

@@ -5,6 +5,7 @@ the configuration file; `_` of the field is `-` in the flag.
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -144,6 +145,22 @@ class AccountNameSettings(Group):
     name: str = Field("default", min_length=1, max_length=255, description="Value of the label `account`.")
 
 
+DETAIL_COLLECTORS: Final = ("errors",)
+"""The collectors that read another list than that of source servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetailSettings:
+    """Which collectors read another list, and once in how many polls."""
+
+    collectors: tuple[str, ...] = ()
+    polls: int = 1
+
+
+NO_DETAILS: Final = DetailSettings()
+"""No other list is read."""
+
+
 class CollectorSettings(Group):
     """Which metrics are exposed."""
 
@@ -151,11 +168,27 @@ class CollectorSettings(Group):
     tasks: bool = Field(True, description="The migration task of each source server.")
     checks: bool = Field(True, description="The environment checks of each source server.")
     disks: bool = Field(False, description="Disks, volumes and volume groups of each source server (many series).")
+    errors: bool = Field(
+        False,
+        description="The error code of each failed source server. Reads a further list, GET /v3/errors: one request "
+        "per 100 errors, and the IAM action sms:server:listErrors.",
+    )
+    details_polls: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="Number of poll intervals after which collectors that read a further list (errors) read it again.",
+    )
     state_set: bool = Field(
         False, description="Expose every possible state of a server as 0 or 1, instead of its current state only."
     )
     info_labels_include: Words = Field((), description="Labels to keep on _info metrics (default: all).")
     info_labels_exclude: Words = Field((), description="Labels to remove from _info metrics.")
+
+    @property
+    def details(self) -> DetailSettings:
+        """Which collectors read another list, and how often."""
+        return DetailSettings(tuple(name for name in DETAIL_COLLECTORS if getattr(self, name)), self.details_polls)
 
     @field_validator("info_labels_include", "info_labels_exclude")
     @classmethod

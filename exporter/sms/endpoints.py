@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Generic
 
+from exporter.sms.details import MigrationError
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES, RecordT, SourceServer
 
 
@@ -48,4 +49,13 @@ SOURCE_SERVERS: Final = Endpoint(
     ),
     # The documented values only: the API refuses others.
     splits=MappingProxyType({"state": SOURCE_STATES, "migration_cycle": MIGRATION_CYCLES}),
+)
+
+MIGRATION_ERRORS: Final = Endpoint(
+    path="/v3/errors",
+    envelope_key="migration_errors",
+    record_type=MigrationError,
+    noun="migration errors",
+    max_page_rows=100,
+    filters=frozenset({"enterprise_project_id"}),
 )

@@ -58,6 +58,9 @@ class StopAtSnapshot:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
 
+    async def collector_read(self, *_: object) -> None:
+        """Do nothing: no other list is read."""
+
     async def snapshot_read(self, snapshot: Snapshot) -> None:
         del snapshot
         self._trace.stop()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.clock import SystemClock
-from exporter.families import FLEET, OPTIONAL_COLLECTORS
+from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS
 from exporter.simulator.control import Control
 from exporter.simulator.faults import KINDS, Faults
 from exporter.simulator.fleet import Fleet
@@ -59,7 +59,7 @@ def test_the_page_on_states_describes_every_state_and_every_stage() -> None:
 
 def test_the_page_on_permissions_names_every_collector() -> None:
     assert sorted(first_cells("permissions.md", "Actions")) == sorted(
-        collector.name for collector in (FLEET, *OPTIONAL_COLLECTORS)
+        collector.name for collector in (FLEET, *OPTIONAL_COLLECTORS, *DETAIL_COLLECTORS)
     )
 
 

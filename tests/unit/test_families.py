@@ -7,7 +7,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from exporter.families import FLEET, OPTIONAL_COLLECTORS, Family, LabelFamily, SnapshotFamily, select_collectors
+from exporter.families import (
+    DETAIL_COLLECTORS,
+    FLEET,
+    OPTIONAL_COLLECTORS,
+    Family,
+    LabelFamily,
+    SnapshotFamily,
+    select_collectors,
+)
 from exporter.families.family import ValueFamily, fields_of
 from exporter.families.selection import DROP_ORDER
 from exporter.polling.snapshot import Snapshot
@@ -115,6 +123,7 @@ def test_including_other_info_labels_leaves_the_subtask_of_a_task() -> None:
 
 
 def test_every_collector_that_can_be_turned_off_can_be_dropped_by_the_series_limit() -> None:
-    assert sorted(DROP_ORDER) == sorted(collector.name for collector in OPTIONAL_COLLECTORS)
-    for collector in OPTIONAL_COLLECTORS:
+    optional = (*OPTIONAL_COLLECTORS, *DETAIL_COLLECTORS)
+    assert sorted(DROP_ORDER) == sorted(collector.name for collector in optional)
+    for collector in optional:
         assert collector.name in CollectorSettings.model_fields, "add the option collector.NAME"

@@ -372,7 +372,7 @@ async def test_a_poller_that_a_defect_ends_is_started_again_and_keeps_its_back_o
         return "secret"
 
     rig.poller = rig.poller_with(fingerprint)
-    runner = AccountRunner(rig.account, rig.poller, clock, b"", contextlib.AsyncExitStack())
+    runner = AccountRunner(rig.account, rig.poller, (), clock, b"", contextlib.AsyncExitStack())
     with capture_logs() as events:
         runner.start()
         while len(rig.polls) < 2:

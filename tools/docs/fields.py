@@ -1,16 +1,18 @@
 """Where every field of the API reference goes: to a metric, to an option, or nowhere and why.
 
-Paths are those of `GET /v3/sources`; `[]` stands for each element of a list. The fields that are exposed are those that
+Paths are those of `GET /v3/sources`, or begin with the name of the collector that reads another list; `[]` stands for
+each element of a list. The fields that are exposed are those that
 the families declare. A metric is named without the prefix; the label that has the value follows after a `:`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from msgspec import inspect
 
-from exporter.families import FLEET, OPTIONAL_COLLECTORS
+from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS, Collector
+from exporter.families.errors import ERRORS
 from exporter.families.family import PREFIX, SERVER_ID, sample_name
 from exporter.sms.model import SourceServer
 
@@ -18,14 +20,29 @@ from exporter.sms.model import SourceServer
 def exposed_fields() -> Mapping[str, tuple[str, ...]]:
     """Return the fields of a source server that are exposed, with the metrics that have them."""
     # Every metric of one server has its id.
-    exposed: dict[str, list[str]] = {"id": ["source_server_info:server_id"]}
-    for family in (family for collector in (FLEET, *OPTIONAL_COLLECTORS) for family in collector.families):
+    exposed = {"id": ["source_server_info:server_id"], **_places((FLEET, *OPTIONAL_COLLECTORS))}
+    return {field: tuple(exposed[field]) for field, _ in list_model_fields() if field in exposed}
+
+
+def exposed_detail_fields() -> Mapping[str, tuple[str, ...]]:
+    """Return the fields of other lists that are exposed, with the metrics that have them."""
+    identities = {
+        f"{collector.name}[].{field}": [f"{sample_name(collector.families[0]).removeprefix(PREFIX)}:{SERVER_ID}"]
+        for collector, field in ((ERRORS, "source_id"),)
+    }
+    return {field: tuple(places) for field, places in (identities | _places(DETAIL_COLLECTORS)).items()}
+
+
+def _places(collectors: Iterable[Collector]) -> dict[str, list[str]]:
+    """Return the metrics, or their labels, that have each field."""
+    exposed: dict[str, list[str]] = {}
+    for family in (family for collector in collectors for family in collector.families):
         name = sample_name(family).removeprefix(PREFIX)
         places = [(field, name) for field in family.values]
         places += [(field, f"{name}:{label}") for label, field in family.labels.items() if label != SERVER_ID]
         for field, place in places:
             exposed.setdefault(field, []).append(place)
-    return {field: tuple(exposed[field]) for field, _ in list_model_fields() if field in exposed}
+    return exposed
 
 
 def list_model_fields() -> Iterator[tuple[str, inspect.Type]]:
@@ -63,6 +80,16 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
     },
 )
 """The fields of a source server that are not exposed, with the reason."""
+
+DETAILS_LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "errors[].host_name": "the name in the operating system; source_server_info has the name in SMS",
+        "errors[].name": "source_server_info has the name of the server",
+        "errors[].source_ip": "source_server_info has the address of the server",
+        "errors[].target_ip": "the address belongs to the migration task, not to the error",
+    },
+)
+"""The fields of other lists that are not exposed, with the reason."""
 
 ELSEWHERE: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {

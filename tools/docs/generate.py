@@ -19,19 +19,20 @@ from exporter.commands.demo import DemoSettings, SimulatorSettings
 from exporter.errors import REASONS
 from exporter.exposition.health import Health
 from exporter.exposition.text import render_lines
-from exporter.families import FLEET, OPTIONAL_COLLECTORS, Collector, Family, full_name
+from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS, Collector, Family, full_name
 from exporter.families.family import POLLED_AT, PREFIX, label_names, sample_name
 from exporter.http.transport import Response
-from exporter.polling.snapshot import Snapshot, next_snapshot
-from exporter.polling.state import Account, Poll
-from exporter.settings import Settings
+from exporter.polling.snapshot import Details, Snapshot, next_snapshot
+from exporter.polling.state import Account, CollectorState, Poll
+from exporter.settings import DetailSettings, Settings
 from exporter.settings.options import Option, options
 from exporter.simulator import Fleet
 from exporter.sms.decoding import Records
+from exporter.sms.details import MigrationError
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.paging import Listing, merge
 from tools.docs import alerts, chart
-from tools.docs.fields import ELSEWHERE, LEFT_OUT, exposed_fields
+from tools.docs.fields import DETAILS_LEFT_OUT, ELSEWHERE, LEFT_OUT, exposed_detail_fields, exposed_fields
 
 FOLDER: Final = Path(__file__).parents[2] / "docs"
 MOMENT: Final = 1_800_000_000.0
@@ -50,6 +51,11 @@ APPEARS: Final[Mapping[str, str]] = {
     "task_clone_info": "while there is a clone",
     "task_log_upload_timestamp_seconds": "once logs were uploaded",
     "task_subtask_progress_ratio": "while the subtask has a progress",
+    "source_server_error": "while the list of errors has the server",
+    "source_servers_by_error": "while a server has an error",
+    "collector_up": "for collectors that read another list",
+    "collector_last_success_timestamp_seconds": "after their first complete reading",
+    "collector_failures_total": "for collectors that read another list",
     "last_success_timestamp_seconds": "after the first complete poll",
     "snapshot_source_servers": "while a list is served",
     "api_source_servers": "while a list is served",
@@ -99,7 +105,7 @@ def _metrics() -> str:
         "(left out below) names it. How old they can become: [staleness](staleness.md).",
         "",
     ]
-    for collector in (FLEET, *OPTIONAL_COLLECTORS):
+    for collector in (FLEET, *OPTIONAL_COLLECTORS, *DETAIL_COLLECTORS):
         parts += [f"## Collector `{collector.name}`", "", _switch(collector), ""]
         parts += _table(
             ("metric", "type", "labels", "help", "from"),
@@ -159,7 +165,13 @@ def _snapshot() -> Snapshot:
         {"api": {"endpoint": "https://sms.example.com"}, "account": {"name": ACCOUNT}},
     ).targets()[0]
     before = next_snapshot(merge([first], first.count), account, MOMENT, None)
-    return next_snapshot(merge([second], second.count), account, MOMENT + 60, before)
+    errors = {
+        server.id: MigrationError(id=server.id, error_json='{"error_code":"SMS.0515"}')
+        for server in second.records
+        if server.state == "error"
+    }
+    details = {"errors": Details(MOMENT, errors)}
+    return next_snapshot(merge([second], second.count), account, MOMENT + 60, before, details)
 
 
 def _page(fleet: Fleet, moment: float) -> bytes:
@@ -172,7 +184,8 @@ def _health() -> Iterable[Metric]:
     tree = Settings.model_validate({"api": {"region": "cn-north-4"}, "account": {"name": ACCOUNT}})
     provider = StoredProvider("token", Secret("auth.token", "secret").read)
     provider.term = Term(MOMENT + 3600, MOMENT + 2880)
-    account = Account(tree.targets()[0], credentials=token_credentials(provider))
+    account = Account(tree.targets()[0], credentials=token_credentials(provider), details=DetailSettings(("errors",)))
+    account.state.collectors["errors"] = CollectorState(Details(MOMENT, {}))
     poll, listed = Poll(MOMENT, 0.5, 2), _snapshot()
     account.state.record(poll)
     unknown = {("state", "premiging"): 1}
@@ -204,6 +217,12 @@ def _fields() -> str:
     parts += _table(("field", "metrics"), exposed)
     parts += ["", "## Left out, on purpose", ""]
     parts += _table(("field", "reason"), ((f"`{path}`", reason) for path, reason in LEFT_OUT.items()))
+    parts += ["", "## Other lists", "", "See [collectors](collectors.md).", ""]
+    details = {
+        field: ", ".join(f"`{target}`" for target in targets) for field, targets in exposed_detail_fields().items()
+    }
+    details |= {field: f"left out: {reason}" for field, reason in DETAILS_LEFT_OUT.items()}
+    parts += _table(("field", "where it goes"), ((f"`{path}`", place) for path, place in details.items()))
     for table, rows in ELSEWHERE.items():
         parts += ["", f"## {table}", ""]
         parts += _table(("field", "where it goes"), ((f"`{path}`", place) for path, place in rows.items()))

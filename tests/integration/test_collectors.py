@@ -1,0 +1,337 @@
+"""Collectors that read another list than that of source servers: beside the polls, and never at their expense."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from exporter.commands.reading import read_once
+from exporter.families.errors import MAX_ERROR_CODES
+from exporter.polling.connections import Runtime
+from exporter.polling.events import MAX_LINES
+from exporter.service import Service, running
+from exporter.settings import Settings
+from programs import serving
+from support import NOW, NOWHERE, FakeClock, Scrape, fetch, scrape
+
+POLL = 60.0
+READING = 5 * POLL
+"""The default interval of a collector that reads another list."""
+
+
+class Api:
+    """The list of source servers and the list of errors, as a test sets them."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.servers: list[dict[str, Any]] = [{"id": "s1", "name": "web-1", "state": "error"}, {"id": "s2"}]
+        self.errors: list[dict[str, Any]] = [{"source_id": "s1", "error_json": '{"error_code":"SMS.0515"}'}]
+        self.answer: Callable[[], web.Response] | None = None
+        """Answers the requests for errors instead of the list."""
+        self.released = asyncio.Event()
+        self.released.set()
+        self.queries: list[dict[str, str]] = []
+        self.requests: Counter[str] = Counter()
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        self.requests[request.path] += 1
+        if request.path == "/v3/errors":
+            self.queries.append(dict(request.query))
+            await self.released.wait()
+            if self.answer is not None:
+                return self.answer()
+            return self._page(request, "migration_errors", self.errors)
+        return self._page(request, "source_servers", self.servers)
+
+    def _page(self, request: web.Request, key: str, records: list[dict[str, Any]]) -> web.Response:
+        offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        return web.json_response({"count": len(records), key: records[offset : offset + limit]})
+
+    def settings(self, url: str, **groups: object) -> Settings:
+        return Settings.model_validate(
+            {
+                "api": {"endpoint": url},
+                "auth": {"token": "t"},
+                "collector": {"errors": True},
+                "web": {"listen_address": ("127.0.0.1:0",)},
+                "poll": {"interval": f"{POLL:g}s"},
+            }
+            | groups
+        )
+
+    @contextlib.asynccontextmanager
+    async def exporting(self, **groups: object) -> AsyncIterator[Service]:
+        """Run an exporter of this API; the first poll and the first reading have ended."""
+        async with serving(self.respond) as url:
+            runtime = Runtime(self.clock, {}, NOWHERE)
+            async with running(self.settings(url, **groups), runtime) as service:
+                await self.clock.until_asleep(2 if service.accounts[0].details.collectors else 1)
+                yield service
+
+    async def pass_time(self, seconds: float, tasks: int = 2) -> None:
+        """Advance the clock with the polls and readings that become due."""
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
+            first = await self.clock.until_asleep(tasks)
+            self.clock.advance(min(first, end - self.clock.monotonic()))
+            await self.clock.until_asleep(tasks)
+
+
+@pytest.fixture
+def api(clock: FakeClock) -> Api:
+    return Api(clock)
+
+
+def refuse() -> web.Response:
+    body = {"error_code": "SMS.9004", "error_msg": "The current account does not have the permission."}
+    return web.json_response(body, status=403)
+
+
+def codes(seen: Scrape) -> dict[str, str]:
+    labels = [dict(own) for own in seen.values("source_server_error")]
+    return {own["server_id"]: own["error_code"] for own in labels}
+
+
+async def test_a_failed_server_has_its_error_code_from_the_first_reading_on(api: Api) -> None:
+    async with api.exporting() as service:
+        seen = await scrape(service.urls[0])
+    assert seen.value("source_server_error", server_id="s1", error_code="SMS.0515") == 1
+    assert seen.value("source_servers_by_error", error_code="SMS.0515") == 1
+    assert seen.value("collector_up", account="default", collector="errors") == 1
+    assert seen.value("collector_last_success_timestamp_seconds", collector="errors") == NOW
+    assert "collector_last_success_timestamp_seconds." in seen.text.partition("sms_source_server_error ")[2]
+
+
+async def test_without_the_option_the_list_is_not_requested_and_nothing_is_exposed(api: Api) -> None:
+    async with api.exporting(collector={}) as service:
+        await api.pass_time(2 * READING, tasks=1)
+        seen = await scrape(service.urls[0])
+    assert api.requests == {"/v3/sources": 11}
+    assert "source_server_error" not in seen.text
+    assert not seen.values("collector_up")
+    assert not seen.values("collector_failures_total")
+
+
+async def test_the_list_is_read_once_in_the_configured_number_of_polls(api: Api) -> None:
+    async with api.exporting(collector={"errors": True, "details_polls": 3}):
+        await api.pass_time(6 * POLL)
+    assert api.requests == {"/v3/sources": 7, "/v3/errors": 3}
+
+
+async def test_a_server_outside_the_served_list_has_no_series(api: Api) -> None:
+    api.errors = [{"source_id": "deleted", "error_json": "SMS.0805"}]
+    async with api.exporting() as service:
+        seen = await scrape(service.urls[0])
+        assert not seen.values("source_server_error")
+        assert not seen.values("source_servers_by_error")
+        assert seen.value("collector_up") == 1
+        # A later list that has the server needs no other reading.
+        api.servers.append({"id": "deleted"})
+        await api.pass_time(POLL)
+        seen = await scrape(service.urls[0])
+    assert codes(seen) == {"deleted": "SMS.0805"}
+    assert api.requests["/v3/errors"] == 1
+
+
+async def test_a_new_error_is_exposed_as_soon_as_it_is_read(api: Api) -> None:
+    async with api.exporting() as service:
+        await scrape(service.urls[0])
+        api.errors = [{"source_id": "s2", "error_json": "SMS.3802: SSH failed"}]
+        await api.pass_time(READING)
+        seen = await scrape(service.urls[0])
+    assert codes(seen) == {"s2": "SMS.3802"}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('[{"code": "SMS.6603", "msg": "SMS.0202"}]', "SMS.6603"),
+        ("failed with SMS.0807.", "SMS.0807"),
+        ("SMS.12345", "unknown"),
+        ("the network failed", "unknown"),
+        ("", "unknown"),
+        (None, "unknown"),
+        ({"error_code": "SMS.0515"}, "unknown"),
+        (515, "unknown"),
+    ],
+)
+async def test_the_code_is_found_anywhere_in_the_text_of_the_error(api: Api, text: object, code: str) -> None:
+    api.errors = [{"source_id": "s1", "error_json": text}]
+    async with api.exporting() as service:
+        seen = await scrape(service.urls[0])
+    assert codes(seen) == {"s1": code}
+    unreadable = isinstance(text, dict)
+    assert seen.value("exporter_unreadable_values_total", field="errors[].error_json") == (1 if unreadable else None)
+
+
+async def test_rare_codes_beyond_the_maximum_count_as_other(api: Api) -> None:
+    api.servers = [{"id": f"s{number}"} for number in range(MAX_ERROR_CODES + 12)]
+    api.errors = [
+        {"source_id": f"s{number}", "error_json": f"SMS.{max(number, 10):04}"} for number in range(MAX_ERROR_CODES + 12)
+    ]
+    async with api.exporting() as service:
+        seen = await scrape(service.urls[0])
+    counts = {dict(own)["error_code"]: value for own, value in seen.values("source_servers_by_error").items()}
+    assert len(counts) == MAX_ERROR_CODES + 1
+    assert (counts["SMS.0010"], counts["other"]) == (11, 2)
+    assert len(codes(seen)) == MAX_ERROR_CODES + 12
+
+
+async def test_the_text_of_an_error_is_logged_once_and_is_never_a_label(api: Api) -> None:
+    api.errors = [{"source_id": "s1", "error_json": 'SMS.0515 {"error_msg": "disk\nsdb changed"}'}]
+    with capture_logs() as events:
+        async with api.exporting() as service:
+            await api.pass_time(2 * READING)
+            seen = await scrape(service.urls[0])
+    logged = [event for event in events if event["event"] == "server has a migration error"]
+    assert [(event["server_id"], event["server"], event["error_code"]) for event in logged] == [
+        ("s1", "web-1", "SMS.0515")
+    ]
+    assert logged[0]["text"] == 'SMS.0515 {"error_msg": "disk sdb changed"}'
+    assert "sdb changed" not in seen.text
+    assert api.requests["/v3/errors"] == 3
+
+
+async def test_many_errors_at_once_are_few_log_lines(api: Api) -> None:
+    api.servers = [{"id": f"s{number}"} for number in range(MAX_LINES + 50)]
+    api.errors = [{"source_id": f"s{number}", "error_json": "SMS.0515"} for number in range(MAX_LINES + 50)]
+    with capture_logs() as events:
+        async with api.exporting():
+            pass
+    assert sum(event["event"] == "server has a migration error" for event in events) == MAX_LINES
+    (more,) = [event for event in events if event["event"] == "more servers have migration errors"]
+    assert (more["servers"], more["error_codes"]) == (50, "SMS.0515:50")
+
+
+async def test_a_missing_permission_is_one_log_line_with_the_action_and_affects_no_poll(api: Api) -> None:
+    api.answer = refuse
+    with capture_logs() as events:
+        async with api.exporting() as service:
+            await api.pass_time(12 * POLL)
+            seen = await scrape(service.urls[0])
+    (line,) = [event for event in events if event["event"] == "collector failed"]
+    assert (line["collector"], line["reason"]) == ("errors", "permission")
+    assert "sms:server:listErrors" in line["hint"]
+    assert (seen.value("up"), seen.value("collector_up")) == (1, 0)
+    assert seen.value("collector_last_success_timestamp_seconds") is None
+    assert seen.value("exporter_polls_total") == 13
+    assert seen.total("exporter_poll_failures_total") == 0
+    assert len(seen.values("source_server_state")) == 1
+    # Read at once, after 5 minutes, and 10 minutes after that; not at every interval.
+    assert api.requests == {"/v3/sources": 13, "/v3/errors": 2}
+    assert seen.value("collector_failures_total", collector="errors", reason="permission") == 2
+    assert seen.value("collector_failures_total", collector="errors", reason="timeout") == 0
+
+
+async def test_a_restored_permission_is_noticed_and_logged(api: Api) -> None:
+    api.answer = refuse
+    with capture_logs() as events:
+        async with api.exporting() as service:
+            api.answer = None
+            await api.pass_time(READING)
+            seen = await scrape(service.urls[0])
+    assert codes(seen) == {"s1": "SMS.0515"}
+    assert seen.value("collector_up") == 1
+    assert [event["event"] for event in events if event.get("collector") == "errors"].count("collector is up") == 1
+
+
+async def test_errors_are_served_for_three_intervals_after_the_last_reading_and_then_dropped(api: Api) -> None:
+    async with api.exporting() as service:
+        api.answer = lambda: web.Response(status=404)
+        await api.pass_time(3 * READING)
+        seen = await scrape(service.urls[0])
+        assert codes(seen) == {"s1": "SMS.0515"}
+        assert (seen.value("up"), seen.value("collector_up")) == (1, 0)
+        await api.pass_time(POLL)
+        seen = await scrape(service.urls[0])
+        assert not seen.values("source_server_error")
+        assert not seen.values("source_servers_by_error")
+        assert seen.value("source_server_state", server_id="s1") == 1
+        assert seen.value("collector_last_success_timestamp_seconds") == NOW
+        api.answer = None
+        await api.pass_time(READING)
+        assert codes(await scrape(service.urls[0])) == {"s1": "SMS.0515"}
+
+
+async def test_a_list_that_hangs_delays_no_poll(api: Api) -> None:
+    api.released.clear()
+    async with serving(api.respond) as url:
+        settings = api.settings(url, api={"endpoint": url, "concurrency": 1})
+        async with running(settings, Runtime(api.clock, {}, NOWHERE)) as service:
+            while not api.requests["/v3/errors"]:
+                await asyncio.sleep(0)
+            await api.pass_time(10 * POLL, tasks=1)
+            seen = await scrape(service.urls[0])
+            assert api.requests == {"/v3/sources": 11, "/v3/errors": 1}
+            assert (seen.value("up"), seen.value("collector_up")) == (1, 0)
+            assert seen.value("last_success_timestamp_seconds") == NOW + 10 * POLL
+            api.released.set()
+
+
+async def test_refused_credentials_are_not_sent_for_the_list_of_errors(api: Api) -> None:
+    async def refuse_all(request: web.Request) -> web.StreamResponse:
+        api.requests[request.path] += 1
+        return web.json_response({"error_code": "APIGW.0301", "error_msg": "Incorrect token"}, status=401)
+
+    async with serving(refuse_all) as url:
+        async with running(api.settings(url), Runtime(api.clock, {}, NOWHERE)) as service:
+            await api.clock.until_asleep(2)
+            seen = await scrape(service.urls[0])
+    assert api.requests == {"/v3/sources": 1}
+    assert (seen.value("up"), seen.value("collector_up")) == (0, 0)
+    assert seen.value("collector_failures_total", reason="auth") == 1
+
+
+async def test_only_filters_that_the_list_accepts_are_sent(api: Api) -> None:
+    async with api.exporting(filter={"state": "error", "enterprise_project_id": "p1"}):
+        pass
+    assert api.queries == [{"enterprise_project_id": "p1", "limit": "100", "offset": "0"}]
+
+
+async def test_a_long_list_of_errors_is_read_in_pages_of_100(api: Api) -> None:
+    api.servers = [{"id": f"s{number}"} for number in range(250)]
+    api.errors = [{"source_id": f"s{number}", "error_json": "SMS.0515"} for number in range(250)]
+    async with api.exporting() as service:
+        seen = await scrape(service.urls[0])
+    assert [query["offset"] for query in api.queries] == ["0", "100", "200"]
+    assert seen.value("source_servers_by_error", error_code="SMS.0515") == 250
+
+
+async def test_once_prints_the_errors_too(api: Api) -> None:
+    async with serving(api.respond) as url:
+        reading = await read_once(api.settings(url), Runtime(api.clock, {}, NOWHERE))
+    (account,) = reading.accounts
+    assert account.state.snapshot is not None
+    assert set(account.state.snapshot.details["errors"].records) == {"s1"}
+
+
+async def test_a_reload_turns_the_collector_on_and_off(api: Api) -> None:
+    async with api.exporting(collector={}) as service:
+        off = service.generation.settings
+        on = api.settings(off.api.endpoint or "")
+        await service.apply(off.model_copy(update={"collector": on.collector}))
+        await api.clock.until_asleep(2)
+        seen = await scrape(service.urls[0])
+        assert codes(seen) == {"s1": "SMS.0515"}
+        # The account's polls continue to be counted, and its data stays.
+        assert seen.value("exporter_polls_total") == 2
+        await service.apply(off)
+        await api.clock.until_asleep(1)
+        seen = await scrape(service.urls[0])
+        assert not codes(seen)
+        assert not seen.values("collector_up")
+        await api.pass_time(READING, tasks=1)
+    assert api.requests["/v3/errors"] == 1
+
+
+async def test_a_scrape_can_select_the_collector(api: Api) -> None:
+    async with api.exporting() as service:
+        _, text, _ = await fetch(f"{service.urls[0]}/metrics?collect[]=errors")
+    seen = Scrape(text)
+    assert codes(seen) == {"s1": "SMS.0515"}
+    assert not seen.values("source_server_state")

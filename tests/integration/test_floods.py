@@ -20,7 +20,8 @@ async def read_once(body: bytes) -> tuple[int, str, str]:
 
     compressed = gzip.compress(body, 1)
     async with serving(page) as url:
-        command = exporter_command("once", f"--api.endpoint={url}", "--auth.token=t")
+        options = (f"--api.endpoint={url}", "--auth.token=t", "--api.max-response-size=32MiB")
+        command = exporter_command("once", *options)
         return await run(program("bash"), "-c", f'ulimit -v {MEMORY_KIB}; exec "$@"', "bash", *command)
 
 

@@ -69,7 +69,6 @@ async def test_the_state_set_has_all_states_of_a_server(clock: FakeClock) -> Non
     [
         ({"info_labels_exclude": ("ip", "name")}, {"enterprise_project_id", "os_type", "os_version"}),
         ({"info_labels_include": ("name", "os_type")}, {"name", "os_type"}),
-        ({"info_labels_include": ("name", "ip"), "info_labels_exclude": ("ip",)}, {"name"}),
     ],
 )
 async def test_labels_of_the_info_metrics_can_be_left_out(

@@ -1,15 +1,20 @@
 """The systemd units: verified, sandboxed, and their command run with a socket that is passed."""
 
+import asyncio
+import contextlib
+import os
 import shlex
 import shutil
+import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from exporter.simulator import Simulator
 from programs import free_port, program, run, started, until
-from support import fetch, scrape
+from support import DATA, fetch, scrape
 
 UNITS = Path(__file__).parent.parent.parent / "deploy" / "systemd"
 BINARY = "/opt/sms-exporter/bin/sms-exporter"
@@ -78,3 +83,47 @@ async def test_the_service_listens_on_the_socket_that_systemd_passes(
 
             await until(ready)
             assert (await scrape(f"http://{address}")).total("source_servers") == 3
+
+
+def find_python() -> str:
+    """Return an interpreter of this version that the sandbox of the service can execute."""
+    for path in (sys._base_executable, "/usr/bin/python3"):  # type: ignore[attr-defined]
+        resolved = Path(path).resolve()
+        if resolved.name.endswith(f"python{sys.version_info.major}.{sys.version_info.minor}") and not any(
+            resolved.is_relative_to(hidden) for hidden in ("/root", "/home")
+        ):
+            return str(resolved)
+    pytest.skip("the service may not execute the interpreter of this machine")
+
+
+async def test_systemd_as_pid_1_starts_stops_and_fails_the_service_once(tmp_path: Path) -> None:
+    if os.geteuid() or not Path("/lib/systemd/systemd").exists():
+        pytest.skip("needs root and systemd")
+    (tmp_path / "shared").mkdir()
+    shutil.copy(DATA / "systemd" / "scenario.sh", tmp_path / "shared")
+    (tmp_path / "scenario.service").write_text(
+        "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=/bin/bash /opt/shared/scenario.sh\n"
+        "StandardOutput=file:/opt/shared/output\nStandardError=file:/opt/shared/errors\n"
+    )
+    namespaces = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--net", "--cgroup")
+    boot = (str(DATA / "systemd" / "boot.sh"), str(UNITS.parents[1]), sysconfig.get_path("purelib"), find_python())
+    process = await asyncio.create_subprocess_exec(
+        *namespaces, "bash", *boot, str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    output = tmp_path / "shared" / "output"
+    try:
+        assert process.stdout is not None
+        if await process.stdout.readline() != b"isolated\n":
+            assert process.stderr is not None
+            pytest.skip(f"this machine allows no systemd of its own: {(await process.stderr.read()).decode()}")
+        await until(lambda: asyncio.sleep(0, output.exists() and "end=1" in output.read_text()))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+    seen = dict(line.partition("=")[::2] for line in output.read_text().splitlines())
+    assert (seen["invalid"], seen["invalid_starts"]) == ("failed inactive 000 000 failed", "1")
+    assert "config.yml line 3: poll.interval: given '60'" in seen["invalid_journal"]
+    assert seen["started"] == "active active 200"
+    assert seen["restarted"] == f"active {'200' * 20}"
+    assert seen["stopped"] == "inactive 000 inactive"

@@ -144,6 +144,19 @@ async def test_a_check_reports_every_account_without_credentials(tmp_path: Path)
     assert output.count("--auth.access-key-file") == 2
 
 
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xef\xbb\xbf"])
+async def test_a_check_refuses_an_empty_secret_file_without_a_request(
+    simulator: Simulator, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "token").write_bytes(content)
+    options = (f"--api.endpoint={simulator.url}", f"--auth.token-file={tmp_path / 'token'}")
+    status, output, _ = await run(*exporter_command("check", *options))
+    (found,) = facts(output)
+    assert (status, found[""]) == (2, "default: failed (auth)")
+    assert found["error"] == f"auth.token-file: {tmp_path / 'token'} is empty"
+    assert simulator.requests == []
+
+
 async def test_once_prints_the_metrics_of_a_scrape(simulator: Simulator) -> None:
     status, output, errors = await run(*exporter_command("once", *options_for(simulator)))
     assert (status, errors) == (0, "")

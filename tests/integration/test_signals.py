@@ -141,6 +141,23 @@ async def test_a_home_directory_that_cannot_be_entered_has_no_profile_file(home:
     assert b"no credentials found" in output
 
 
+@pytest.mark.parametrize("option", ["--auth.token-file", "--api.ca-file", "--config.file", "--web.config.file"])
+async def test_a_directory_that_cannot_be_entered_is_one_line_and_exit_code_2(option: str, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("root creates a directory that another user cannot enter")
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o700)
+    (secrets / "file").write_text("x")
+    nobody = (program("setpriv"), "--reuid", "54321", "--clear-groups", "--bounding-set=-all")
+    options = [f"{option}={secrets}/file", *(["--auth.token=x"] if option != "--auth.token-file" else [])]
+    async with process(*nobody, *exporter_command("check", f"--api.endpoint={NOBODY}", *options)) as exporter:
+        output, errors = await exporter.communicate()
+    assert (exporter.returncode, output) == (2, b"")
+    assert errors.startswith(f"sms-exporter: error: {option}: ".encode())
+    assert errors.endswith(b"cannot be read: Permission denied\n")
+    assert errors.count(b"\n") == 1
+
+
 async def test_the_demo_ignores_proxies_of_the_environment() -> None:
     proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), NOBODY)
     async with process(*exporter_command("demo", "--web.listen-address=127.0.0.1:0", "--servers=3"), **proxies) as demo:

@@ -14,10 +14,12 @@ from exporter.commands.reading import OnceSettings
 from exporter.errors import AuthError, ConfigurationError, PollError, RequestTimeout
 from exporter.http.transport import Api, Response
 from exporter.polling.connections import Runtime, account_client
-from exporter.settings import AccountSettings, Settings
+from exporter.settings import AccountSettings, FilterSettings, Settings
+from exporter.settings.faults import suggest_name
 from exporter.sms.client import ListClient, RetryBudget
 from exporter.sms.decoding import Records
 from exporter.sms.endpoints import SOURCE_SERVERS
+from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 from exporter.views.formatting import escape_unprintable, format_duration, format_latency, format_time
 
 DESCRIPTION: Final = (
@@ -75,6 +77,7 @@ class Finding:
         yield f"account {self.account.name}: {condition}"
         api = self.account.api
         yield _fact("endpoint", f"{api.url} ({api.region})" if api.region and not api.endpoint else api.url)
+        yield from (_fact("warning", text) for text in _check_filter(self.account.filter))
         if self.source:
             until = f", until {format_time(self.term.expires_at)} UTC" if self.term else ""
             yield _fact("credentials", f"{self.source}{until}")
@@ -160,6 +163,17 @@ class _LatencyObserver:
 
     def throttled(self, seconds: float) -> None:
         """Do nothing: one request is never throttled."""
+
+
+def _check_filter(options: FilterSettings) -> Iterator[str]:
+    """Yield a warning for each value that the API does not document: it may answer with an error or an empty list."""
+    for name, value, documented in (
+        ("filter.state", options.state, SOURCE_STATES),
+        ("filter.migration-cycle", options.migration_cycle, MIGRATION_CYCLES),
+    ):
+        if value is not None and value not in documented:
+            question = suggest_name(value, documented) or f"; the API documents {', '.join(documented)}"
+            yield f"{name}: the API does not document {value!r}{question}"
 
 
 def _fact(name: str, value: str) -> str:

@@ -56,6 +56,24 @@ def test_a_check_reports_a_failure_with_its_hint_and_exit_code() -> None:
     ] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "warning"),
+    [
+        ("state", "replicating", "filter.state: the API does not document 'replicating'; did you mean replicate?"),
+        ("state", "done", "filter.state: the API does not document 'done'; the API documents unavailable, waiting, "),
+        ("migration_cycle", "sync", "filter.migration-cycle: the API does not document 'sync'; "),
+    ],
+)
+def test_a_check_warns_about_an_undocumented_filter(option: str, value: str, warning: str) -> None:
+    found = Finding(account(filter={option: value}))
+    assert facts(found)["warning"].startswith(warning)
+    assert found.exit_code == 0
+
+
+def test_a_check_accepts_documented_filters() -> None:
+    assert "warning" not in facts(Finding(account(filter={"state": "error", "migration_cycle": "syncing"})))
+
+
 def test_control_characters_in_an_error_of_the_api_are_escaped() -> None:
     found = Finding(account(), error=AuthError("no\x1b[2Jthing\nelse"))
     assert facts(found)["error"] == r"no\x1b[2Jthing\nelse"

@@ -3,14 +3,13 @@
 import asyncio
 import dataclasses
 import hashlib
-import os
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
 from exporter.blocking import SharedCall
 from exporter.errors import AuthError
+from exporter.settings.files import read_regular_file
 
 MAX_SECRET_BYTES: Final = 65_536
 """Size limit of a file with a secret; the longest tokens of IAM have 16,384 characters."""
@@ -20,14 +19,6 @@ READ_TIMEOUT_SECONDS: Final = 5.0
 
 _FINGERPRINT_KEY: Final = secrets.token_bytes(32)
 """New in each process, so that a fingerprint is of no use outside it."""
-
-_FILE_KINDS: Final = (
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 def digest(*parts: object) -> str:
@@ -49,7 +40,7 @@ class SecretFile:
         self._path = path
         self._timeout = timeout
         self._where = f"{name}: {path}"
-        self._content = SharedCall(lambda: _read_regular_file(path))
+        self._content = SharedCall(lambda: read_regular_file(path, MAX_SECRET_BYTES))
 
     async def read(self) -> str:
         """Return the text. Raise AuthError if it cannot be read within the limits."""
@@ -64,10 +55,8 @@ class SecretFile:
         except OSError as error:
             raise self._error(
                 f"cannot be read: {error.strerror}",
-                f"make {self._path} a regular file that the exporter's user can read",
+                f"make {self._path} a regular file that contains only the secret and that the exporter's user can read",
             ) from None
-        if len(content) > MAX_SECRET_BYTES:
-            raise self._error(f"is larger than {MAX_SECRET_BYTES} bytes", f"write only the secret to {self._path}")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -110,18 +99,3 @@ def clean_secret(name: str, text: str) -> str:
             hint="write the secret as plain text in UTF-8, not as UTF-16 or binary data",
         )
     return secret
-
-
-def _read_regular_file(path: Path) -> bytes:
-    """Return at most one byte more than the limit. Raise OSError if it is not a regular file."""
-    # Without O_NONBLOCK a FIFO blocks until somebody writes to it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            kind = next((kind for is_kind, kind in _FILE_KINDS if is_kind(mode)), "a special file")
-            raise OSError(0, f"it is {kind}, not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(MAX_SECRET_BYTES + 1)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,7 @@ from typing import Final
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),
-    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
@@ -17,7 +17,7 @@ _KINDS: Final = (
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes:
     """Return the content of a file. Raise OSError if it is not a regular file or larger than `max_bytes`."""
-    # Without O_NONBLOCK, opening a named pipe blocks until another process writes to it.
+    # Without O_NONBLOCK, opening a FIFO blocks until another process writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _check_mode(os.fstat(descriptor).st_mode)
@@ -26,7 +26,7 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
     finally:
         os.close(descriptor)
     if len(content) > max_bytes:
-        raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes")
+        raise OSError(errno.EFBIG, f"it is larger than {max_bytes} bytes")
     return content
 
 
@@ -43,4 +43,4 @@ def check_regular_file(path: Path) -> Path:
 def _check_mode(mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "a special file")
-        raise OSError(errno.EINVAL, f"is {kind}, not a regular file")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file")

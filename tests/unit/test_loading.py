@@ -173,10 +173,10 @@ def test_aliases_that_multiply_are_built_once(depth: int, config: Path) -> None:
         load(f"--config.file={config}")
 
 
-def test_a_named_pipe_in_place_of_the_file_does_not_block(config: Path) -> None:
+def test_a_fifo_in_place_of_the_file_does_not_block(config: Path) -> None:
     os.mkfifo(config)
     line = fault(f"--config.file={config}")
-    assert line == f"--config.file: {config}: cannot be read: is a named pipe, not a regular file"
+    assert line == f"--config.file: {config}: cannot be read: it is a FIFO, not a regular file"
 
 
 def test_the_default_timeout_of_a_poll_fits_its_interval() -> None:

@@ -339,7 +339,7 @@ def test_a_client_auth_type_without_verification_is_an_error_that_names_the_alte
             {"cert": "", "cert_file": "/nowhere/a"},
             "cert_file: given '/nowhere/a': cannot be read: No such file",
         ),
-        ({"key": "", "key_file": "/"}, "key_file: given '/': cannot be read: is a directory, not a regular file"),
+        ({"key": "", "key_file": "/"}, "key_file: given '/': cannot be read: it is a directory, not a regular file"),
     ],
 )
 def test_contradicting_keys_and_unusable_files_are_errors(keys: dict[str, object], fault: str) -> None:

@@ -158,6 +158,9 @@ BUILD := --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HE
 image: ## Build the image for this machine (needs docker)
 	docker build $(BUILD)
 
+image-test: ## Build the image twice with buildah, compare the layers, and run it restricted (needs root and buildah)
+	tools/image-test.sh
+
 image-push: ## Build the image for all platforms with SBOM and provenance, and push it to IMAGE=…
 	docker buildx build --platform $(PLATFORMS) --sbom=true --provenance=mode=max --push --metadata-file dist/image.json $(BUILD)
 

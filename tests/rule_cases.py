@@ -137,6 +137,7 @@ def groups() -> Iterator[Group]:
     yield combined("lists that shrink", dict(_lists()))
     yield combined("limits of an account", dict(_limits()))
     yield combined("servers that finished a week ago", dict(_finished()))
+    yield combined("durations of alerts", dict(_durations()))
     yield combined("incomplete lists", dict(_incomplete()))
     for metric in ("unknown_values_total", "unreadable_values_total"):
         unknown = {58: set[str](), 64: {"SmsDataIncomplete@"}}
@@ -249,6 +250,8 @@ def _several_exporters() -> Parts:
     named = [(name, replace(server, name="other")) for name, server in SERVERS]
     pair = [Exporter(SERVERS, is_running=until(30)), Exporter(named, instance="y")]
     yield "one-goes-down", group("", pair, dict.fromkeys((29, 30, 31, 35, 50), ALL))
+    failing = [Exporter(polls_succeed=until(10)), Exporter(instance="y", polls_succeed=until(30))]
+    yield "both-fail", group("", failing, {36: set(), 40: {"SmsPollFailing"}}, among="SmsPollFailing")
     others = [Exporter(SERVERS, is_running=until(30)), Exporter(account="b", instance="y")]
     yield "one-of-each", group("", others, {29: ALL, 50: ALL | ABSENT})
 
@@ -258,10 +261,18 @@ def _replicas() -> Group:
     failing = [Exporter(), Exporter(instance="y", polls_succeed=until(10))]
     single = [Exporter(), Exporter(instance="y", polls_succeed=lambda minute: minute % 2 == 0)]
     alone = [Exporter(is_running=until(10)), Exporter(account="b", instance="y")]
-    pairs = {"never-scraped": never, "polls-fail": failing, "single-polls-fail": single, "another-account": alone}
+    returns = [Exporter(), Exporter(instance="y", is_running=since(20))]
+    pairs = {
+        "returns": returns,
+        "never-scraped": never,
+        "polls-fail": failing,
+        "single-polls-fail": single,
+        "another-account": alone,
+    }
     both = combined("replicas", {key: group("", pair, {60: set()}) for key, pair in pairs.items()})
     query = 'group by (job, instance) (ALERTS{alertname="SmsReplicaDown", alertstate="firing"})'
-    expected = {8: set[str](), 12: {"never-scraped"}, 21: {"never-scraped"}, 24: {"never-scraped", "polls-fail"}}
+    both_down = {"never-scraped", "returns"}
+    expected = {9: set[str](), 10: both_down, 21: both_down, 24: {"never-scraped", "polls-fail"}}
     expected |= {60: {"never-scraped", "polls-fail"}}
     both["promql_expr_test"] = [
         {
@@ -338,8 +349,39 @@ def _finished() -> Parts:
         yield f"{state}{changed}", group("", [Exporter([server])], alerts, step=STEP)
 
 
+def _durations() -> Parts:
+    """Return groups in which a problem ends in minute 30, with the minutes before and after each change."""
+    for alert, metric, labels, bad, good, wait, keep in (
+        ("SmsClockSkew", "exporter_api_clock_skew_seconds", "", 61, 60, 10, 3),
+        ("SmsClockSkew", "exporter_api_clock_skew_seconds", "", -61, -60, 10, 3),
+        ("SmsSeriesDropped", "exporter_series_dropped", 'collector="disks"', 1, 0, 10, 3),
+        ("SmsAccountNearLimit", "source_servers", 'state="syncing"', 90, 89, 15, 15),
+    ):
+        exporter = Exporter(more=[(metric, labels, _until_minute_30(bad, good))])
+        firing = {alert}
+        times = {wait - 1: set[str](), wait: firing, 29 + keep: firing, 31 + keep: set[str]()}
+        yield f"{alert}{bad}", group("", [exporter], times, among=alert)
+    outages = [except_between(start, start + 12) for start in (30, 50, 70)]
+    flapping = Exporter(polls_succeed=lambda minute: all(succeeds(minute) for succeeds in outages))
+    times = {
+        66: set[str](),
+        68: {"SmsDataFlapping"},
+        112: {"SmsDataFlapping"},
+        115: {"SmsDataFlapping"},
+        118: set[str](),
+    }
+    yield "flapping", group("", [flapping], times, among="SmsDataFlapping")
+
+
+def _until_minute_30(before: float, after: float) -> Value:
+    return lambda minute: before if minute < 30 else after
+
+
 def _incomplete() -> Parts:
-    differs, differed = Exporter(SERVERS, missing=lambda _: 1), Exporter(SERVERS, missing=lambda minute: minute < 50)
+    differs, differed = (
+        Exporter(SERVERS, missing=lambda minute: minute < 70),
+        Exporter(SERVERS, missing=lambda minute: minute < 50),
+    )
     skips, skipped = (_counting("skipped_records_total", growth) for growth in (always_growing, grown_once))
     for key, exporter, incomplete in (
         ("count-differs", differs, True),
@@ -347,7 +389,9 @@ def _incomplete() -> Parts:
         ("records-are-skipped", skips, True),
         ("record-was-skipped", skipped, False),
     ):
-        times = {58: set[str](), 64: {"SmsDataIncomplete"} if incomplete else set[str]()}
+        times = {59: set[str](), 64: {"SmsDataIncomplete"} if incomplete else set[str]()}
+        if exporter is differs:
+            times |= {60: {"SmsDataIncomplete"}, 84: {"SmsDataIncomplete"}, 86: set()}
         yield key, group("", [exporter], times, among="SmsDataIncomplete")
 
 

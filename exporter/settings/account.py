@@ -92,7 +92,7 @@ class AuthSettings(Group):
 
     A token, a user's password or an access key; if none is set, the default credential chain.
 
-    Every secret can be in a file, which is read again when the credentials are renewed or refused.
+    Every secret can be in a file, which is read for every request; a password at each login.
     """
 
     token: SecretStr | None = Field(None, description="Token, sent as X-Auth-Token; valid for 24 hours.")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from alert_texts import Case, cases
 from grafana.promql import FAILED_STATES, MIGRATING_STATES, MOVING_STATES
 from programs import program, run
 from promtool import Group
@@ -26,6 +27,8 @@ ALERTS = [
     if "alert" in rule
 ]
 GROUPS = list(groups())
+TEXT_CASES = list(cases())
+TEXTS = yaml.safe_load((ROOT / "tests" / "data" / "alert-texts.yml").read_text(encoding="utf-8"))
 
 
 async def run_promtool(folder: Path, *cases: Group) -> None:
@@ -45,6 +48,21 @@ async def run_promtool(folder: Path, *cases: Group) -> None:
 @pytest.mark.parametrize("case", GROUPS, ids=lambda case: case["name"])
 async def test_alerts_fire_as_expected_when(case: Group, tmp_path: Path) -> None:
     await run_promtool(tmp_path, case)
+
+
+@pytest.mark.parametrize("case", TEXT_CASES, ids=lambda case: case[0])
+async def test_alerts_have_the_expected_labels_and_texts_for(case: Case, tmp_path: Path) -> None:
+    name, group, minute, alerts = case
+    expected = TEXTS[name]
+    assert list(expected) == list(alerts)
+    tests = [{"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": expected[alert]} for alert in alerts]
+    await run_promtool(tmp_path, {**group, "promql_expr_test": [], "alert_rule_test": tests})
+
+
+def test_the_texts_of_every_alert_are_tested_and_every_summary_is_short() -> None:
+    alerts = [(name, alert) for case in TEXTS.values() for name, firing in case.items() for alert in firing]
+    assert {name for name, _ in alerts} == {alert["alert"] for alert in ALERTS}
+    assert max(len(alert["exp_annotations"]["summary"]) for _, alert in alerts) < 80
 
 
 async def test_promtool_finds_no_problem_in_the_rules_and_the_configuration() -> None:

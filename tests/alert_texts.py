@@ -1,0 +1,56 @@
+"""The cases in which the texts of alerts are tested, with the expectations in tests/data/alert-texts.yml."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from promtool import Exporter, Group, Server, except_between, group, until
+from rule_cases import DAY, PROBLEMS, STEP, during
+
+Case = tuple[str, Group, int, Sequence[str]]
+"""A name, a test group, a minute, and the alerts whose texts are compared then."""
+
+NAMED = [
+    (server_id, replace(server, name=f"web-{number}")) for number, (server_id, server) in enumerate(PROBLEMS.items())
+]
+OF_ACCOUNTS = [
+    ("exporter_series_dropped", 'collector="disks"', lambda _: 12),
+    ("exporter_api_clock_skew_seconds", "", lambda _: 90),
+    ("exporter_config_last_reload_successful", "", lambda _: 0),
+    ("exporter_credentials_renewal_timestamp_seconds", "", lambda _: 60),
+    ("exporter_skipped_records_total", 'reason="invalid"', lambda minute: minute),
+    ("exporter_unknown_values_total", 'field="state"', lambda minute: minute),
+    ("exporter_api_requests_total", 'api="sms", code="200"', lambda minute: 3 * minute),
+    ("exporter_api_requests_total", 'api="sms", code="429"', lambda minute: minute),
+    ("exporter_poll_failures_total", 'reason="auth"', lambda minute: minute),
+    ("source_servers", 'state="replicate"', lambda _: 95),
+]
+
+
+def cases() -> Iterator[Case]:
+    """Return all cases."""
+    yield "servers", _group([Exporter(NAMED)]), 70, sorted(PROBLEMS)
+    nameless = Exporter([("1", Server(state="error", name="", project="p"))])
+    yield "a server without a name", _group([nameless]), 70, ["SmsServerFailed"]
+    special = Exporter([("1", Server(state="error", name=r"a\\b"))])
+    yield "a server with a backslash in its name", _group([special]), 70, ["SmsServerFailed"]
+    of_accounts = ["SmsSeriesDropped", "SmsClockSkew", "SmsReloadFailed", "SmsCredentialsExpiring", "SmsDataIncomplete"]
+    of_accounts += ["SmsThrottled", "SmsAccountNearLimit"]
+    yield "accounts and exporters", _group([Exporter(NAMED, more=OF_ACCOUNTS)]), 70, of_accounts
+    failing = Exporter(NAMED, polls_succeed=until(40), more=OF_ACCOUNTS)
+    yield "an outage of the API", _group([failing]), 70, ["SmsPollFailing", "SmsDataStale", "SmsServerFailed"]
+    yield "an exporter that never polled", _group([Exporter(polls_succeed=lambda _: False)]), 70, ["SmsDataStale"]
+    gone = Exporter(NAMED, is_running=until(40))
+    yield "an exporter that is down", _group([gone]), 70, ["SmsExporterAbsent"]
+    yield "no exporter", _group([]), 70, ["SmsExporterAbsent"]
+    replicas = [Exporter(), Exporter(instance="y", is_running=until(40))]
+    yield "one of two exporters is down", _group(replicas), 70, ["SmsReplicaDown"]
+    yield "an empty list", _group([Exporter(during(NAMED, until(40)))]), 70, ["SmsListShrunk"]
+    outages = [except_between(start, start + 12) for start in (30, 50)]
+    flapping = Exporter(polls_succeed=lambda minute: all(succeeds(minute) for succeeds in outages))
+    yield "repeated outages", _group([flapping]), 70, ["SmsDataFlapping"]
+    finished = Exporter([("1", Server(state="finished", changed=-8 * DAY * 60)), ("2", Server(state="finished"))])
+    yield "a finished server", group("", [finished], {80: set()}, step=STEP), 80, ["SmsSnapshotsNotCleared"]
+
+
+def _group(exporters: Sequence[Exporter]) -> Group:
+    return group("", exporters, {70: set()})

@@ -16,18 +16,22 @@ MAX_ERROR_CODES: Final = 100
 _ERROR_CODE: Final = {"error_code": "errors[].error_json"}
 
 
-def read_codes(snapshot: Snapshot) -> Mapping[str, str]:
-    """Return the error code of each server that has an error; the least frequent ones beyond the maximum are OTHER."""
-    details = snapshot.details.get("errors")
-    if details is None:
-        return {}
-    errors = details.records
-    codes = {server.id: errors[server.id].code for server in snapshot.servers if server.id in errors}
+def limit_codes(codes: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the codes by server; the least frequent ones beyond the maximum are OTHER."""
     counts = Counter(codes.values())
     kept = sorted(counts, key=lambda code: (-counts[code], code))[:MAX_ERROR_CODES]
     if len(kept) == len(counts):
         return codes
     return {server_id: code if code in kept else OTHER for server_id, code in codes.items()}
+
+
+def read_codes(snapshot: Snapshot) -> Mapping[str, str]:
+    """Return the error code of each server that has an error, as `limit_codes` does."""
+    details = snapshot.details.get("errors")
+    if details is None:
+        return {}
+    errors = details.records
+    return limit_codes({server.id: errors[server.id].code for server in snapshot.servers if server.id in errors})
 
 
 def _list_codes(snapshot: Snapshot) -> Iterator[Sample]:

@@ -10,16 +10,17 @@ from exporter.families.errors import ERRORS
 from exporter.families.family import Collector, Family, LabelFamily, Sample
 from exporter.families.fleet import FLEET
 from exporter.families.servers import SERVERS, STATE, STATE_SET
+from exporter.families.task_details import TASK_DETAILS
 from exporter.families.tasks import TASKS
 from exporter.settings import CollectorSettings
 
 OPTIONAL_COLLECTORS: Final = (SERVERS, TASKS, CHECKS, DISKS)
 """The collectors of the list of source servers that can be turned on and off, each by the option collector.NAME."""
 
-DETAIL_COLLECTORS: Final = (ERRORS,)
+DETAIL_COLLECTORS: Final = (ERRORS, TASK_DETAILS)
 """The collectors that read other lists, turned on in the same way."""
 
-DROP_ORDER: Final = ("disks", "errors", "checks", "tasks", "servers")
+DROP_ORDER: Final = ("disks", "task_details", "errors", "checks", "tasks", "servers")
 """The collectors in the order in which the series limit drops them; it never drops the fleet."""
 
 

@@ -4,7 +4,7 @@ Such a list never delays a poll and never fails one. What it had is part of the 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -21,7 +21,8 @@ from exporter.polling.snapshot import Details, Snapshot
 from exporter.polling.state import Account, CollectorState
 from exporter.sms.client import RetryBudget
 from exporter.sms.decoding import Page, Records
-from exporter.sms.endpoints import MIGRATION_ERRORS, Endpoint
+from exporter.sms.details import index_errors, index_tasks
+from exporter.sms.endpoints import MIGRATION_ERRORS, MIGRATION_TASKS, Endpoint
 from exporter.sms.paging import Listing, Narrowing, Pager
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -31,23 +32,28 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 class DetailList:
     """The list that a collector reads, and the IAM action that it needs.
 
-    `log_news` logs what a new snapshot has of it; its second argument remembers what has been logged.
+    `index` returns its records by the id of the server. `log_news` logs what a new snapshot has of it; its second
+    argument remembers what has been logged.
     """
 
     endpoint: Endpoint[Any]
     action: str
-    log_news: Callable[[Snapshot, set[tuple[str, str]]], None]
+    index: Callable[[Iterable[Any]], Mapping[str, Any]]
+    log_news: Callable[[Snapshot, set[tuple[str, str]]], None] = lambda _, __: None
 
     def hint(self, collector: str) -> str:
         """Return what to do if the permission is missing."""
         return (
             f"grant the IAM action {self.action} (with roles: sms:server:queryServer) to this user, or turn off "
-            f"collector.{collector}"
+            f"collector.{collector.replace('_', '-')}"
         )
 
 
 DETAIL_LISTS: Final[Mapping[str, DetailList]] = MappingProxyType(
-    {"errors": DetailList(MIGRATION_ERRORS, "sms:server:listErrors", log_server_errors)}
+    {
+        "errors": DetailList(MIGRATION_ERRORS, "sms:server:listErrors", index_errors, log_server_errors),
+        "task_details": DetailList(MIGRATION_TASKS, "sms:server:listTask", index_tasks),
+    }
 )
 """The lists by the name of the collector that reads them."""
 
@@ -128,7 +134,7 @@ class DetailReader:
             log.exception("collector failed because of a defect of the exporter", account=self._account.name)
             await self.fail(defect)
         else:
-            details = Details(started_at, {record.id: record for record in listing.records})
+            details = Details(started_at, self._list.index(listing.records))
             await self._end(None, listing, details)
 
     async def fail(self, defect: BaseException) -> None:

@@ -145,7 +145,7 @@ class AccountNameSettings(Group):
     name: str = Field("default", min_length=1, max_length=255, description="Value of the label `account`.")
 
 
-DETAIL_COLLECTORS: Final = ("errors",)
+DETAIL_COLLECTORS: Final = ("errors", "task_details")
 """The collectors that read another list than that of source servers."""
 
 
@@ -173,11 +173,17 @@ class CollectorSettings(Group):
         description="The error code of each failed source server. Reads a further list, GET /v3/errors: one request "
         "per 100 errors, and the IAM action sms:server:listErrors.",
     )
+    task_details: bool = Field(
+        False,
+        description="Subtasks, load and network check of each migration task. Reads a further list, GET /v3/tasks: one "
+        "request per 200 tasks, and the IAM action sms:server:listTask.",
+    )
     details_polls: int = Field(
         5,
         ge=1,
         le=1000,
-        description="Number of poll intervals after which collectors that read a further list (errors) read it again.",
+        description="Number of poll intervals after which collectors that read a further list (errors, task-details) "
+        "read it again.",
     )
     state_set: bool = Field(
         False, description="Expose every possible state of a server as 0 or 1, instead of its current state only."

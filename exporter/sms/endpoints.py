@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Generic
 
-from exporter.sms.details import MigrationError
+from exporter.sms.details import MigrationError, MigrationTask
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES, RecordT, SourceServer
 
 
@@ -57,5 +57,13 @@ MIGRATION_ERRORS: Final = Endpoint(
     record_type=MigrationError,
     noun="migration errors",
     max_page_rows=100,
+    filters=frozenset({"enterprise_project_id"}),
+)
+
+MIGRATION_TASKS: Final = Endpoint(
+    path="/v3/tasks",
+    envelope_key="tasks",
+    record_type=MigrationTask,
+    noun="tasks",
     filters=frozenset({"enterprise_project_id"}),
 )

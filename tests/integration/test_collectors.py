@@ -31,6 +31,7 @@ class Api:
         self.clock = clock
         self.servers: list[dict[str, Any]] = [{"id": "s1", "name": "web-1", "state": "error"}, {"id": "s2"}]
         self.errors: list[dict[str, Any]] = [{"source_id": "s1", "error_json": '{"error_code":"SMS.0515"}'}]
+        self.tasks: list[dict[str, Any]] = []
         self.answer: Callable[[], web.Response] | None = None
         """Answers the requests for errors instead of the list."""
         self.released = asyncio.Event()
@@ -46,6 +47,8 @@ class Api:
             if self.answer is not None:
                 return self.answer()
             return self._page(request, "migration_errors", self.errors)
+        if request.path == "/v3/tasks":
+            return self._page(request, "tasks", self.tasks)
         return self._page(request, "source_servers", self.servers)
 
     def _page(self, request: web.Request, key: str, records: list[dict[str, Any]]) -> web.Response:
@@ -65,12 +68,12 @@ class Api:
         )
 
     @contextlib.asynccontextmanager
-    async def exporting(self, **groups: object) -> AsyncIterator[Service]:
+    async def exporting(self, *, readers: int = 1, **groups: object) -> AsyncIterator[Service]:
         """Run an exporter of this API; the first poll and the first reading have ended."""
         async with serving(self.respond) as url:
             runtime = Runtime(self.clock, {}, NOWHERE)
             async with running(self.settings(url, **groups), runtime) as service:
-                await self.clock.until_asleep(2 if service.accounts[0].details.collectors else 1)
+                await self.clock.until_asleep(1 + readers if service.accounts[0].details.collectors else 1)
                 yield service
 
     async def pass_time(self, seconds: float, tasks: int = 2) -> None:
@@ -335,3 +338,44 @@ async def test_a_scrape_can_select_the_collector(api: Api) -> None:
     seen = Scrape(text)
     assert codes(seen) == {"s1": "SMS.0515"}
     assert not seen.values("source_server_state")
+
+
+BOTH = {"errors": True, "task_details": True}
+
+
+async def test_the_details_of_a_task_are_those_of_its_server(api: Api) -> None:
+    sync = {"name": "SYNC_LINUX_FILE", "progress": 100, "start_date": 1_799_999_000_000, "end_date": 1_799_999_900_000}
+    api.tasks = [
+        {"id": "t1", "source_server": {"id": "s2"}, "syncing": True, "sub_tasks": [sync], "migration_ip": "192.0.2.9"},
+        {"id": "t2", "source_server": {"id": "deleted"}, "syncing": True, "migration_ip": "192.0.2.10"},
+    ]
+    async with api.exporting(collector={"task_details": True}) as service:
+        seen = await scrape(service.urls[0])
+    assert seen.value("task_last_sync_timestamp_seconds", server_id="s2") == 1_799_999_900
+    assert seen.value("task_continuous_sync") == 1
+    assert seen.value("task_target_info", server_id="s2", address="192.0.2.9") == 1
+    assert not [own for _, own in seen.samples if ("server_id", "deleted") in own]
+    assert api.requests == {"/v3/sources": 1, "/v3/tasks": 1}
+
+
+async def test_a_collector_that_fails_does_not_affect_another(api: Api) -> None:
+    api.tasks = [{"id": "t1", "source_server": {"id": "s2"}, "syncing": False}]
+    api.answer = refuse
+    async with api.exporting(collector=BOTH, readers=2) as service:
+        await api.pass_time(2 * READING, tasks=3)
+        seen = await scrape(service.urls[0])
+    assert seen.value("collector_up", collector="errors") == 0
+    assert seen.value("collector_up", collector="task_details") == 1
+    assert seen.value("collector_last_success_timestamp_seconds", collector="task_details") == NOW + 2 * READING
+    assert seen.value("task_continuous_sync", server_id="s2") == 0
+    assert api.requests["/v3/tasks"] == 3
+    assert seen.total("collector_failures_total", collector="task_details") == 0
+
+
+async def test_a_changed_task_is_exposed_without_a_change_of_its_server(api: Api) -> None:
+    api.tasks = [{"id": "t1", "source_server": {"id": "s2"}, "syncing": False}]
+    async with api.exporting(collector={"task_details": True}) as service:
+        assert (await scrape(service.urls[0])).value("task_continuous_sync") == 0
+        api.tasks = [{"id": "t1", "source_server": {"id": "s2"}, "syncing": True}]
+        await api.pass_time(READING)
+        assert (await scrape(service.urls[0])).value("task_continuous_sync") == 1

@@ -14,6 +14,7 @@ from msgspec import inspect
 from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS, Collector
 from exporter.families.errors import ERRORS
 from exporter.families.family import PREFIX, SERVER_ID, sample_name
+from exporter.families.task_details import TASK_DETAILS
 from exporter.sms.model import SourceServer
 
 
@@ -28,7 +29,7 @@ def exposed_detail_fields() -> Mapping[str, tuple[str, ...]]:
     """Return the fields of other lists that are exposed, with the metrics that have them."""
     identities = {
         f"{collector.name}[].{field}": [f"{sample_name(collector.families[0]).removeprefix(PREFIX)}:{SERVER_ID}"]
-        for collector, field in ((ERRORS, "source_id"),)
+        for collector, field in ((ERRORS, "source_id"), (TASK_DETAILS, "source_server.id"))
     }
     return {field: tuple(places) for field, places in (identities | _places(DETAIL_COLLECTORS)).items()}
 
@@ -86,7 +87,50 @@ DETAILS_LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "errors[].host_name": "the name in the operating system; source_server_info has the name in SMS",
         "errors[].name": "source_server_info has the name of the server",
         "errors[].source_ip": "source_server_info has the address of the server",
-        "errors[].target_ip": "the address belongs to the migration task, not to the error",
+        "errors[].target_ip": "task_target_info has the address of the target server",
+        **{
+            f"task_details[].{field}": f"the list of source servers has it: {metric}"
+            for field, metric in (
+                ("id", "task_info"),
+                ("name", "task_info"),
+                ("type", "task_info"),
+                ("state", "task_state"),
+                ("estimate_complete_time", "task_estimated_completion_timestamp_seconds"),
+                ("speed_limit", "task_speed_limit_bytes_per_second"),
+                ("migrate_speed", "task_migrate_speed_bytes_per_second"),
+                ("compress_rate", "task_compress_rate"),
+                ("start_target_server", "task_start_target_server"),
+                ("log_collect_status", "task_log_collect_status"),
+                ("subtask_info", "task_subtask_info"),
+                ("os_type", "source_server_info"),
+                ("enterprise_project_id", "source_server_info"),
+                ("source_server.ip", "source_server_info"),
+                ("source_server.name", "source_server_info"),
+                ("source_server.os_type", "source_server_info"),
+                ("source_server.os_version", "source_server_info"),
+                ("source_server.oem_system", "source_server_oem_system"),
+                ("source_server.state", "source_server_state"),
+                ("target_server.vm_id", "task_info"),
+                ("target_server.name", "task_info"),
+                ("clone_server.vm_id", "task_clone_info"),
+                ("clone_server.name", "task_clone_info"),
+            )
+        },
+        "task_details[].create_date": "chooses the newest task of a server",
+        "task_details[].priority": "a setting of the task, not its condition",
+        "task_details[].need_migration_test": "a setting of the task, not its condition",
+        "task_details[].special_config[].config_key": "a setting of the task, not its condition",
+        "task_details[].special_config[].config_value": "a setting of the task, not its condition",
+        "task_details[].special_config[].config_status": "a setting of the task, not its condition",
+        "task_details[].total_time": "its unit is not documented; task_started_timestamp_seconds has the start",
+        "task_details[].sub_tasks[].id": "an internal number of the subtask",
+        "task_details[].sub_tasks[].process_trace": "free text, unbounded",
+        "task_details[].target_server.id": "an identifier that nothing else refers to",
+        "task_details[].target_server.os_type": "the target server has the operating system of the source server",
+        "task_details[].target_server.os_version": "the target server has the operating system of the source server",
+        "task_details[].network_check_info.cpu_usage": "task_source_cpu_ratio is more recent than the network check",
+        "task_details[].network_check_info.mem_usage": "task_source_memory_bytes is more recent than the network check",
+        "task_details[].network_check_info.evaluation_result": "free text; the other fields have the information",
     },
 )
 """The fields of other lists that are not exposed, with the reason."""

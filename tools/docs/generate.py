@@ -28,7 +28,7 @@ from exporter.settings import DetailSettings, Settings
 from exporter.settings.options import Option, options
 from exporter.simulator import Fleet
 from exporter.sms.decoding import Records
-from exporter.sms.details import MigrationError
+from exporter.sms.details import MigrationError, MigrationTask, NetworkCheck, SubTask
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.paging import Listing, merge
 from tools.docs import alerts, chart
@@ -37,6 +37,7 @@ from tools.docs.fields import DETAILS_LEFT_OUT, ELSEWHERE, LEFT_OUT, exposed_det
 FOLDER: Final = Path(__file__).parents[2] / "docs"
 MOMENT: Final = 1_800_000_000.0
 ACCOUNT: Final = "demo"
+_ENDED: Final = 1_799_999_900_000
 
 APPEARS: Final[Mapping[str, str]] = {
     "source_servers_failed_checks": "while a server has such a check",
@@ -51,6 +52,9 @@ APPEARS: Final[Mapping[str, str]] = {
     "task_clone_info": "while there is a clone",
     "task_log_upload_timestamp_seconds": "once logs were uploaded",
     "task_subtask_progress_ratio": "while the subtask has a progress",
+    "task_error": "while the API reports an error",
+    "task_last_sync_timestamp_seconds": "after the first synchronization",
+    "task_subtask_end_timestamp_seconds": "once the subtask has ended",
     "source_server_error": "while the list of errors has the server",
     "source_servers_by_error": "while a server has an error",
     "collector_up": "for collectors that read another list",
@@ -130,7 +134,7 @@ def _switch(collector: Collector) -> str:
         return "Always on. Its number of series does not grow with the fleet."
     default = next(option.default for option in options(Settings) if option.key == f"collector.{collector.name}")
     words = "On; `--no-collector.{0}` turns it off." if default == "true" else "Off; `--collector.{0}` turns it on."
-    return words.format(collector.name)
+    return words.format(collector.name.replace("_", "-"))
 
 
 def _family_row(family: Family) -> tuple[str, ...]:
@@ -172,7 +176,31 @@ def _snapshot() -> Snapshot:
         for server in second.records
         if server.state == "error"
     }
-    details = {"errors": Details(MOMENT, errors)}
+    server = second.records[0]
+    tasks = {
+        server.id: MigrationTask(
+            id="task",
+            error_json='{"error_code":"SMS.0515"}',
+            migration_ip="192.0.2.10",
+            sub_tasks=(SubTask(name="SYNC_LINUX_FILE", progress=100, start_date=1_799_999_000_000, end_date=_ENDED),),
+            syncing=True,
+            network_check_info=NetworkCheck(
+                domain_connectivity=True,
+                destination_connectivity=True,
+                network_delay=12.5,
+                network_jitter=1.5,
+                migration_speed=80.0,
+                loss_percentage=0.5,
+            ),
+            total_cpu_usage=35.0,
+            agent_cpu_usage=12.0,
+            total_mem_usage=4096.0,
+            agent_mem_usage=256.0,
+            total_disk_io=120.0,
+            agent_disk_io=80.0,
+        )
+    }
+    details = {"errors": Details(MOMENT, errors), "task_details": Details(MOMENT, tasks)}
     return next_snapshot(merge([second], second.count), account, MOMENT + 60, before, details)
 
 

@@ -82,12 +82,12 @@ _MAX_CACHED_ROWS: Final = 4096
 class LabelCache:
     """Text before and after the id of a server, which many servers have in common.
 
-    `lines` has it by family and value, for each line of the value, and `rows` by path and label values of a row.
+    `lines` has it by family and value, for each line of the value, and `rows` by kind of row and its label values.
     """
 
     def __init__(self) -> None:
         self.lines: dict[str, dict[object, list[tuple[str, str]]]] = {}
-        self.rows: dict[str, dict[tuple[str, ...], tuple[str, str]]] = {}
+        self.rows: dict[Rows, dict[tuple[str, ...], tuple[str, str]]] = {}
 
 
 class PartWriter:
@@ -181,7 +181,7 @@ class PartWriter:
                     texts.records.append(record)
             return texts
         # Most servers have disks and volumes of the same names.
-        cache = self._cache.rows.setdefault(rows.path, {})
+        cache = self._cache.rows.setdefault(rows, {})
         for server in self._servers:
             server_id = escape(server.id)
             for values, record in rows.read(server):

@@ -111,7 +111,7 @@ class Poller:
         self._guard = guard
         self._worker = worker
         self.polled = asyncio.Event()
-        """Set once the first poll has ended and its snapshot can be scraped."""
+        """Set once the first poll has ended. If it succeeded, its snapshot can be scraped."""
         self._schedule = Schedule(account.settings.poll.interval, due=clock.monotonic(), shift=shift)
         self._sleeping: asyncio.Future[None] | None = None
         self._records = Records(SOURCE_SERVERS)
@@ -133,7 +133,7 @@ class Poller:
             await self.poll()
 
     def follow(self, account: Account) -> None:
-        """Continue with `account`: the same list, other settings. A poll in progress is not interrupted."""
+        """Use the settings of `account` from now on; its list is the same. A poll in progress is not interrupted."""
         if account is not self._account:
             self._account = account
             self._set_schedule(self._schedule.with_interval(account.settings.poll.interval, self._clock.monotonic()))

@@ -394,6 +394,9 @@ def _incomplete() -> Parts:
             times |= {60: {"SmsDataIncomplete"}, 84: {"SmsDataIncomplete"}, 86: set()}
         yield key, group("", [exporter], times, among="SmsDataIncomplete")
 
+    behind = Exporter(instance="y", polls_succeed=until(5), served_polls=100, missing=lambda _: 1)
+    yield "count-differs-in-an-old-list", group("", [Exporter(), behind], {64: set()}, among="SmsDataIncomplete")
+
 
 def always_growing(minute: int) -> float:
     """Return a counter that increases in every minute."""

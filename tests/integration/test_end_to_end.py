@@ -190,11 +190,11 @@ async def test_each_problem_is_notified_once_and_so_is_its_end(
 
 
 async def assert_queries_of_the_documentation_work(server: Prometheus) -> None:
-    """Run each query of the nine questions, which must return data, and those of all other pages, which may."""
+    """Run each query of the page of questions, which must return data, and those of all other pages, which may."""
     # The section titles of the page are the questions.
-    nine = ROOT / "docs" / "queries.md"
-    assert len(re.findall(r"^## \d\. ", nine.read_text(encoding="utf-8"), re.MULTILINE)) == 9
-    empty = [query for query in queries(nine) if not await server.query(query)]
+    page_of_questions = ROOT / "docs" / "queries.md"
+    assert len(re.findall(r"^## ", page_of_questions.read_text(encoding="utf-8"), re.MULTILINE)) >= 9
+    empty = [query for query in queries(page_of_questions) if not await server.query(query)]
     assert empty == []
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for query in queries(page):

@@ -71,8 +71,8 @@ def test_a_scheme_without_a_variable_has_no_proxy() -> None:
     ("variable", "value", "part"),
     [
         ("HTTPS_PROXY", "socks5://user:s3cret@proxy:1080", "SOCKS proxies are not supported"),
-        ("https_proxy", "ftp://user:s3cret@proxy", "write a URL"),
-        ("HTTP_PROXY", "http://", "write a URL"),
+        ("https_proxy", "ftp://user:s3cret@proxy", "write the URL of an HTTP proxy"),
+        ("HTTP_PROXY", "http://", "write the URL of an HTTP proxy"),
         ("http_proxy", "proxy:s3cret", "port"),
         ("http_proxy", "http://[::1", "Invalid IPv6 URL"),
     ],

@@ -56,7 +56,7 @@ def create_app(
         options.telemetry_path: scrape_limit.wrap(scraper.metrics),
         "/probe": scrape_limit.wrap(scraper.probe),
         "/self": scrape_limit.wrap(scraper.exporter_metrics),
-        "/sd": Discovery(current, options.link_prefix, options.external_url).targets,
+        "/sd": Discovery(current, clock, options.link_prefix, options.external_url).targets,
         **Pages(current, clock, options).routes(),
         HEALTHY: lifecycle.healthy,
         READY: lifecycle.ready,

@@ -1,4 +1,4 @@
-"""/sd: the accounts as targets of Prometheus's HTTP service discovery."""
+"""/sd: the accounts, or the launched target servers, as targets of Prometheus's HTTP service discovery."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from exporter.clock import Clock
 from exporter.exposition.generation import Generation
+from exporter.web.launched import NotKnown, list_launched
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """The Host header: a name or an address, with an optional port."""
@@ -19,13 +21,18 @@ class Discovery:
     The targets are at the external URL, or without one at the Host header of the request.
     """
 
-    def __init__(self, current: Callable[[], Generation], link_prefix: str, external_url: str | None) -> None:
+    def __init__(
+        self, current: Callable[[], Generation], clock: Clock, link_prefix: str, external_url: str | None
+    ) -> None:
         self._current = current
+        self._clock = clock
         self._link_prefix = link_prefix
         self._external_url = urlsplit(external_url) if external_url else None
 
     async def targets(self, request: web.Request) -> web.Response:
-        """Return one target per account, and one for the metrics that belong to no account."""
+        """Return one target per account, and one for the metrics that belong to no account; or launched servers."""
+        if "of" in request.query:
+            return self._launched_servers(request)
         host = self._external_url.netloc if self._external_url else request.headers.get("Host", "")
         if not _HOST.fullmatch(host):
             return web.Response(status=400, text="Host header: must be HOST or HOST:PORT; it becomes the target.\n")
@@ -47,3 +54,17 @@ class Discovery:
         return web.json_response(
             [{"targets": [host], "labels": scheme | labels} for labels in (*accounts, exporter)],
         )
+
+    def _launched_servers(self, request: web.Request) -> web.Response:
+        """Return the target servers of launched migrations, of one account or all; 503 while they are not known."""
+        if request.query["of"] != "launched":
+            return web.Response(status=400, text="of: the only value is launched.\n")
+        accounts = self._current().accounts
+        if (name := request.query.get("account")) is not None:
+            accounts = tuple(account for account in accounts if account.name == name)
+            if not accounts:
+                return web.Response(status=404, text="No such account; /sd lists the accounts.\n")
+        try:
+            return web.json_response(list_launched(accounts, self._clock.time()))
+        except NotKnown as reason:
+            return web.Response(status=503, text=f"{reason}\n")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -32,6 +33,7 @@ class Api:
         self.servers: list[dict[str, Any]] = [{"id": "s1", "name": "web-1", "state": "error"}, {"id": "s2"}]
         self.errors: list[dict[str, Any]] = [{"source_id": "s1", "error_json": '{"error_code":"SMS.0515"}'}]
         self.tasks: list[dict[str, Any]] = []
+        self.tasks_answer: Callable[[], web.Response] | None = None
         self.answer: Callable[[], web.Response] | None = None
         """Answers the requests for errors instead of the list."""
         self.released = asyncio.Event()
@@ -48,6 +50,8 @@ class Api:
                 return self.answer()
             return self._page(request, "migration_errors", self.errors)
         if request.path == "/v3/tasks":
+            if self.tasks_answer is not None:
+                return self.tasks_answer()
             return self._page(request, "tasks", self.tasks)
         return self._page(request, "source_servers", self.servers)
 
@@ -379,3 +383,56 @@ async def test_a_changed_task_is_exposed_without_a_change_of_its_server(api: Api
         api.tasks = [{"id": "t1", "source_server": {"id": "s2"}, "syncing": True}]
         await api.pass_time(READING)
         assert (await scrape(service.urls[0])).value("task_continuous_sync") == 1
+
+
+def launch(api: Api) -> None:
+    api.servers = [
+        {
+            "id": "s1",
+            "name": "web-1",
+            "os_type": "LINUX",
+            "state": "finished",
+            "current_task": {"project_name": "shop"},
+        },
+        {"id": "s2", "name": "web-2", "os_type": "WINDOWS", "state": "stopped", "migration_cycle": "cutovered"},
+        {"id": "s3", "state": "syncing"},
+        {"id": "s4", "state": "finished"},
+    ]
+    addresses = {"s1": "192.0.2.1", "s2": "2001:db8::2", "s3": "192.0.2.3", "s4": "not an address", "s5": "192.0.2.5"}
+    api.tasks = [
+        {"id": f"t-{server}", "source_server": {"id": server}, "migration_ip": address}
+        for server, address in addresses.items()
+    ]
+
+
+async def test_launched_target_servers_are_targets_of_service_discovery(api: Api) -> None:
+    launch(api)
+    async with api.exporting(collector={"task_details": True}) as service:
+        status, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched&account=default")
+        assert (await fetch(f"{service.urls[0]}/sd?of=launched&account=other"))[0] == 404
+        assert (await fetch(f"{service.urls[0]}/sd?of=servers"))[0] == 400
+    assert status == 200
+    labels = {"account": "default", "server_id": "s1", "name": "web-1", "os_type": "LINUX", "project": "shop"}
+    windows = {"account": "default", "server_id": "s2", "name": "web-2", "os_type": "WINDOWS", "project": ""}
+    assert json.loads(text) == [
+        {"targets": ["192.0.2.1"], "labels": labels},
+        {"targets": ["[2001:db8::2]"], "labels": windows},
+    ]
+
+
+async def test_launched_servers_that_are_not_known_are_an_error_and_never_an_empty_list(api: Api) -> None:
+    launch(api)
+    async with api.exporting(collector={}) as service:
+        status, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched")
+    assert (status, text) == (503, "the collector is off: set --collector.task-details\n")
+    api.tasks_answer = refuse
+    async with api.exporting(collector={"task_details": True}) as service:
+        status, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched")
+        assert (status, "its last reading failed (permission)" in text) == (503, True)
+        api.tasks_answer = None
+        await api.pass_time(READING)
+        assert (await fetch(f"{service.urls[0]}/sd?of=launched"))[0] == 200
+        # Time passes at once, so no reading has ended and the data is stale.
+        api.clock.set(4 * READING)
+        status, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched")
+    assert (status, "stale" in text) == (503, True)

@@ -16,17 +16,26 @@ SCHEMES: Final = ("http", "https")
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy at `url`, which has no password; `authorization` is its header, if it needs a user and password."""
+    """A proxy at `url`, which has no password; `authorization` is its header, if it needs a user and password.
+
+    `secrets` are the parts of the header that must not be shown.
+    """
 
     url: URL
     authorization: str | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def parse(cls, text: str) -> "Proxy":
         """Return the proxy at a URL with user and password."""
         url = URL(text)
-        authorization = encode_basic_auth(url.user or "", url.password or "") if url.user or url.password else None
-        return cls(url.with_user(None), authorization)
+        user, password = url.user or "", url.password or ""
+        if not user and not password:
+            return cls(url)
+        authorization = encode_basic_auth(user, password)
+        # Some proxies take a token in place of the user, without a password.
+        secrets = (password or user, f"{user}:{password}", authorization.removeprefix("Basic "))
+        return cls(url.with_user(None), authorization, secrets)
 
 
 class Proxies:

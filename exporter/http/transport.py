@@ -122,7 +122,7 @@ class Response:
     """A complete response. Header names are case-insensitive.
 
     `received_at` is when its headers were received, in seconds since the epoch. `secrets` are those of its
-    request: a gateway may repeat it in an error message.
+    request and proxy: a gateway may repeat the request in an error message.
     """
 
     status: int
@@ -209,6 +209,7 @@ class Transport:
 
     async def _exchange(self, request: Request) -> Response:
         proxy = self._find_proxy(request.url.origin())
+        secrets = request.all_secrets() + (proxy.secrets if proxy else ())
         progress = Progress()
         token = PROGRESS.set(progress)
         try:
@@ -226,15 +227,11 @@ class Transport:
                     progress.stage = Stage.BODY
                     received_at = self._clock.time()
                     body = await self._read(response)
-                    return Response(
-                        response.status, response.headers, body, received_at, self._api, request.all_secrets()
-                    )
+                    return Response(response.status, response.headers, body, received_at, self._api, secrets)
         except TimeoutError as error:
             raise timeout_error(request.url, proxy, progress.stage, self._limits) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise connection_error(
-                request.url.host or "", error, request.all_secrets(), self._wrong_service_hint()
-            ) from error
+            raise connection_error(request.url.host or "", error, secrets, self._wrong_service_hint()) from error
         finally:
             PROGRESS.reset(token)
 

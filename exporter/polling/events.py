@@ -24,9 +24,14 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 def log_poll(account: Account, poll: Poll, previous: Poll | None) -> None:
-    """Log the result at debug, and a change of the account's condition at info or warn."""
+    """Log the result at debug, and a change of the account's condition at info or warn.
+
+    The field `next_poll_in` has the seconds until the next poll if a failure delays it beyond the interval.
+    """
+    pause = {} if account.paused_until is None else {"next_poll_in": round(account.paused_until - poll.ended_at)}
     result = poll.error.reason if poll.error else "complete"
-    log.debug("poll ended", account=account.name, result=result, duration=round(poll.duration, 3), pages=poll.pages)
+    duration = round(poll.duration, 3)
+    log.debug("poll ended", account=account.name, result=result, duration=duration, pages=poll.pages, **pause)
     previous_reason = previous.error.reason if previous and previous.error else None
     if poll.error is None and (previous is None or previous_reason):
         snapshot = account.state.snapshot
@@ -37,7 +42,7 @@ def log_poll(account: Account, poll: Poll, previous: Poll | None) -> None:
             pages=poll.pages,
         )
     if poll.error is not None and poll.error.reason != previous_reason:
-        log.warning("poll failed", account=account.name, err=poll.error.message, **poll.error.facts())
+        log.warning("poll failed", account=account.name, err=poll.error.message, **poll.error.facts(), **pause)
     expired = previous and account.served_snapshot(previous.ended_at) and not account.served_snapshot(poll.ended_at)
     if poll.error is not None and expired:
         log.warning("dropping stale data", account=account.name)

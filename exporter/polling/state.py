@@ -134,6 +134,14 @@ class Account:
         """The interval at which other lists are read, in seconds."""
         return self.settings.poll.interval * self.details.polls
 
+    @property
+    def paused_until(self) -> float | None:
+        """When the next poll is due, in seconds since the epoch, if a failure delays it beyond the interval."""
+        poll, next_poll = self.state.last_poll, self.state.next_poll_at
+        if poll is None or poll.error is None or next_poll is None:
+            return None
+        return next_poll if next_poll - poll.ended_at > self.settings.poll.interval + 1 else None
+
     def collector_state(self, collector: str) -> CollectorState:
         """Return the state of a collector that reads another list."""
         return self.state.collectors.get(collector, NOT_READ)

@@ -57,18 +57,10 @@ def _account_view(account: Account, now: float) -> AccountView:
         pages=poll.pages if poll else 0,
         servers=len(snapshot.servers) if snapshot else None,
         last_data=account.state.snapshot.read_at if account.state.snapshot else None,
-        paused_until=_paused_until(account),
+        paused_until=account.paused_until,
         data_age=max(0.0, now - snapshot.read_at) if snapshot else None,
         consecutive_failures=sum(1 for _ in takewhile(lambda failed: failed.error, reversed(account.state.history))),
         reason=error.reason if error else "",
         message=error.message if error else "",
         hint=error.hint if error else "",
     )
-
-
-def _paused_until(account: Account) -> float | None:
-    """Return the time of the next poll if a failure delays it beyond the interval."""
-    poll, next_poll = account.state.last_poll, account.state.next_poll_at
-    if poll is None or poll.error is None or next_poll is None:
-        return None
-    return next_poll if next_poll - poll.ended_at > account.settings.poll.interval + 1 else None

@@ -16,6 +16,7 @@ from aiohttp import web
 from yarl import URL
 
 from exporter.errors import BadResponse, ConnectionFailed, PollError, RequestTimeout, TlsFailed
+from exporter.http.api_errors import api_error
 from exporter.http.transport import Api, Request, Response
 from exporter.polling.connections import Runtime, account_session, account_transport
 from exporter.settings import ApiSettings
@@ -289,6 +290,21 @@ async def test_only_the_proxy_gets_the_password_of_its_url(given_by: str, passwo
             await send(ELSEWHERE, CodeRecorder(), environ={"HTTP_PROXY": with_password})
     expected = "Basic " + base64.b64encode(f"user:{password}".encode()).decode()
     assert received == [(expected, None)]
+
+
+async def test_a_proxy_that_repeats_the_request_in_an_error_does_not_show_its_password() -> None:
+    async def proxy(request: web.Request) -> web.Response:
+        header = request.headers["Proxy-Authorization"]
+        clear = base64.b64decode(header.removeprefix("Basic ")).decode()
+        error = {"error_code": "P", "error_msg": f"hdr {header} {clear} {clear.partition(':')[2]}"}
+        return web.json_response(error, status=400, headers={"X-Request-Id": header})
+
+    async with serving(proxy) as url:
+        with_password = str(url.origin().with_user("us").with_password("PrX@Secret9"))
+        response = await send(ELSEWHERE, CodeRecorder(), proxy=with_password)
+    error = api_error(response, now=0.0)
+    assert "(P): hdr Basic [redacted] [redacted] [redacted]" in error.message
+    assert error.request_id == "Basic [redacted]"
 
 
 async def test_a_connect_carries_the_password_of_the_proxy_and_no_credentials_of_the_api() -> None:

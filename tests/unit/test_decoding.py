@@ -248,6 +248,13 @@ def test_a_bad_record_costs_that_record_or_value_only(row: bytes, is_kept: bool)
     assert not bad or (bad[0].memory, bad[0].name, bad[0].checks) == (None, None, None)
 
 
+def test_a_large_record_is_skipped_only_if_a_record_of_its_page_is_malformed() -> None:
+    large = {"id": "large", "new": "x" * 300_000}
+    assert [server.id for server in page_of(large, {"id": "a"}).records] == ["large", "a"]
+    malformed = page_of(large, {"id": "a", "memory": "much"})
+    assert ([server.id for server in malformed.records], malformed.invalid) == (["a"], 1)
+
+
 @pytest.mark.parametrize("row", [b"0", b'{"id": "a"}', b"null", b"[[]]"])
 def test_a_page_with_too_many_rows_is_refused_at_the_first_row_beyond_the_maximum(row: bytes) -> None:
     with pytest.raises(BadResponse, match="more than 1000 rows on one page"):

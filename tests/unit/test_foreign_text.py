@@ -2,7 +2,8 @@
 
 import base64
 import json
-from urllib.parse import quote
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,35 @@ def test_a_secret_is_redacted_however_it_is_written(written: str) -> None:
     cleaned = clean_text(f"request was {written}.", [PASSWORD])
     assert REDACTED in cleaned
     assert "w0rd" not in cleaned
+
+
+@pytest.mark.parametrize("prefix", ["", "u", "us", "us:", "X-Auth-Token: "])
+@pytest.mark.parametrize("secret", [PASSWORD, "s3cr", "??>>~~\xff\xfe?", TOKEN])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_is_redacted_in_base64_whatever_precedes_it(
+    encode: Callable[[bytes], bytes], secret: str, prefix: str
+) -> None:
+    cleaned = clean_text(encode(f"{prefix}{secret}".encode()).decode(), [secret])
+    kept = cleaned.replace(REDACTED, "")
+    assert REDACTED in cleaned
+    # What is left are the digits of the prefix, and a digit with bits of the last byte before the padding.
+    assert len(kept.rstrip("=")) <= len(prefix) * 4 / 3 + 2
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        PASSWORD.encode().hex(),
+        PASSWORD.encode().hex().upper(),
+        quote(PASSWORD, safe="").lower(),
+        quote_plus(PASSWORD),
+        "S3CR3T WORD",
+        "S3cr3t word",
+        json.dumps(PASSWORD)[1:-1].replace("e4", "E4"),
+    ],
+)
+def test_a_secret_is_redacted_in_other_digits_and_letter_case(written: str) -> None:
+    assert clean_text(f"it was {written}.", [PASSWORD, "s3cr3t Word"]) == f"it was {REDACTED}."
 
 
 @given(st.integers(0, len(TOKEN) - MIN_FRAGMENT_CHARACTERS), st.integers(MIN_FRAGMENT_CHARACTERS, len(TOKEN)))

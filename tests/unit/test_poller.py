@@ -298,6 +298,28 @@ async def test_one_line_is_logged_for_each_change_of_condition(clock: FakeClock)
     assert len(logged(events, "poll ended")) == 6
 
 
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (Throttled("slow down", retry_after=900), [900]),
+        (Throttled("slow down", retry_after=86_400), [3600]),
+        (AuthError("refused"), [BACKOFF_SECONDS]),
+        (Throttled("slow down", retry_after=30), []),
+        (ServerFault("down"), []),
+    ],
+)
+async def test_the_log_line_of_a_failed_poll_says_when_the_next_one_is_if_it_is_postponed(
+    error: Exception, seconds: list[int], clock: FakeClock
+) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.error = error
+    with capture_logs() as events:
+        await rig.poller.poll()
+    for event in ("poll failed", "poll ended"):
+        (line,) = logged(events, event)
+        assert [line[field] for field in line if field == "next_poll_in"] == seconds
+
+
 async def test_dropping_stale_data_is_logged_once(clock: FakeClock) -> None:
     rig = Rig(clock, interval="60s", stale_after="150s")
     with capture_logs() as events:

@@ -63,6 +63,21 @@ def test_the_option_replaces_the_environment_and_its_exemptions() -> None:
     assert proxy.url == URL("http://option:3128")
 
 
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("http://us:p%40ss@proxy:3128", {"p@ss", "us:p@ss", "dXM6cEBzcw=="}),
+        ("http://t0ken@proxy:3128", {"t0ken", "t0ken:", "dDBrZW46"}),
+        ("http://proxy:3128", set()),
+    ],
+)
+def test_the_secrets_of_a_proxy_are_its_password_and_every_form_that_is_sent(url: str, secrets: set[str]) -> None:
+    proxy = Proxies(url, {}).find(API)
+    assert proxy is not None
+    assert set(proxy.secrets) == secrets
+    assert not any(secret in repr(proxy) for secret in secrets)
+
+
 def test_a_scheme_without_a_variable_has_no_proxy() -> None:
     assert Proxies(None, {"HTTP_PROXY": "http://proxy:3128", "https_proxy": ""}).find(API) is None
 

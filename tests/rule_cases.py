@@ -361,6 +361,15 @@ def _durations() -> Parts:
         firing = {alert}
         times = {wait - 1: set[str](), wait: firing, 29 + keep: firing, 31 + keep: set[str]()}
         yield f"{alert}{bad}", group("", [exporter], times, among=alert)
+    for key, throttled, answered, alerts in (
+        ("throttled-until-30", 3, 17, {9: set(), 13: {"SmsThrottled"}, 57: {"SmsThrottled"}, 63: set()}),
+        ("rarely-throttled", 3, 47, {29: set(), 63: set()}),
+    ):
+        more: list[tuple[str, str, Value]] = [
+            ("exporter_api_requests_total", 'api="sms", code="429"', _counted(throttled, 30)),
+            ("exporter_api_requests_total", 'api="sms", code="200"', _counted(answered, 1000)),
+        ]
+        yield key, group("", [Exporter(more=more), Exporter(instance="y", more=more)], alerts, among="SmsThrottled")
     outages = [except_between(start, start + 12) for start in (30, 50, 70)]
     flapping = Exporter(polls_succeed=lambda minute: all(succeeds(minute) for succeeds in outages))
     times = {
@@ -371,6 +380,11 @@ def _durations() -> Parts:
         118: set[str](),
     }
     yield "flapping", group("", [flapping], times, among="SmsDataFlapping")
+
+
+def _counted(rate: int, last: int) -> Value:
+    """Return a counter that increases by `rate` per minute until the minute `last`."""
+    return lambda minute: rate * min(minute, last)
 
 
 def _until_minute_30(before: float, after: float) -> Value:

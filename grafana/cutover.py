@@ -127,7 +127,7 @@ def _table() -> Panel:
         Column("account", "Account"),
         Column("server_id", "ID"),
     )
-    replicated, remaining = record("replicated_bytes"), record("remaining_bytes")
+    replicated = among(record("replicated_bytes"), _STATE)
     return rows(
         Frame(
             "Servers by remaining time",
@@ -146,14 +146,14 @@ def _table() -> Panel:
                 _REMAINING_TIME,
                 late,
                 movement,
-                among(f"{replicated} / ({replicated} + {remaining})", _STATE),
+                f"({replicated}) / (({replicated}) + ({_REMAINING}))",
                 _REMAINING,
                 among(server("task_migrate_speed_bytes_per_second"), _STATE),
                 _SPEED,
                 among(server("task_speed_limit_bytes_per_second"), _STATE),
                 among(_ESTIMATED, _STATE),
                 among(f"{_MEASURED} < Inf", _STATE),
-                among(f"time() - {record('last_increase_timestamp_seconds')}", _STATE),
+                f"time() - ({among(record('last_increase_timestamp_seconds'), _STATE)})",
             )
         ),
         sort_by="Remaining time",

@@ -295,7 +295,7 @@ def _accounts() -> Parts:
     )
     service = ', namespace="n", service="sms"'
     pod = Exporter(SERVERS, is_target=until(30), is_running=until(30), instance="1", labels=service)
-    new = replace(other, is_target=since(29), is_running=since(29), labels=service, started=29 * 60)
+    new = replace(other, is_target=since(25), is_running=since(25), labels=service, started=25 * 60)
     yield "removed-with-a-new-pod", group("", [pod, new], ends)
     yield "pod-beside-an-older-one", group("", [pod, replace(other, labels=service)], stays)
     foreign = replace(new, labels=', namespace="n", service="other"')
@@ -332,6 +332,12 @@ def _limits() -> Parts:
         exporter = Exporter(more=[(metric, labels, lambda _, count=count: count)])  # type: ignore[misc]
         times = {14: set[str](), 20: {"SmsAccountNearLimit"} if alert else set[str]()}
         yield f"account-{number}", group("", [exporter], times, among="SmsAccountNearLimit")
+
+    halves: list[tuple[str, str, Value]] = [
+        ("source_servers", f'state="{state}"', lambda _: 45) for state in ("replicate", "syncing")
+    ]
+    near = {20: {"SmsAccountNearLimit"}}
+    yield "two-states", group("", [Exporter(more=halves)], near, among="SmsAccountNearLimit")
 
 
 RUNNING: Final = ("initialize", "replicate", "syncing", "stopping", "cloning", "cutovering")

@@ -23,8 +23,23 @@ ROOT: Final = Path(__file__).parent.parent
 DEPLOY: Final = ROOT / "deploy" / "prometheus"
 ORDER: Final = ("sms-deadline", "sms-servers", "sms-exporter")
 
+_ONE_EXPORTER: Final = "the filter leaves one exporter per account"
 EQUIVALENT: Final[Mapping[str, str]] = {
+    **{
+        f"{record} expr: max -> min": _ONE_EXPORTER
+        for record in (
+            "account:huaweicloud_sms_source_servers:freshest",
+            "account:huaweicloud_sms_replicated:ratio",
+            "server:huaweicloud_sms_state_changed_timestamp_seconds:freshest",
+            "server:huaweicloud_sms_connected:freshest",
+            "server:huaweicloud_sms_replicated_bytes:freshest",
+            "server:huaweicloud_sms_last_increase_timestamp_seconds:freshest",
+            "server:huaweicloud_sms_remaining_bytes:freshest",
+            "server:huaweicloud_sms_remaining_seconds:estimated",
+        )
+    },
     "SmsDataIncomplete expr: sum -> max": "only whether there is an increase decides, not the sum in the description",
+    "SmsReloadFailed expr: max -> min": "an instance has one such series",
 }
 """Changes that do not change when an alert fires, by rule, and why."""
 

@@ -34,13 +34,14 @@ from exporter.commands.output import (
 )
 from exporter.commands.reading import OnceSettings, Reading, read_once
 from exporter.commands.terminal import show_progress, show_status, watch_status
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, HelpRequested
 from exporter.logs import configure_logs
 from exporter.polling.connections import Runtime
 from exporter.service import running
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
 from exporter.settings.manual import Manual, help_text
+from exporter.settings.quantities import mask_credentials
 from exporter.web import ListenError
 from exporter.web.toolkit import read_policy, summary
 
@@ -74,7 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_encoding()
     try:
         with exit_by_signal():
-            return _main(argv)
+            try:
+                return _main(argv)
+            except HelpRequested as request:
+                print_text(request.text.rstrip("\n"))
+                return 0
     except ConfigurationError as error:
         print_errors(error.lines)
         return EXIT_INVALID_CONFIGURATION
@@ -101,7 +106,9 @@ def _get_command(name: str) -> Callable[[Sequence[str]], int]:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         question = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigurationError([f"{name}: no such command{question}; the commands are {', '.join(COMMANDS)}"])
+        raise ConfigurationError(
+            [f"{mask_credentials(name)}: no such command{question}; the commands are {', '.join(COMMANDS)}"]
+        )
     return COMMANDS[name][1]
 
 

@@ -12,6 +12,14 @@ class ConfigurationError(Exception):
         super().__init__("; ".join(self.lines))
 
 
+class HelpRequested(Exception):
+    """The command line asks for help; `text` is the help."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__()
+
+
 class PollError(Exception):
     """A poll, or one request of it, failed.
 

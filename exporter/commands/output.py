@@ -43,6 +43,8 @@ def print_text(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        # Otherwise Python tries to flush it again at exit, fails, and changes the exit code.
+        sys.stdout = None
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 

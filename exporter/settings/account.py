@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ByteSize, Field, SecretStr, field_validator
 
 from exporter.settings.certificates import check_ca_file
 from exporter.settings.faults import Contradiction
-from exporter.settings.quantities import Duration, Group, InputFile, ProxyUrl, Url, format_duration
+from exporter.settings.quantities import AccountName, Duration, Group, InputFile, ProxyUrl, Url, format_duration
 
 REGION_ENDPOINTS: Final = {
     "cn-north-4": "https://sms.cn-north-4.myhuaweicloud.com",
@@ -63,7 +63,7 @@ class ApiSettings(Group):
         if region is None or region in REGION_ENDPOINTS:
             return region
         near = difflib.get_close_matches(region, REGION_ENDPOINTS, 1, cutoff=0.85)
-        instead = f"did you mean {near[0]}?" if near else f"for {region} use {_serving_region(region)}"
+        instead = f"did you mean {near[0]}?" if near else f"for this region use {_serving_region(region)}"
         msg = f"SMS is served in {', '.join(REGION_ENDPOINTS)}; {instead}"
         raise ValueError(msg)
 
@@ -219,7 +219,7 @@ class LimitSettings(Group):
 class AccountSettings(Group):
     """All options of one account at one endpoint."""
 
-    name: str = Field(min_length=1, max_length=255)
+    name: AccountName = Field(min_length=1, max_length=255)
     api: ApiSettings = ApiSettings()
     iam: IamSettings = IamSettings()
     auth: AuthSettings = AuthSettings()

@@ -1,7 +1,6 @@
 """Validation errors in our own words: one line each, with the source, the value and what is allowed."""
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from exporter.settings.kinds import describe, get_model, is_list, is_secret, suggest
-from exporter.settings.quantities import format_duration
+from exporter.settings.quantities import format_duration, mask_credentials
 from exporter.settings.strict_yaml import Location
 
 MAX_SHOWN_CHARACTERS: Final = 200
@@ -53,8 +52,7 @@ def show(value: object) -> str:
         case str() if "\n" in value:
             return "a text of several lines"
         case str() | Path():
-            # Also in a URL that is not written correctly.
-            text = repr(re.sub(r"^(\w+://)?.*@", r"\1<secret>@", str(value)))
+            text = repr(mask_credentials(str(value)))
         case _:
             text = repr(value)
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"

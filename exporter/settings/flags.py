@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from exporter.errors import ConfigurationError
 from exporter.settings.faults import suggest_name
 from exporter.settings.options import Option
+from exporter.settings.quantities import mask_credentials
 
 
 def parse_flags(arguments: Sequence[str], known: Sequence[Option]) -> dict[str, str | list[str]]:
@@ -48,5 +49,5 @@ def _next_value(option: Option, rest: Iterator[tuple[int, str]]) -> str:
 def _explain_unknown(position: int, argument: str, known: Sequence[str]) -> str:
     flag = argument.partition("=")[0]
     if flag.startswith("-"):
-        return f"{flag}: no such option{suggest_name(flag, known) or '; --help lists them'}"
+        return f"{mask_credentials(flag)}: no such option{suggest_name(flag, known) or '; --help lists them'}"
     return f"argument {position}: belongs to no option: an option is written as --OPTION=VALUE, a command comes first"

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings
 
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, HelpRequested
 from exporter.settings.faults import explain, format_location, suggest_name
 from exporter.settings.flags import parse_flags
 from exporter.settings.kinds import get_model, is_list
@@ -55,11 +55,10 @@ class TracedSettings(BaseSettings):
 def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
     """Read the options of `tree`. Raise ConfigurationError.
 
-    For `--help`, print the manual and raise SystemExit.
+    Raise HelpRequested for `--help`.
     """
     if {"-h", "--help"}.intersection(argv):
-        print(help_text(manual, tree, shutil.get_terminal_size().columns), end="")  # noqa: T201 - the output
-        raise SystemExit(0)
+        raise HelpRequested(help_text(manual, tree, shutil.get_terminal_size().columns))
     sources = read_sources(tree, argv, os.environ)
     try:
         settings = tree(**sources.merge())

@@ -1,6 +1,7 @@
 """The notations of option values: durations, listen addresses and URLs, as Prometheus people write them."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,27 @@ def _split(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Several words: a list in the file, separated by commas in a flag or a variable."""
+
+
+_LINE_BREAKS_AND_CONTROLS: Final = frozenset({"Cc", "Zl", "Zp"})
+"""Unicode categories of characters that no name has."""
+
+
+def check_account_name(name: str) -> str:
+    """Return the name of an account. Raise ValueError if it could control a terminal or break a line."""
+    if any(unicodedata.category(character) in _LINE_BREAKS_AND_CONTROLS for character in name):
+        msg = "write a name without control characters and line breaks"
+        raise ValueError(msg)
+    return name
+
+
+AccountName = Annotated[str, AfterValidator(check_account_name)]
+"""The name of an account, as it is written."""
+
+
+def mask_credentials(text: str) -> str:
+    """Return text for a message without the user and password of a URL, even if the URL is not written correctly."""
+    return re.sub(r"^(\w+://)?.*@", r"\1<secret>@", text)
 
 
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
@@ -137,7 +159,7 @@ def check_socket_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
         try:
             parse_socket_address(value)
         except ValueError as error:
-            msg = f"given {value!r}: {error}"
+            msg = f"given {mask_credentials(value)!r}: {error}"
             raise ValueError(msg) from None
     return values
 

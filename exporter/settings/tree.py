@@ -26,7 +26,7 @@ from exporter.settings.account import (
 from exporter.settings.faults import Contradiction, explain, format_location
 from exporter.settings.loading import TracedSettings
 from exporter.settings.options import Flag, Option, options
-from exporter.settings.quantities import Group, SocketAddresses, Url, Words
+from exporter.settings.quantities import AccountName, Group, SocketAddresses, Url, Words, mask_credentials
 
 INFO_LABELS: Final = (
     "clone_id",
@@ -142,7 +142,7 @@ class LogSettings(Group):
 class AccountNameSettings(Group):
     """The name of the account."""
 
-    name: str = Field("default", min_length=1, max_length=255, description="Value of the label `account`.")
+    name: AccountName = Field("default", min_length=1, max_length=255, description="Value of the label `account`.")
 
 
 DETAIL_COLLECTORS: Final = ("errors", "task_details")
@@ -200,7 +200,8 @@ class CollectorSettings(Group):
     @classmethod
     def _check_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := set(labels) - set(INFO_LABELS):
-            msg = f"no _info metric has the label {', '.join(sorted(unknown))}; the labels are {', '.join(INFO_LABELS)}"
+            wrong = ", ".join(map(mask_credentials, sorted(unknown)))
+            msg = f"no _info metric has the label {wrong}; the labels are {', '.join(INFO_LABELS)}"
             raise ValueError(msg)
         return labels
 
@@ -276,7 +277,7 @@ class Settings(TracedSettings):
     def _check_names(cls, accounts: tuple[AccountSettings, ...]) -> tuple[AccountSettings, ...]:
         names = [account.name for account in accounts]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            msg = f"the names of accounts must be unique; used twice: {', '.join(twice)}"
+            msg = f"the names of accounts must be unique; used twice: {', '.join(map(mask_credentials, twice))}"
             raise ValueError(msg)
         return accounts
 

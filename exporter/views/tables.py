@@ -37,6 +37,9 @@ FIELDS: Final[Mapping[str, Callable[[ServerView], Value]]] = MappingProxyType(
 )
 """The fields of a server by their names, in their order; times are seconds since the epoch."""
 
+FORMULA_CHARACTERS: Final = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet evaluates a cell that begins with one of these; an apostrophe in front makes it text."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -47,11 +50,14 @@ def write_json(servers: Iterable[ServerView]) -> bytes:
 
 
 def write_csv(servers: Iterable[ServerView]) -> str:
-    """Return CSV as RFC 4180 describes it, with a header line; unknown values are empty."""
+    """Return CSV as RFC 4180 describes it, with a header line; unknown values are empty.
+
+    The owner of a server chooses its name, which must not become a formula of a spreadsheet.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(FIELDS)
-    writer.writerows([_format(read(server)) for read in FIELDS.values()] for server in servers)
+    writer.writerows([_csv_cell(read(server)) for read in FIELDS.values()] for server in servers)
     return text.getvalue()
 
 
@@ -64,6 +70,13 @@ def _tsv_lines(servers: Iterable[ServerView]) -> Iterator[str]:
     yield "\t".join(FIELDS)
     for server in servers:
         yield "\t".join(escape_unprintable(_format(read(server))) for read in FIELDS.values())
+
+
+def _csv_cell(value: Value) -> str:
+    text = _format(value)
+    is_formula = not isinstance(value, int | float) and text.startswith(FORMULA_CHARACTERS)
+    escaped = escape_unprintable(text)
+    return f"'{escaped}" if is_formula else escaped
 
 
 def _format(value: Value) -> str:

@@ -73,6 +73,8 @@ class Limits:
     exchange: float = 90.0
     """From a request's headers to those of the next request, including the time in which the client reads the
     response; longer than any scrape timeout."""
+    stall: float = 10.0
+    """Maximum time in which a client reads nothing of a response that it has not read completely."""
     idle: float = 75.0
     """From a response to the headers of the next request; then the connection is closed without an error."""
     body: float = 1.0
@@ -91,6 +93,8 @@ class Connection(web.RequestHandler):
 
     One timer is restarted at the headers of each request. When it expires the connection is aborted, whether
     the client sends slowly, reads slowly, or has disappeared, so a slow client cannot hold a scrape for ever.
+    Another timer runs while a response waits for the client to read it, so that clients that never read do not
+    hold all scrapes for the time of a slow one.
     """
 
     def __init__(self, server: web.Server, limits: Limits) -> None:
@@ -116,6 +120,7 @@ class Connection(web.RequestHandler):
         # aiohttp drops its own reference when it closes the connection, which an unread response can delay for ever.
         self._raw_transport: asyncio.BaseTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the timer."""
@@ -128,13 +133,24 @@ class Connection(web.RequestHandler):
         self._abort_after(self._limits.first_head)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Stop the timer."""
+        """Stop the timers."""
         if self._timer is not None:
             self._timer.cancel()
+        self._stop_stall_timer()
         self._raw_transport = None
         super().connection_lost(exc)
         if not self.closed.done():
             self.closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        """Start the timer of a response that waits for the client to read."""
+        super().pause_writing()
+        self._watch_unsent(self._unsent_bytes())
+
+    def resume_writing(self) -> None:
+        """Stop that timer."""
+        self._stop_stall_timer()
+        super().resume_writing()
 
     def start_exchange(self) -> None:
         """Restart the timer: the headers of a request have been read."""
@@ -184,6 +200,25 @@ class Connection(web.RequestHandler):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._abort)
+
+    def _watch_unsent(self, before: int) -> None:
+        """Abort the connection if it still has `before` or more unsent bytes after the time limit."""
+
+        def check() -> None:
+            unsent = self._unsent_bytes()
+            if unsent < before:
+                self._watch_unsent(unsent)
+            else:
+                self._abort()
+
+        self._stall_timer = asyncio.get_running_loop().call_later(self._limits.stall, check)
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+
+    def _unsent_bytes(self) -> int:
+        return self._raw_transport.get_write_buffer_size() if isinstance(self._raw_transport, asyncio.Transport) else 0
 
     def _abort(self) -> None:
         if isinstance(self._raw_transport, asyncio.Transport):

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -314,6 +315,29 @@ async def test_a_full_disk_is_one_line_and_exit_code_1(simulator: Simulator) -> 
             _, errors = await process.communicate()
     assert process.returncode == 1
     assert errors == b"sms-exporter: error: standard output cannot be written: No space left on device\n"
+
+
+HELP = (["-h"], ["--help"], ["help", "once"], ["once", "-h"], ["once", "--help"])
+
+
+@pytest.mark.parametrize("words", [*HELP, ["--version"]], ids=" ".join)
+async def test_help_on_a_full_disk_is_one_line_and_exit_code_1(words: list[str]) -> None:
+    status, _, errors = await run("sh", "-c", '"$@" >/dev/full', "sh", *exporter_command(*words))
+    assert (status, errors) == (1, "sms-exporter: error: standard output cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("words", HELP, ids=" ".join)
+async def test_help_into_a_closed_pipe_ends_by_the_signal_without_a_message(words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        process = await asyncio.create_subprocess_exec(*exporter_command(*words), stdout=writer, stderr=subprocess.PIPE)
+    finally:
+        os.close(writer)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        _, errors = await process.communicate()
+    assert errors == b""
+    assert process.returncode == -signal.SIGPIPE
 
 
 async def test_a_pipe_gets_utf8_in_every_locale(simulator: Simulator) -> None:

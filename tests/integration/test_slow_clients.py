@@ -5,13 +5,14 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
 from exporter.settings.quantities import ListenAddress
-from exporter.web.connection import SECURITY_HEADERS, Limits, limit_exchange_time, set_security_headers
+from exporter.web.connection import SECURITY_HEADERS, Connection, Limits, limit_exchange_time, set_security_headers
 from exporter.web.scrape import ConcurrencyLimit
 from exporter.web.server import serve
 from programs import until
@@ -19,7 +20,7 @@ from support import fetch
 
 SOON = 0.05
 NEVER = 3600.0
-PATIENT = Limits(first_head=NEVER, exchange=NEVER, idle=NEVER)
+PATIENT = Limits(first_head=NEVER, exchange=NEVER, stall=NEVER, idle=NEVER)
 BIG = bytes(30_000_000)
 """More than the buffers of a connection hold."""
 
@@ -123,6 +124,57 @@ async def test_a_client_that_never_reads_is_disconnected_and_frees_its_place() -
 
             await until(free)
             assert len(await read(reader)) < len(BIG)
+
+
+async def test_clients_that_never_read_do_not_keep_later_scrapes_from_being_answered() -> None:
+    async with served(replace(PATIENT, stall=SOON), max_requests=3) as url, contextlib.AsyncExitStack() as clients:
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        for _ in range(4):
+            client = clients.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, (host, int(port)))
+            client.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+
+        async def free() -> bool:
+            return (await fetch(url))[0] == 200
+
+        await until(free)
+
+
+class SlowClient(asyncio.Transport):
+    """A connection with these numbers of unsent bytes, one at each look."""
+
+    def __init__(self, *unsent: int) -> None:
+        super().__init__()
+        self.unsent = list(unsent)
+        self.aborted = asyncio.Event()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent.pop(0)
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+async def test_a_client_that_reads_slowly_is_disconnected_only_when_it_stops_reading() -> None:
+    async def small(_: web.BaseRequest) -> web.Response:
+        return web.Response(text="small")
+
+    client = SlowClient(300, 200, 100, 100, 50)
+    connection = Connection(web.Server(small), replace(PATIENT, stall=0))
+    connection.connection_made(client)
+    connection.pause_writing()
+    async with asyncio.timeout(20):
+        await client.aborted.wait()
+    connection.connection_lost(None)
+    assert client.unsent == [50]
 
 
 async def test_above_the_maximum_the_oldest_idle_connection_is_closed_and_the_new_one_served() -> None:

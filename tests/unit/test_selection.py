@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from exporter.views.selection import FILTERS, SORT_KEYS, SORTS, ServerQuery, filter_values, select_servers
 from exporter.views.servers import build_server_views
@@ -109,12 +110,36 @@ def test_json_has_numbers_as_numbers_and_null_for_unknown_values() -> None:
     assert json.loads(write_json(NASTY))[0]["name"] == 'x,"y"\n=1\t\x1b[2J'
 
 
-def test_csv_gives_back_every_name() -> None:
+def test_csv_escapes_control_characters_and_keeps_quotes_and_commas() -> None:
     header, row = csv.reader(write_csv(NASTY).splitlines(keepends=True))
     assert header == list(FIELDS)
     record = dict(zip(header, row, strict=True))
-    assert record["name"] == 'x,"y"\n=1\t\x1b[2J'
+    assert record["name"] == r'x,"y"\n=1\t\x1b[2J'
     assert (record["size_bytes"], record["speed_bytes_per_second"], record["problems"]) == ("3", "", "failed")
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", r"'\t=1"),
+        ("\r=1", r"'\r=1"),
+        ("web-1", "web-1"),
+    ],
+)
+def test_a_name_cannot_become_a_formula_of_a_spreadsheet(name: str, cell: str) -> None:
+    views = build_server_views([snapshot(server("a", name=name, totalsize=3))])
+    header, row = csv.reader(write_csv(views).splitlines(keepends=True))
+    assert dict(zip(header, row, strict=True))["name"] == cell
+
+
+def test_a_negative_number_in_csv_stays_a_number() -> None:
+    (view,) = build_server_views([snapshot(server("a", name="web"))])
+    header, row = csv.reader(write_csv([replace(view, remaining=-5.0)]).splitlines(keepends=True))
+    assert dict(zip(header, row, strict=True))["remaining_seconds"] == "-5"
 
 
 def test_a_name_cannot_add_lines_or_columns_to_tab_separated_output() -> None:

@@ -138,6 +138,7 @@ def groups() -> Iterator[Group]:
     yield combined("limits of an account", dict(_limits()))
     yield combined("servers that finished a week ago", dict(_finished()))
     yield combined("durations of alerts", dict(_durations()))
+    yield _records()
     yield combined("incomplete lists", dict(_incomplete()))
     for metric in ("unknown_values_total", "unreadable_values_total"):
         unknown = {58: set[str](), 64: {"SmsDataIncomplete@"}}
@@ -353,6 +354,44 @@ def _finished() -> Parts:
     ):
         server = ("1", Server(state=state, changed=changed))
         yield f"{state}{changed}", group("", [Exporter([server])], alerts, step=STEP)
+
+
+def _records() -> Group:
+    """Return a group that compares records which only dashboards read."""
+    servers = [
+        ("1", Server(state="replicate", name="one", replicated=lambda minute: 60 * minute, size=9000, remaining=99)),
+        ("2", Server(state="syncing", name="two", remaining=50)),
+        ("3", Server(state="stopped", name="three", remaining=40)),
+    ]
+    prefix = "huaweicloud_sms_"
+    lags = Exporter(servers[1:], instance="y", polls_succeed=until(50), served_polls=100)
+    records = group("records for dashboards", [Exporter(servers), lags], {60: set()})
+    info = f"server:{prefix}replicating_info:freshest"
+    expected: dict[str, dict[str, float]] = {
+        info: {
+            f'{info}{{account="a", server_id="1", name="one", state="replicate"}}': 1,
+            f'{info}{{account="a", server_id="2", name="two", state="syncing"}}': 1,
+        },
+        f"server:{prefix}remaining_seconds:estimated": {
+            f'server:{prefix}remaining_seconds:estimated{{account="a", server_id="{server_id}"}}': seconds
+            for server_id, seconds in (("1", 99), ("2", 50))
+        },
+        f"server:{prefix}remaining_seconds:measured < Inf": {
+            f'server:{prefix}remaining_seconds:measured{{account="a", server_id="1"}}': 5400,
+        },
+        f"account:{prefix}remaining_bytes:sum": {f'account:{prefix}remaining_bytes:sum{{account="a"}}': 5400 + 2 * 495},
+        f"account:{prefix}replicated_bytes:deriv30m": {f'account:{prefix}replicated_bytes:deriv30m{{account="a"}}': 1},
+        f"account:{prefix}source_servers:freshest": {f'account:{prefix}source_servers:freshest{{account="a"}}': 3},
+    }
+    records["promql_expr_test"] = [
+        {
+            "expr": query,
+            "eval_time": "60m",
+            "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()],
+        }
+        for query, samples in expected.items()
+    ]
+    return records
 
 
 def _durations() -> Parts:

@@ -137,6 +137,7 @@ def groups() -> Iterator[Group]:
     yield combined("lists that shrink", dict(_lists()))
     yield combined("limits of an account", dict(_limits()))
     yield combined("servers that finished a week ago", dict(_finished()))
+    yield combined("deadlines", dict(_deadlines()))
     yield combined("durations of alerts", dict(_durations()))
     yield _records()
     yield combined("incomplete lists", dict(_incomplete()))
@@ -247,10 +248,28 @@ def _weekends() -> Parts:
     yield "exporter-is-down", group("", [Exporter(SERVERS, is_running=down)], dict(absent), step=STEP)
 
 
+def _dropped_tasks() -> Group:
+    """Return a group in which the series limit drops the tasks from minute 90: alerts that need them are held."""
+    late = replace(HEALTHY, project=DEADLINE, size=0, remaining=10**6)
+    before = [("SmsServerLate", late), ("SmsTaskFailed", PROBLEMS["SmsTaskFailed"])]
+    before.append(("SmsCloneStuck", replace(HEALTHY, clone="CREATING")))
+    after = [("SmsServerLate", replace(late, remaining=None)), ("SmsTaskFailed", HEALTHY), ("SmsCloneStuck", HEALTHY)]
+    dropped = ("exporter_series_dropped", 'collector="tasks"', since(90))
+    others = [("measured", replace(HEALTHY, project=DEADLINE)), ("cloning", Server(state="cloning"))]
+    exporter = Exporter([*during(before, until(90)), *during(after, since(90)), *others], more=[dropped])
+    alerts = on_servers("SmsServerLate", "SmsTaskFailed", "SmsCloneStuck")
+    alerts |= {"SmsServerLate/measured", "SmsCloneStuck/cloning"}
+    return group("", [exporter], {89: alerts, 120: alerts}, among=ON_SERVERS)
+
+
 def _several_exporters() -> Parts:
     named = [(name, replace(server, name="other")) for name, server in SERVERS]
+    yield "tasks-are-dropped", _dropped_tasks()
     pair = [Exporter(SERVERS, is_running=until(30)), Exporter(named, instance="y")]
     yield "one-goes-down", group("", pair, dict.fromkeys((29, 30, 31, 35, 50), ALL))
+    cloned, cloning = (Exporter([("1", replace(HEALTHY, clone=clone))]) for clone in ("FINISHED", "CREATING"))
+    behind = replace(cloning, instance="y", polls_succeed=until(5), served_polls=100)
+    yield "old-list-has-a-clone", group("", [cloned, behind], {90: set()}, among="SmsCloneStuck")
     failing = [Exporter(polls_succeed=until(10)), Exporter(instance="y", polls_succeed=until(30))]
     yield "both-fail", group("", failing, {36: set(), 40: {"SmsPollFailing"}}, among="SmsPollFailing")
     others = [Exporter(SERVERS, is_running=until(30)), Exporter(account="b", instance="y")]
@@ -356,6 +375,25 @@ def _finished() -> Parts:
         yield f"{state}{changed}", group("", [Exporter([server])], alerts, step=STEP)
 
 
+def _deadlines() -> Parts:
+    """Return groups with deadlines of accounts and projects; of two deadlines, the earlier counts."""
+    deadline = "sms:migration_deadline_timestamp_seconds"
+    passed = {"series": f'{deadline}{{account="a"}}', "values": "-60x60"}
+    later = {"series": f'{deadline}{{account="a", reason="later"}}', "values": "9000000000x60"}
+    of_project = {"series": f'{deadline}{{account="a", enterprise_project_id="later"}}', "values": "9000000000x60"}
+    states = ("unavailable", "waiting", "initialize", "premigready", "stopped")
+    waiting = [(state, Server(state=state)) for state in states]
+    moving = [(state, replace(HEALTHY, state=state)) for state in ("replicate", "syncing")]
+    servers = [*waiting, *moving, ("finished", Server(state="finished"))]
+    missed = {f"SmsServerNotStarted/{state}" for state in states}
+    late = {f"SmsServerLate/{state}" for state in ("replicate", "syncing")}
+    among = "SmsServer(Late|NotStarted)"
+    both = group("", [Exporter(servers)], {4: set(), 5: missed, 60: missed | late}, among=among, series=[passed, later])
+    yield "of-an-account", both
+    excepted = [(name, replace(server, project="later")) for name, server in servers]
+    yield "of-a-project", group("", [Exporter(excepted)], {60: set()}, among=among, series=[passed, of_project])
+
+
 def _records() -> Group:
     """Return a group that compares records which only dashboards read."""
     servers = [
@@ -364,7 +402,8 @@ def _records() -> Group:
         ("3", Server(state="stopped", name="three", remaining=40)),
     ]
     prefix = "huaweicloud_sms_"
-    lags = Exporter(servers[1:], instance="y", polls_succeed=until(50), served_polls=100)
+    old = [(server_id, replace(server, remaining=500, name="old")) for server_id, server in servers]
+    lags = Exporter(old, instance="y", polls_succeed=until(50), served_polls=100)
     records = group("records for dashboards", [Exporter(servers), lags], {60: set()})
     info = f"server:{prefix}replicating_info:freshest"
     expected: dict[str, dict[str, float]] = {

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ ROOT: Final = Path(__file__).parent.parent
 DEPLOY: Final = ROOT / "deploy" / "prometheus"
 ORDER: Final = ("sms-deadline", "sms-servers", "sms-exporter")
 
+_ALL_OR_NONE: Final = "alerts of an account are held only if the data of all its servers is missing"
 _ONE_EXPORTER: Final = "the filter leaves one exporter per account"
 EQUIVALENT: Final[Mapping[str, str]] = {
     **{
@@ -36,6 +38,20 @@ EQUIVALENT: Final[Mapping[str, str]] = {
             "server:huaweicloud_sms_last_increase_timestamp_seconds:freshest",
             "server:huaweicloud_sms_remaining_bytes:freshest",
             "server:huaweicloud_sms_remaining_seconds:estimated",
+        )
+    },
+    **{
+        f"{alert} expr: , server_id -> {place}".strip(): _ALL_OR_NONE
+        for alert, place in (
+            ("SmsServerFailed", ""),
+            ("SmsServerDisconnected", ""),
+            ("SmsServerStalled", ""),
+            ("SmsServerNotStarted", ""),
+            ("SmsServerPaused", "#3"),
+            ("SmsLaunchStuck", "#2"),
+            ("SmsTaskFailed", "#2"),
+            ("SmsCheckFailed", "#2"),
+            ("SmsServerUnavailable", "#2"),
         )
     },
     "SmsDataIncomplete expr: sum -> max": "only whether there is an increase decides, not the sum in the description",
@@ -86,11 +102,14 @@ class Mutant:
     before: str
     after: str
     text: str
+    place: int = 1
+    """Which of the same changes of the rule it is."""
 
     @property
     def title(self) -> str:
         """Return the rule and the change."""
-        return f"{self.name} {self.key}: {self.before} -> {self.after}"
+        number = f" #{self.place}" if self.place > 1 else ""
+        return f"{self.name} {self.key}: {self.before} -> {self.after}{number}".strip()
 
 
 def find_mutants() -> Iterator[Mutant]:
@@ -99,22 +118,25 @@ def find_mutants() -> Iterator[Mutant]:
         for place, group in enumerate(yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]):
             for number, rule in enumerate(group["rules"]):
                 name = rule.get("alert") or rule["record"]
-                for before, after, changed, text in _changes_of(rule["expr"]):
-                    yield Mutant(file.name, place, number, name, "expr", before, after, text or changed)
+                counts: Counter[tuple[str, str]] = Counter()
+                for before, after, text in _changes_of(rule["expr"]):
+                    counts[before, after] += 1
+                    yield Mutant(file.name, place, number, name, "expr", before, after, text, counts[before, after])
                 for key in ("for", "keep_firing_for"):
                     if key in rule:
                         for after in ("0s", f"{int(rule[key][:-1]) * 2 + 1}{rule[key][-1]}"):
                             yield Mutant(file.name, place, number, name, key, rule[key], after, "")
 
 
-def _changes_of(expression: str) -> Iterator[tuple[str, str, str, str]]:
+def _changes_of(expression: str) -> Iterator[tuple[str, str, str]]:
+    """Return what is replaced, by what, and the changed expression."""
     seen = {expression}
     for pattern, after in CHANGES:
         for found in re.finditer(pattern, expression):
             changed = expression[: found.start(1)] + after + expression[found.end(1) :]
             if changed not in seen:
                 seen.add(changed)
-                yield found[1], after, changed, changed
+                yield found[1], after, changed
 
 
 def write_rules(mutant: Mutant, folder: Path) -> bool:

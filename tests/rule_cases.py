@@ -356,8 +356,8 @@ def _limits() -> Parts:
     halves: list[tuple[str, str, Value]] = [
         ("source_servers", f'state="{state}"', lambda _: 45) for state in ("replicate", "syncing")
     ]
-    near = {20: {"SmsAccountNearLimit"}}
-    yield "two-states", group("", [Exporter(more=halves)], near, among="SmsAccountNearLimit")
+    near = {20: {"SmsAccountNearLimit"}, 90: {"SmsAccountNearLimit"}}
+    yield "two-states", group("", [Exporter(more=halves, polls_succeed=until(30))], near, among="SmsAccountNearLimit")
 
 
 RUNNING: Final = ("initialize", "replicate", "syncing", "stopping", "cloning", "cutovering")
@@ -373,6 +373,10 @@ def _finished() -> Parts:
     ):
         server = ("1", Server(state=state, changed=changed))
         yield f"{state}{changed}", group("", [Exporter([server])], alerts, step=STEP)
+    old = ("1", Server(state="finished", changed=-week - 3600))
+    failing = Exporter([old], polls_succeed=until(2 * HOUR))
+    firing = {"SmsSnapshotsNotCleared"}
+    yield "outage", group("", [failing], {2 * HOUR: firing, 4 * HOUR: firing}, among="SmsSnapshots.+", step=STEP)
 
 
 def _deadlines() -> Parts:

@@ -109,7 +109,7 @@ class Mutant:
     def title(self) -> str:
         """Return the rule and the change."""
         number = f" #{self.place}" if self.place > 1 else ""
-        return f"{self.name} {self.key}: {self.before} -> {self.after}{number}".strip()
+        return " ".join(f"{self.name} {self.key}: {self.before} -> {self.after}{number}".split())
 
 
 def find_mutants() -> Iterator[Mutant]:

@@ -25,6 +25,10 @@ TRIAL_SECONDS: Final = 5.0
 """Time in which other accounts wait for the first response to credentials that they share: a hanging API must not
 delay them for longer."""
 
+MIN_TRIAL_SECONDS: Final = 0.5
+"""The wait is halved after each trial without a response, down to this, so that many accounts whose API hangs do not
+delay a healthy one for long. An API that refuses answers sooner."""
+
 MAX_FINGERPRINTS: Final = 1000
 """Number of fingerprints that are remembered; rotated secrets leave theirs behind."""
 
@@ -46,13 +50,17 @@ def backoff(refusals: int) -> float:
 
 @dataclass(slots=True, eq=False)
 class _Credentials:
-    """What the API has answered to credentials; `trial` is set when a first response has come."""
+    """What the API has answered to credentials.
+
+    `trial` is set when a first response has come; `unanswered` is the number of trials in a row without one.
+    """
 
     accepted: bool = False
     refusals: int = 0
     refusal: AuthError | None = None
     blocked_until: float = -inf
     trial: asyncio.Event | None = None
+    unanswered: int = 0
 
 
 class Lockout:
@@ -79,7 +87,7 @@ class Lockout:
         def accept() -> None:
             # A response to a request that was sent before a refusal does not revoke the refusal.
             if credentials.refusals == refusals:
-                credentials.accepted, credentials.refusals = True, 0
+                credentials.accepted, credentials.refusals, credentials.unanswered = True, 0, 0
             if trial:
                 trial.set()
 
@@ -115,12 +123,15 @@ class Lockout:
         return None
 
     async def _wait(self, credentials: _Credentials, trial: asyncio.Event) -> None:
-        waits = [asyncio.ensure_future(trial.wait()), asyncio.ensure_future(self._clock.sleep(TRIAL_SECONDS))]
+        seconds = max(TRIAL_SECONDS / 2.0 ** min(credentials.unanswered, _MAX_DOUBLINGS), MIN_TRIAL_SECONDS)
+        waits = [asyncio.ensure_future(trial.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+        if credentials.trial is trial and not trial.is_set():
+            credentials.unanswered += 1
         self._end(credentials, trial)
 
     def _refuse(self, credentials: _Credentials, error: AuthError) -> None:

@@ -18,6 +18,16 @@ from support import fetch
 ROOT = Path(__file__).parents[2]
 NOBODY = "http://127.0.0.1:9"
 
+# The interpreter may be in a directory that only root can enter, so the other user can read everything.
+OTHER_USER = ("--reuid=54321", "--clear-groups", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+# Root that cannot enter what belongs to another user.
+POWERLESS_ROOT = ("--inh-caps=-all", "--bounding-set=-all")
+
+
+def create_locked_directory(path: Path) -> None:
+    path.mkdir(mode=0o700)
+    os.chown(path, 54321, 54321)
+
 
 @contextlib.asynccontextmanager
 async def process(*command: str, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -109,7 +119,7 @@ async def test_sigterm_ends_a_server_that_is_pid_1() -> None:
 async def test_an_exporter_without_a_home_directory_starts() -> None:
     if os.geteuid():
         pytest.skip("only root can become a user without a home directory")
-    nobody = (program("setpriv"), "--reuid", "54321", "--clear-groups")
+    nobody = (program("setpriv"), *OTHER_USER)
     async with Simulator(servers=3) as simulator:
         options = (f"--api.endpoint={simulator.url}", "--web.listen-address=127.0.0.1:0")
         command = (*nobody, *exporter_command(*options))
@@ -131,8 +141,8 @@ async def test_a_home_directory_that_cannot_be_entered_has_no_profile_file(home:
     if os.geteuid():
         pytest.skip("root creates a directory that another user cannot enter")
     locked = tmp_path / "locked"
-    locked.mkdir(mode=0o700)
-    nobody = (program("setpriv"), "--reuid", "54321", "--clear-groups", "--bounding-set=-all")
+    create_locked_directory(locked)
+    nobody = (program("setpriv"), *(POWERLESS_ROOT if home == "locked" else OTHER_USER))
     options = (f"--api.endpoint={NOBODY}", f"--auth.metadata-endpoint={NOBODY}")
     variables = {"HOME": str(locked) if home == "locked" else home} if home else {}
     async with process(*nobody, *exporter_command("check", *options), **variables) as exporter:
@@ -146,11 +156,11 @@ async def test_a_directory_that_cannot_be_entered_is_one_line_and_exit_code_2(op
     if os.geteuid():
         pytest.skip("root creates a directory that another user cannot enter")
     secrets = tmp_path / "secrets"
-    secrets.mkdir(mode=0o700)
+    create_locked_directory(secrets)
     (secrets / "file").write_text("x")
-    nobody = (program("setpriv"), "--reuid", "54321", "--clear-groups", "--bounding-set=-all")
+    powerless = (program("setpriv"), *POWERLESS_ROOT)
     options = [f"{option}={secrets}/file", *(["--auth.token=x"] if option != "--auth.token-file" else [])]
-    async with process(*nobody, *exporter_command("check", f"--api.endpoint={NOBODY}", *options)) as exporter:
+    async with process(*powerless, *exporter_command("check", f"--api.endpoint={NOBODY}", *options)) as exporter:
         output, errors = await exporter.communicate()
     assert (exporter.returncode, output) == (2, b"")
     assert errors.startswith(f"sms-exporter: error: {option}: ".encode())

@@ -20,10 +20,10 @@ from grafana.style import (
 
 _OWN: Final = CHOSEN_SERVER
 _STATE: Final = record("state", _OWN)
-_REPLICATED: Final = record("replicated_bytes", _OWN)
-_REMAINING: Final = record("remaining_bytes", _OWN)
+_REPLICATED: Final = own("source_server_replicated_bytes")
 _SIZE: Final = own("source_server_size_bytes")
-_SPEED: Final = f"clamp_min(deriv({_REPLICATED}[$window]), 0)"
+_REMAINING: Final = f"clamp_min({_SIZE} - {_REPLICATED}, 0)"
+_SPEED: Final = f"clamp_min(deriv({record('replicated_bytes', _OWN)}[$window]), 0)"
 _CONNECTED: Final = record("connected", _OWN)
 _SUBTASK: Final = (
     f"{own('task_subtask_info', 'subtask')} * on (account, server_id) group_left () "
@@ -69,7 +69,7 @@ def _now() -> list[Panel]:
                 steps=SHARE,
                 decimals=1,
             ),
-            (f"{_REPLICATED} / ({_REPLICATED} + {_REMAINING})", ""),
+            (f"{_REPLICATED} / ({_SIZE} > 0)", ""),
         ),
         stats(
             Tile("Remaining data", "Data that is not yet replicated.", unit="bytes"),

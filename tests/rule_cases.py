@@ -422,7 +422,6 @@ def _records() -> Group:
         f"server:{prefix}remaining_seconds:measured < Inf": {
             f'server:{prefix}remaining_seconds:measured{{account="a", server_id="1"}}': 5400,
         },
-        f"account:{prefix}remaining_bytes:sum": {f'account:{prefix}remaining_bytes:sum{{account="a"}}': 5400 + 2 * 495},
         f"account:{prefix}replicated_bytes:deriv30m": {f'account:{prefix}replicated_bytes:deriv30m{{account="a"}}': 1},
         f"account:{prefix}source_servers:freshest": {f'account:{prefix}source_servers:freshest{{account="a"}}': 3},
     }

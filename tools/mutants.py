@@ -22,7 +22,7 @@ import yaml
 
 ROOT: Final = Path(__file__).parent.parent
 DEPLOY: Final = ROOT / "deploy" / "prometheus"
-ORDER: Final = ("sms-deadline", "sms-servers", "sms-exporter")
+ORDER: Final = ("sms-deadline", "sms-records", "sms-servers", "sms-exporter")
 
 _ALL_OR_NONE: Final = "alerts of an account are held only if the data of all its servers is missing"
 _ONE_EXPORTER: Final = "the filter leaves one exporter per account"

@@ -36,7 +36,7 @@ async def run_promtool(folder: Path, *cases: Group) -> None:
     tests = {
         "rule_files": [str(file) for file in RULES],
         "evaluation_interval": cases[0]["interval"],
-        "group_eval_order": ["sms-deadline", "sms-servers", "sms-exporter"],
+        "group_eval_order": ["sms-deadline", "sms-records", "sms-servers", "sms-exporter"],
         "tests": cases,
     }
     file = folder / "cases.json"

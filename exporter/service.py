@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -21,6 +20,7 @@ from exporter.families import select_collectors
 from exporter.logs import configure_logs
 from exporter.polling.account import AccountRunner, open_account
 from exporter.polling.connections import Runtime
+from exporter.polling.detail_client import LeftOut
 from exporter.polling.poller import Poller
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
@@ -181,10 +181,10 @@ class Service:
         await self.generation.exposition.refresh(self._runtime.clock.time())
 
     async def collector_read(
-        self, account: Account, collector: str, error: PollError | None, listing: Listing[Any] | None
+        self, account: Account, collector: str, error: PollError | None, left_out: LeftOut
     ) -> None:
-        """Count the reading of a list of details, and prepare the bodies that the next scrapes will request."""
-        self.health.collector_read(account, collector, error, listing)
+        """Count the reading of a collector, and prepare the bodies that the next scrapes will request."""
+        self.health.collector_read(account, collector, error, left_out)
         await self.generation.exposition.refresh(self._runtime.clock.time())
 
     async def _next_generation(self, settings: Settings, accounts: tuple[Account, ...]) -> Generation:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from exporter import revision
 from exporter.errors import PollError
@@ -13,6 +12,7 @@ from exporter.exposition.health import Health
 from exporter.families import select_collectors
 from exporter.polling.account import open_account
 from exporter.polling.connections import Runtime
+from exporter.polling.detail_client import LeftOut
 from exporter.polling.details import DetailReader
 from exporter.polling.poller import Poller
 from exporter.polling.snapshot import Snapshot
@@ -41,7 +41,7 @@ class Reading:
     readers: Sequence[DetailReader] = ()
 
     async def poll(self) -> None:
-        """Poll all accounts at the same time, then read their other lists."""
+        """Poll all accounts at the same time, then let their collectors read."""
         await asyncio.gather(*(poller.poll() for poller in self.pollers))
         await asyncio.gather(*(reader.read() for reader in self.readers))
 
@@ -72,10 +72,10 @@ class _PollCounter:
         self._health.poll_ended(account, poll, listing)
 
     async def collector_read(
-        self, account: Account, collector: str, error: PollError | None, listing: Listing[Any] | None
+        self, account: Account, collector: str, error: PollError | None, left_out: LeftOut
     ) -> None:
-        """Count the reading of another list."""
-        self._health.collector_read(account, collector, error, listing)
+        """Count the reading of a collector."""
+        self._health.collector_read(account, collector, error, left_out)
 
 
 @contextlib.asynccontextmanager

@@ -109,13 +109,13 @@ GAUGES: Final = (
     ),
     AccountGauge(
         "collector_up",
-        "Whether the last reading of a collector that reads another list was complete.",
+        "Whether the last reading of a collector that sends further requests was complete.",
         _collectors_up,
         ("collector",),
     ),
     AccountGauge(
         "collector_last_success_timestamp_seconds",
-        "When a collector that reads another list last read it completely; absent before the first time.",
+        "When the exposed data of a collector that sends further requests was read; absent before the first time.",
         _collectors_read_at,
         ("collector",),
     ),

@@ -8,7 +8,7 @@ import platform
 from collections import Counter as Multiset
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,6 +29,7 @@ from exporter.exposition.account_health import AccountCollector, SamplesOfFamili
 from exporter.exposition.text import Syntax, render_metrics
 from exporter.families.family import PREFIX, unit_of
 from exporter.http.transport import Api, Response
+from exporter.polling.detail_client import LeftOut
 from exporter.polling.state import Account, Poll
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
@@ -88,7 +89,7 @@ class _Metrics:
         self.failures = counter("poll_failures", "Number of failed polls, by reason.", "account", "reason")
         self.collector_failures = Counter(
             f"{PREFIX}collector_failures",
-            "Number of failed readings of a collector that reads another list, by reason.",
+            "Number of failed readings of a collector that sends further requests, by reason.",
             ("account", "collector", "reason"),
             registry=registry,
         )
@@ -229,28 +230,25 @@ class Health:
             self._metrics.failures.labels(account.name, poll.error.reason).inc()
         if listing is None:
             return
-        self._count_listing(account.name, listing, "")
+        self._count_left_out(account.name, listing, "")
         unknown: Multiset[str] = Multiset()
         for (field, _), count in (account.state.snapshot.unknown if account.state.snapshot else {}).items():
             unknown[field] += count
         for field, count in unknown.items():
             self._metrics.unknown.labels(field).inc(count)
 
-    def collector_read(
-        self, account: Account, collector: str, error: PollError | None, listing: Listing[Any] | None
-    ) -> None:
-        """Count the reading of a collector that reads another list."""
+    def collector_read(self, account: Account, collector: str, error: PollError | None, left_out: LeftOut) -> None:
+        """Count the reading of a collector that reads more than the list of source servers."""
         self._metrics.changed(account.name)
         if error is not None:
             self._metrics.collector_failures.labels(account.name, collector, error.reason).inc()
-        if listing is not None:
-            self._count_listing(account.name, listing, f"{collector}[].")
+        self._count_left_out(account.name, left_out, f"{collector}[].")
 
-    def _count_listing(self, account: str, listing: Listing[Any], prefix: str) -> None:
-        """Count the records and values of a list that are not exposed; `prefix` comes before the path of a field."""
-        self._metrics.skipped.labels(account, "duplicate").inc(listing.duplicates)
-        self._metrics.skipped.labels(account, "invalid").inc(listing.invalid)
-        for field, count in listing.unreadable.items():
+    def _count_left_out(self, account: str, left_out: LeftOut | Listing[SourceServer], prefix: str) -> None:
+        """Count the records and values that are not exposed; `prefix` comes before the path of a field."""
+        self._metrics.skipped.labels(account, "duplicate").inc(left_out.duplicates)
+        self._metrics.skipped.labels(account, "invalid").inc(left_out.invalid)
+        for field, count in left_out.unreadable.items():
             self._metrics.unreadable.labels(f"{prefix}{field}").inc(count)
 
     def render(self, syntax: Syntax, account: str | None = None, names: frozenset[str] | None = None) -> bytes:

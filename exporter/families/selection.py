@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.families.checks import CHECKS
+from exporter.families.consistency import CONSISTENCY
 from exporter.families.disks import DISKS
 from exporter.families.errors import ERRORS
 from exporter.families.family import Collector, Family, LabelFamily, Sample
@@ -17,10 +18,10 @@ from exporter.settings import CollectorSettings
 OPTIONAL_COLLECTORS: Final = (SERVERS, TASKS, CHECKS, DISKS)
 """The collectors of the list of source servers that can be turned on and off, each by the option collector.NAME."""
 
-DETAIL_COLLECTORS: Final = (ERRORS, TASK_DETAILS)
-"""The collectors that read other lists, turned on in the same way."""
+DETAIL_COLLECTORS: Final = (ERRORS, TASK_DETAILS, CONSISTENCY)
+"""The collectors that read more than that list, turned on in the same way."""
 
-DROP_ORDER: Final = ("disks", "task_details", "errors", "checks", "tasks", "servers")
+DROP_ORDER: Final = ("disks", "task_details", "consistency", "errors", "checks", "tasks", "servers")
 """The collectors in the order in which the series limit drops them; it never drops the fleet."""
 
 

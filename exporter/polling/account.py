@@ -11,7 +11,8 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.polling.connections import ClientObserver, Runtime, account_client, read_ca_bundle
-from exporter.polling.details import DETAIL_LISTS, DetailListener, DetailReader
+from exporter.polling.detail_client import DetailClient
+from exporter.polling.details import DetailListener, DetailReader
 from exporter.polling.lockout import CredentialsGuard
 from exporter.polling.poller import Poller, PollListener
 from exporter.polling.schedule import spread
@@ -26,12 +27,12 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 class AccountListener(PollListener, DetailListener, Protocol):
-    """Is notified of the polls of all accounts, and of the readings of their other lists."""
+    """Is notified of the polls of all accounts, and of the readings of their collectors."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRunner:
-    """Polls one account, and reads its other lists, from `start` until `close`."""
+    """Polls one account, and lets its collectors read, from `start` until `close`."""
 
     account: Account
     poller: Poller
@@ -87,7 +88,7 @@ class AccountRunner:
             await self.clock.sleep(RESTART_DELAY_SECONDS)
 
     def with_settings(self, settings: AccountSettings, details: DetailSettings) -> "AccountRunner | None":
-        """Return this runner with other settings, or None if they need other connections or read other lists.
+        """Return this runner with other settings, or None if they need other connections or collectors.
 
         Its poller and its readers follow them once `follow` is called.
         """
@@ -128,7 +129,7 @@ async def open_account(
             DetailReader(
                 account,
                 name,
-                client.client.for_list(DETAIL_LISTS[name].endpoint, settings.filter.query()).page,
+                DetailClient(client.client, settings.filter.query(), settings.api.paging),
                 runtime.clock,
                 listener,
                 CredentialsGuard(runtime.lockout, credentials.fingerprint),

@@ -109,7 +109,7 @@ async def account_session(api: ApiSettings) -> AsyncIterator[aiohttp.ClientSessi
 
     Raise ConfigurationError if the CA bundle cannot be used.
     """
-    # One connection per collector that reads another list, so that a list that hangs takes none from the poller.
+    # One connection per collector that sends further requests, so that one that hangs takes none from the poller.
     connections = api.concurrency + len(DETAIL_COLLECTORS) + 1
     async with open_session(_tls_context(api), connections) as session:
         yield session

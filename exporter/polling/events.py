@@ -94,7 +94,7 @@ def log_undocumented_values(snapshot: Snapshot, logged_at: dict[tuple[str, str],
 
 
 def log_collector(account: Account, collector: str, error: PollError | None, previous: CollectorState) -> None:
-    """Log a change of the condition of a collector that reads another list, once while it lasts."""
+    """Log a change of the condition of a collector that sends further requests, once while it lasts."""
     if error is None and not previous.up:
         log.info("collector is up", account=account.name, collector=collector)
     if error is not None and error.reason != (previous.error.reason if previous.error else None):

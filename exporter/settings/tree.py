@@ -145,20 +145,20 @@ class AccountNameSettings(Group):
     name: AccountName = Field("default", min_length=1, max_length=255, description="Value of the label `account`.")
 
 
-DETAIL_COLLECTORS: Final = ("errors", "task_details")
-"""The collectors that read another list than that of source servers."""
+DETAIL_COLLECTORS: Final = ("errors", "task_details", "consistency")
+"""The collectors that read more than the list of source servers."""
 
 
 @dataclass(frozen=True, slots=True)
 class DetailSettings:
-    """Which collectors read another list, and once in how many polls."""
+    """Which collectors read more than the list of source servers, and once in how many polls."""
 
     collectors: tuple[str, ...] = ()
     polls: int = 1
 
 
 NO_DETAILS: Final = DetailSettings()
-"""No other list is read."""
+"""Nothing else is read."""
 
 
 class CollectorSettings(Group):
@@ -178,12 +178,17 @@ class CollectorSettings(Group):
         description="Subtasks, load and network check of each migration task. Reads a further list, GET /v3/tasks: one "
         "request per 200 tasks, and the IAM action sms:server:listTask.",
     )
+    consistency: bool = Field(
+        False,
+        description="The result of the last consistency verification of each source server. Sends one request per "
+        "changed task with a result, and needs the IAM action sms:server:getConsistencyCheckResult.",
+    )
     details_polls: int = Field(
         5,
         ge=1,
         le=1000,
-        description="Number of poll intervals after which collectors that read a further list (errors, task-details) "
-        "read it again.",
+        description="Number of poll intervals after which the collectors that send further requests (errors, "
+        "task-details, consistency) read their data again.",
     )
     state_set: bool = Field(
         False, description="Expose every possible state of a server as 0 or 1, instead of its current state only."
@@ -193,7 +198,7 @@ class CollectorSettings(Group):
 
     @property
     def details(self) -> DetailSettings:
-        """Which collectors read another list, and how often."""
+        """Which collectors read more than the list of source servers, and how often."""
         return DetailSettings(tuple(name for name in DETAIL_COLLECTORS if getattr(self, name)), self.details_polls)
 
     @field_validator("info_labels_include", "info_labels_exclude")

@@ -147,7 +147,7 @@ class SmsClient:
 
     def _build_url(self, path: str, parameters: Mapping[str, str]) -> URL:
         query = urlencode(sorted(parameters.items()), safe="~", quote_via=quote)
-        return URL(f"{self._base_url}{path}?{query}", encoded=True)
+        return URL(f"{self._base_url}{path}{f'?{query}' if query else ''}", encoded=True)
 
     async def _get(self, url: URL, budget: RetryBudget) -> Response:
         """Return a 200 response; if its credentials are refused, try once with others."""

@@ -11,6 +11,7 @@ A page size other than the requested one is followed: the second page begins whe
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Generic, Literal, TypeAlias
 
 import structlog
@@ -38,6 +39,9 @@ Addressing: TypeAlias = Literal["records", "pages"]
 
 Narrowing: TypeAlias = Mapping[str, str]
 """Query parameters that select a part of the list."""
+
+WHOLE_LIST: Final[Narrowing] = MappingProxyType({})
+"""Selects all of the list."""
 
 FetchPage: TypeAlias = Callable[[int, int, Narrowing], Awaitable[Page[RecordT]]]
 """Returns the page at (offset, limit) of the part of the list that a narrowing selects."""
@@ -97,13 +101,16 @@ class Pager(Generic[RecordT]):
         self._addressing: Addressing = "pages" if paging == "pages" else "records"
         self._splits = tuple(name for name in endpoint.splits if name not in filters)
 
-    async def read(self) -> Listing[RecordT]:
-        """Return the complete list. Raise Inconsistent if there is none, or the error of a page request."""
+    async def read(self, narrowing: Narrowing = WHOLE_LIST) -> Listing[RecordT]:
+        """Return the complete list, or the part that `narrowing` selects.
+
+        Raise Inconsistent if there is none, or the error of a page request.
+        """
         changes: list[ListChanged] = []
         for _ in range(MAX_READINGS):
             reading = _Reading(self._endpoint, self._fetch_in_slot, self._addressing)
             try:
-                return await reading.read_part({}, self._splits)
+                return await reading.read_part(narrowing, self._splits)
             except ListChanged as change:
                 changes.append(change)
                 log.debug("list changed while it was read", how=str(change))
@@ -112,17 +119,17 @@ class Pager(Generic[RecordT]):
             if (
                 self._may_switch
                 and reading.contradicts_addressing
-                and (listing := await self._read_with_other_addressing())
+                and (listing := await self._read_with_other_addressing(narrowing))
             ):
                 return listing
         raise _inconsistent(changes)
 
-    async def _read_with_other_addressing(self) -> Listing[RecordT] | None:
+    async def _read_with_other_addressing(self, narrowing: Narrowing) -> Listing[RecordT] | None:
         """Return the list if it is complete with the other addressing, and remember that if it is proven."""
         addressing: Addressing = "pages" if self._addressing == "records" else "records"
         reading = _Reading(self._endpoint, self._fetch_in_slot, addressing)
         try:
-            listing = await reading.read_part({}, self._splits)
+            listing = await reading.read_part(narrowing, self._splits)
         except (ListChanged, _TooLong):
             return None
         if addressing == "records" or reading.longest_part >= MIN_PAGES_OF_PROOF:

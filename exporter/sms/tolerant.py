@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -49,6 +49,8 @@ _MAX_DIGITS: Final = len(str(MAX_INT64))
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for JSON that is not as documented."""
 
+StructT = TypeVar("StructT", bound=Record)
+
 Reader: TypeAlias = Callable[[Any, str, Findings], object]
 """Reads the value of the field at a path; None if it cannot be read."""
 
@@ -74,6 +76,12 @@ def read_record(content: object, record_type: type[RecordT], findings: Findings)
         return None
     record = _struct_reader(record_type)(content, "", findings)
     return record if isinstance(record, record_type) else None
+
+
+def read_struct(content: object, struct: type[StructT], path: str, findings: Findings) -> StructT | None:
+    """Return the struct in decoded JSON, whose field is at `path`; None if it is not an object."""
+    value = _struct_reader(struct)(content, path, findings)
+    return value if isinstance(value, struct) else None
 
 
 def read_int(value: object) -> object:

@@ -1,102 +1,25 @@
-"""Collectors that read another list than that of source servers: beside the polls, and never at their expense."""
+"""Collectors that read more than the list of source servers: beside the polls, and never at their expense."""
 
 import asyncio
-import contextlib
 import json
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from detail_api import POLL, READING, Api, refuse
 from exporter.commands.reading import read_once
 from exporter.families.errors import MAX_ERROR_CODES
 from exporter.polling.connections import Runtime
 from exporter.polling.events import MAX_LINES
-from exporter.service import Service, running
-from exporter.settings import Settings
+from exporter.service import running
 from programs import serving
 from support import NOW, NOWHERE, FakeClock, Scrape, fetch, scrape
-
-POLL = 60.0
-READING = 5 * POLL
-"""The default interval of a collector that reads another list."""
-
-
-class Api:
-    """The list of source servers and the list of errors, as a test sets them."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.clock = clock
-        self.servers: list[dict[str, Any]] = [{"id": "s1", "name": "web-1", "state": "error"}, {"id": "s2"}]
-        self.errors: list[dict[str, Any]] = [{"source_id": "s1", "error_json": '{"error_code":"SMS.0515"}'}]
-        self.tasks: list[dict[str, Any]] = []
-        self.tasks_answer: Callable[[], web.Response] | None = None
-        self.answer: Callable[[], web.Response] | None = None
-        """Answers the requests for errors instead of the list."""
-        self.released = asyncio.Event()
-        self.released.set()
-        self.queries: list[dict[str, str]] = []
-        self.requests: Counter[str] = Counter()
-
-    async def respond(self, request: web.Request) -> web.StreamResponse:
-        self.requests[request.path] += 1
-        if request.path == "/v3/errors":
-            self.queries.append(dict(request.query))
-            await self.released.wait()
-            if self.answer is not None:
-                return self.answer()
-            return self._page(request, "migration_errors", self.errors)
-        if request.path == "/v3/tasks":
-            if self.tasks_answer is not None:
-                return self.tasks_answer()
-            return self._page(request, "tasks", self.tasks)
-        return self._page(request, "source_servers", self.servers)
-
-    def _page(self, request: web.Request, key: str, records: list[dict[str, Any]]) -> web.Response:
-        offset, limit = int(request.query["offset"]), int(request.query["limit"])
-        return web.json_response({"count": len(records), key: records[offset : offset + limit]})
-
-    def settings(self, url: str, **groups: object) -> Settings:
-        return Settings.model_validate(
-            {
-                "api": {"endpoint": url},
-                "auth": {"token": "t"},
-                "collector": {"errors": True},
-                "web": {"listen_address": ("127.0.0.1:0",)},
-                "poll": {"interval": f"{POLL:g}s"},
-            }
-            | groups
-        )
-
-    @contextlib.asynccontextmanager
-    async def exporting(self, *, readers: int = 1, **groups: object) -> AsyncIterator[Service]:
-        """Run an exporter of this API; the first poll and the first reading have ended."""
-        async with serving(self.respond) as url:
-            runtime = Runtime(self.clock, {}, NOWHERE)
-            async with running(self.settings(url, **groups), runtime) as service:
-                await self.clock.until_asleep(1 + readers if service.accounts[0].details.collectors else 1)
-                yield service
-
-    async def pass_time(self, seconds: float, tasks: int = 2) -> None:
-        """Advance the clock with the polls and readings that become due."""
-        end = self.clock.monotonic() + seconds
-        while self.clock.monotonic() < end:
-            first = await self.clock.until_asleep(tasks)
-            self.clock.advance(min(first, end - self.clock.monotonic()))
-            await self.clock.until_asleep(tasks)
 
 
 @pytest.fixture
 def api(clock: FakeClock) -> Api:
     return Api(clock)
-
-
-def refuse() -> web.Response:
-    body = {"error_code": "SMS.9004", "error_msg": "The current account does not have the permission."}
-    return web.json_response(body, status=403)
 
 
 def codes(seen: Scrape) -> dict[str, str]:
@@ -216,7 +139,7 @@ async def test_many_errors_at_once_are_few_log_lines(api: Api) -> None:
 
 
 async def test_a_missing_permission_is_one_log_line_with_the_action_and_affects_no_poll(api: Api) -> None:
-    api.answer = refuse
+    api.answers["errors"] = refuse
     with capture_logs() as events:
         async with api.exporting() as service:
             await api.pass_time(12 * POLL)
@@ -236,10 +159,10 @@ async def test_a_missing_permission_is_one_log_line_with_the_action_and_affects_
 
 
 async def test_a_restored_permission_is_noticed_and_logged(api: Api) -> None:
-    api.answer = refuse
+    api.answers["errors"] = refuse
     with capture_logs() as events:
         async with api.exporting() as service:
-            api.answer = None
+            del api.answers["errors"]
             await api.pass_time(READING)
             seen = await scrape(service.urls[0])
     assert codes(seen) == {"s1": "SMS.0515"}
@@ -249,7 +172,7 @@ async def test_a_restored_permission_is_noticed_and_logged(api: Api) -> None:
 
 async def test_errors_are_served_for_three_intervals_after_the_last_reading_and_then_dropped(api: Api) -> None:
     async with api.exporting() as service:
-        api.answer = lambda: web.Response(status=404)
+        api.answers["errors"] = lambda: web.Response(status=404)
         await api.pass_time(3 * READING)
         seen = await scrape(service.urls[0])
         assert codes(seen) == {"s1": "SMS.0515"}
@@ -260,15 +183,15 @@ async def test_errors_are_served_for_three_intervals_after_the_last_reading_and_
         assert not seen.values("source_servers_by_error")
         assert seen.value("source_server_state", server_id="s1") == 1
         assert seen.value("collector_last_success_timestamp_seconds") == NOW
-        api.answer = None
+        del api.answers["errors"]
         await api.pass_time(READING)
         assert codes(await scrape(service.urls[0])) == {"s1": "SMS.0515"}
 
 
 async def test_a_list_that_hangs_delays_no_poll(api: Api) -> None:
-    api.released.clear()
+    api.hang("errors")
     async with serving(api.respond) as url:
-        settings = api.settings(url, api={"endpoint": url, "concurrency": 1})
+        settings = api.settings(url, api={"concurrency": 1})
         async with running(settings, Runtime(api.clock, {}, NOWHERE)) as service:
             while not api.requests["/v3/errors"]:
                 await asyncio.sleep(0)
@@ -277,12 +200,12 @@ async def test_a_list_that_hangs_delays_no_poll(api: Api) -> None:
             assert api.requests == {"/v3/sources": 11, "/v3/errors": 1}
             assert (seen.value("up"), seen.value("collector_up")) == (1, 0)
             assert seen.value("last_success_timestamp_seconds") == NOW + 10 * POLL
-            api.released.set()
+            api.hanging["errors"].set()
 
 
 async def test_refused_credentials_are_not_sent_for_the_list_of_errors(api: Api) -> None:
     async def refuse_all(request: web.Request) -> web.StreamResponse:
-        api.requests[request.path] += 1
+        api.queries[request.path].append({})
         return web.json_response({"error_code": "APIGW.0301", "error_msg": "Incorrect token"}, status=401)
 
     async with serving(refuse_all) as url:
@@ -297,7 +220,7 @@ async def test_refused_credentials_are_not_sent_for_the_list_of_errors(api: Api)
 async def test_only_filters_that_the_list_accepts_are_sent(api: Api) -> None:
     async with api.exporting(filter={"state": "error", "enterprise_project_id": "p1"}):
         pass
-    assert api.queries == [{"enterprise_project_id": "p1", "limit": "100", "offset": "0"}]
+    assert api.queries["/v3/errors"] == [{"enterprise_project_id": "p1", "limit": "100", "offset": "0"}]
 
 
 async def test_a_long_list_of_errors_is_read_in_pages_of_100(api: Api) -> None:
@@ -305,7 +228,7 @@ async def test_a_long_list_of_errors_is_read_in_pages_of_100(api: Api) -> None:
     api.errors = [{"source_id": f"s{number}", "error_json": "SMS.0515"} for number in range(250)]
     async with api.exporting() as service:
         seen = await scrape(service.urls[0])
-    assert [query["offset"] for query in api.queries] == ["0", "100", "200"]
+    assert [query["offset"] for query in api.queries["/v3/errors"]] == ["0", "100", "200"]
     assert seen.value("source_servers_by_error", error_code="SMS.0515") == 250
 
 
@@ -364,7 +287,7 @@ async def test_the_details_of_a_task_are_those_of_its_server(api: Api) -> None:
 
 async def test_a_collector_that_fails_does_not_affect_another(api: Api) -> None:
     api.tasks = [{"id": "t1", "source_server": {"id": "s2"}, "syncing": False}]
-    api.answer = refuse
+    api.answers["errors"] = refuse
     async with api.exporting(collector=BOTH, readers=2) as service:
         await api.pass_time(2 * READING, tasks=3)
         seen = await scrape(service.urls[0])
@@ -425,11 +348,11 @@ async def test_launched_servers_that_are_not_known_are_an_error_and_never_an_emp
     async with api.exporting(collector={}) as service:
         status, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched")
     assert (status, text) == (503, "the collector is off: set --collector.task-details\n")
-    api.tasks_answer = refuse
+    api.answers["task_details"] = refuse
     async with api.exporting(collector={"task_details": True}) as service:
         status, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched")
         assert (status, "its last reading failed (permission)" in text) == (503, True)
-        api.tasks_answer = None
+        del api.answers["task_details"]
         await api.pass_time(READING)
         assert (await fetch(f"{service.urls[0]}/sd?of=launched"))[0] == 200
         # Time passes at once, so no reading has ended and the data is stale.

@@ -1,6 +1,8 @@
 """Every field of the lists that optional collectors read is exposed, or left out for a documented reason."""
 
+import asyncio
 import copy
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,10 +11,13 @@ import pytest
 from exporter.exposition.text import render_header, render_lines
 from exporter.families import DETAIL_COLLECTORS
 from exporter.families.family import fields_of
-from exporter.polling.details import DETAIL_LISTS
+from exporter.polling.collectors import DETAIL_COLLECTORS as READERS
+from exporter.polling.detail_client import LeftOut
 from exporter.polling.snapshot import Details, Snapshot
 from exporter.sms.decoding import Records
 from exporter.sms.details import MigrationTask, TaskSource, index_tasks
+from exporter.sms.endpoints import Endpoint
+from exporter.sms.paging import WHOLE_LIST, Listing, Narrowing, merge
 from records import put
 from support import DATA, NOW, Scrape, server
 from tools.docs.fields import DETAILS_LEFT_OUT, exposed_detail_fields
@@ -45,6 +50,22 @@ RECORDS: dict[str, dict[str, Any]] = {
         "total_disk_io": 7,
         "agent_disk_io": 8,
     },
+    "consistency": {
+        "task_id": "t1",
+        "result_list": [
+            {
+                "finished_time": 1_700_000_000_500,
+                "consistency_result": [
+                    {
+                        "num_total_files": 100,
+                        "num_different_files": 11,
+                        "num_target_miss_files": 12,
+                        "num_target_more_files": 13,
+                    }
+                ],
+            }
+        ],
+    },
 }
 """For each collector the record of one server, with fields that are exposed."""
 EXPECTED: dict[str, str | float] = {
@@ -75,17 +96,41 @@ EXPECTED: dict[str, str | float] = {
     "task_network_speed_bytes_per_second": 3 * 125_000,
     "task_network_reachable:destination": "target",
     "task_network_reachable": 0,
+    "task_consistency_checked_timestamp_seconds:server_id": "s1",
+    "task_consistency_checked_timestamp_seconds": 1_700_000_000.5,
+    "task_consistency_checked_files": 100,
+    "task_consistency_files:result": "different",
+    "task_consistency_files": 12,
 }
 """What these metrics, or their labels, have of the records."""
 
 
+class Responses:
+    """A client of the API that has one record in each list, or one object."""
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        self.record = record
+        self.left_out = LeftOut()
+
+    async def read_list(self, endpoint: Endpoint[Any], _: Narrowing = WHOLE_LIST) -> Listing[Any]:
+        rows = [self.record] if endpoint.path != "/v3/sources" else [{"id": "s1"}]
+        page = Records(endpoint).page(msgspec.json.encode({"count": 1, endpoint.envelope_key: rows}))
+        assert page.unreadable == {}
+        return merge([page], 1)
+
+    async def read_object(self, *_: str) -> bytes:
+        return msgspec.json.encode(self.record)
+
+
 def expose(collector: str, record: dict[str, Any]) -> Scrape:
-    """Return what is exposed of one record of a collector's list."""
-    endpoint = DETAIL_LISTS[collector].endpoint
-    page = Records(endpoint).page(msgspec.json.encode({"count": 1, endpoint.envelope_key: [record]}))
-    assert page.unreadable == {}
-    details = Details(NOW, DETAIL_LISTS[collector].index(page.records))
-    shown = Snapshot("default", NOW, (server("s1"),), 1, details={collector: details})
+    """Return what is exposed of one record of a collector."""
+    own = server("s1", state="syncing", is_consistency_result_exist=True, current_task={"id": "t1"})
+    shown = Snapshot("default", NOW, (own,), 1)
+    responses: Any = Responses(record)
+    reading = asyncio.run(READERS[collector].read(responses, shown, {}))
+    assert reading.error is None
+    assert not responses.left_out.unreadable
+    shown = replace(shown, details={collector: Details(NOW, reading.records)})
     families = next(each.families for each in DETAIL_COLLECTORS if each.name == collector)
     return Scrape(b"".join(render_header(family, "text") + render_lines(family, shown) for family in families).decode())
 

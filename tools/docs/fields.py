@@ -1,8 +1,8 @@
 """Where every field of the API reference goes: to a metric, to an option, or nowhere and why.
 
-Paths are those of `GET /v3/sources`, or begin with the name of the collector that reads another list; `[]` stands for
-each element of a list. The fields that are exposed are those that
-the families declare. A metric is named without the prefix; the label that has the value follows after a `:`.
+Paths are those of `GET /v3/sources`, or begin with the name of the collector that reads another response; `[]` stands
+for each element of a list. The fields that are exposed are those that the families declare. A metric is named without
+the prefix; the label that has the value follows after a `:`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import inspect
 
 from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS, Collector
+from exporter.families.consistency import CONSISTENCY
 from exporter.families.errors import ERRORS
 from exporter.families.family import PREFIX, SERVER_ID, sample_name
 from exporter.families.task_details import TASK_DETAILS
@@ -29,7 +30,7 @@ def exposed_detail_fields() -> Mapping[str, tuple[str, ...]]:
     """Return the fields of other lists that are exposed, with the metrics that have them."""
     identities = {
         f"{collector.name}[].{field}": [f"{sample_name(collector.families[0]).removeprefix(PREFIX)}:{SERVER_ID}"]
-        for collector, field in ((ERRORS, "source_id"), (TASK_DETAILS, "source_server.id"))
+        for collector, field in ((ERRORS, "source_id"), (TASK_DETAILS, "source_server.id"), (CONSISTENCY, "task_id"))
     }
     return {field: tuple(places) for field, places in (identities | _places(DETAIL_COLLECTORS)).items()}
 
@@ -131,6 +132,9 @@ DETAILS_LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "task_details[].network_check_info.cpu_usage": "task_source_cpu_ratio is more recent than the network check",
         "task_details[].network_check_info.mem_usage": "task_source_memory_bytes is more recent than the network check",
         "task_details[].network_check_info.evaluation_result": "free text; the other fields have the information",
+        "consistency[].result_list[].check_result": "its values are not documented; the page of the server shows it",
+        "consistency[].result_list[].consistency_result[].dir_check": "free text, unbounded; the metrics have the sum "
+        "over all directories",
     },
 )
 """The fields of other lists that are not exposed, with the reason."""

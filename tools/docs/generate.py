@@ -22,11 +22,13 @@ from exporter.exposition.text import render_lines
 from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS, Collector, Family, full_name
 from exporter.families.family import POLLED_AT, PREFIX, label_names, sample_name
 from exporter.http.transport import Response
+from exporter.polling.consistency import Verification
 from exporter.polling.snapshot import Details, Snapshot, next_snapshot
 from exporter.polling.state import Account, CollectorState, Poll
 from exporter.settings import DetailSettings, Settings
 from exporter.settings.options import Option, options
 from exporter.simulator import Fleet
+from exporter.sms.consistency import ConsistencyResult, DirectoryResult
 from exporter.sms.decoding import Records
 from exporter.sms.details import MigrationError, MigrationTask, NetworkCheck, SubTask
 from exporter.sms.endpoints import SOURCE_SERVERS
@@ -54,12 +56,15 @@ APPEARS: Final[Mapping[str, str]] = {
     "task_subtask_progress_ratio": "while the subtask has a progress",
     "task_error": "while the API reports an error",
     "task_last_sync_timestamp_seconds": "after the first synchronization",
+    "task_consistency_checked_timestamp_seconds": "while a verification has a result",
+    "task_consistency_checked_files": "while a verification has a result",
+    "task_consistency_files": "while a verification has a result",
     "task_subtask_end_timestamp_seconds": "once the subtask has ended",
     "source_server_error": "while the list of errors has the server",
     "source_servers_by_error": "while a server has an error",
-    "collector_up": "for collectors that read another list",
-    "collector_last_success_timestamp_seconds": "after their first complete reading",
-    "collector_failures_total": "for collectors that read another list",
+    "collector_up": "for collectors that send further requests",
+    "collector_last_success_timestamp_seconds": "after their first reading",
+    "collector_failures_total": "for collectors that send further requests",
     "last_success_timestamp_seconds": "after the first complete poll",
     "snapshot_source_servers": "while a list is served",
     "api_source_servers": "while a list is served",
@@ -200,7 +205,15 @@ def _snapshot() -> Snapshot:
             agent_disk_io=80.0,
         )
     }
-    details = {"errors": Details(MOMENT, errors), "task_details": Details(MOMENT, tasks)}
+    files = DirectoryResult(
+        num_total_files=48_211, num_different_files=2, num_target_miss_files=1, num_target_more_files=3
+    )
+    result = ConsistencyResult(finished_time=_ENDED, consistency_result=(files,))
+    details = {
+        "errors": Details(MOMENT, errors),
+        "task_details": Details(MOMENT, tasks),
+        "consistency": Details(MOMENT, {server.id: Verification("task", (), result)}),
+    }
     return next_snapshot(merge([second], second.count), account, MOMENT + 60, before, details)
 
 
@@ -247,7 +260,7 @@ def _fields() -> str:
     parts += _table(("field", "metrics"), exposed)
     parts += ["", "## Left out, on purpose", ""]
     parts += _table(("field", "reason"), ((f"`{path}`", reason) for path, reason in LEFT_OUT.items()))
-    parts += ["", "## Other lists", "", "See [collectors](collectors.md).", ""]
+    parts += ["", "## Other responses", "", "See [collectors](collectors.md).", ""]
     details = {
         field: ", ".join(f"`{target}`" for target in targets) for field, targets in exposed_detail_fields().items()
     }

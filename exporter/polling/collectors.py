@@ -1,0 +1,58 @@
+"""What the collectors that need more than the list of source servers read: one function per collector.
+
+A function gets a client, the account's snapshot (None before the first complete poll) and the records of the last
+reading. It returns the new records, or raises the PollError because of which there are none.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from exporter.polling.consistency import read_consistency
+from exporter.polling.detail_client import DetailClient, DetailReading
+from exporter.polling.events import log_server_errors
+from exporter.polling.snapshot import Snapshot
+from exporter.sms.details import index_errors, index_tasks
+from exporter.sms.endpoints import MIGRATION_ERRORS, MIGRATION_TASKS
+
+ReadDetails: TypeAlias = Callable[
+    [DetailClient, Snapshot | None, Mapping[str, Any]], Coroutine[Any, Any, DetailReading]
+]
+
+
+@dataclass(frozen=True, slots=True)
+class DetailCollector:
+    """How a collector reads its data, and the IAM action that it needs.
+
+    `log_news` logs what a new snapshot has of it; its second argument remembers what has been logged.
+    """
+
+    read: ReadDetails
+    action: str
+    log_news: Callable[[Snapshot, set[tuple[str, str]]], None] = lambda _, __: None
+
+    def hint(self, collector: str) -> str:
+        """Return what to do if the permission is missing."""
+        return (
+            f"grant the IAM action {self.action} (with roles: sms:server:queryServer) to this user, or turn off "
+            f"collector.{collector.replace('_', '-')}"
+        )
+
+
+async def _read_errors(client: DetailClient, _: Snapshot | None, __: Mapping[str, Any]) -> DetailReading:
+    return DetailReading(index_errors((await client.read_list(MIGRATION_ERRORS)).records))
+
+
+async def _read_tasks(client: DetailClient, _: Snapshot | None, __: Mapping[str, Any]) -> DetailReading:
+    return DetailReading(index_tasks((await client.read_list(MIGRATION_TASKS)).records))
+
+
+DETAIL_COLLECTORS: Final[Mapping[str, DetailCollector]] = MappingProxyType(
+    {
+        "errors": DetailCollector(_read_errors, "sms:server:listErrors", log_server_errors),
+        "task_details": DetailCollector(_read_tasks, "sms:server:listTask"),
+        "consistency": DetailCollector(read_consistency, "sms:server:getConsistencyCheckResult"),
+    }
+)
+"""The collectors by name."""

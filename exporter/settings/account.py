@@ -136,6 +136,14 @@ class AuthSettings(Group):
         ):
             if self._is_set(name) and not self._is_set(required):
                 raise Contradiction("{} requires {}", self._field_of(name), self._field_of(required))
+        for selected, without_effect in (
+            ("token", ("domain_name", "domain_id", "project_name", "project_id")),
+            ("user_name", ("domain_id",)),
+            ("access_key", ("domain_name", "project_name")),
+        ):
+            for name in without_effect:
+                if self._is_set(selected) and self._is_set(name):
+                    raise Contradiction("{} has no effect with {}: remove it", name, self._field_of(selected))
         return self
 
     def _is_set(self, name: str) -> bool:

@@ -57,6 +57,8 @@ def mask_credentials(text: str) -> str:
 
 
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+MAX_DURATION_SECONDS: Final = 365 * 86_400
+"""No timeout and no interval is longer, and every date that is calculated from one exists."""
 _UNIT_NAMES: Final = {"": "s", "ms": "ms"}
 """Units whose first letter is not the unit that is meant."""
 _MAX_PORT: Final = 65535
@@ -74,7 +76,11 @@ def parse_duration(value: object) -> float:
     if not value or match is None:
         msg = "write a duration with its unit, such as 30s, 5m or 1h30m"
         raise ValueError(msg)
-    return sum(int(number) * _UNITS[unit] for unit, number in match.groupdict(default="0").items())
+    seconds = sum(int(number) * _UNITS[unit] for unit, number in match.groupdict(default="0").items())
+    if seconds > MAX_DURATION_SECONDS:
+        msg = f"write a duration of at most {format_duration(MAX_DURATION_SECONDS)}"
+        raise ValueError(msg)
+    return seconds
 
 
 def suggest_duration(text: str) -> str | None:

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-rules mutants docs dashboards screenshots golden requirements tools manifests compose clean \
+.PHONY: help demo test lint format bench bench-rules mutants docs translations dashboards screenshots golden requirements tools manifests compose clean \
 	site dist wheel-test sbom chart image image-push image-sbom image-sign chart-push coverage lint-workflows \
 	check-version release-notes ci-container
 
@@ -48,6 +48,9 @@ bench-rules: $(VENV)/dev ## Measure rules and dashboards with 10,000 servers, an
 
 docs: $(VENV)/dev ## Build the reference pages of docs/ from the code
 	$(BIN)/python -m tools.docs.generate
+
+translations: $(VENV)/dev ## Add new texts to the translations, and compile them
+	$(BIN)/python -m tools.translations
 
 dashboards: $(VENV)/dev ## Build the Grafana dashboards from code
 	$(BIN)/python -m grafana.build

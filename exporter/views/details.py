@@ -1,4 +1,4 @@
-"""Everything that is known about one server, as titled lists of facts and as chart lines."""
+"""Everything that is known about one server, as titled lists of facts in a language and as chart lines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from exporter.families.tasks import read_subtask
 from exporter.polling.progress import Sample
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import NO_CLONE, NO_TASK, SourceServer, TargetServer, Task
+from exporter.translation import Translator
 from exporter.views.formatting import format_duration, format_size, format_speed
+from exporter.views.meanings import explain_value
 
 CHART_WIDTH: Final = 600
 CHART_HEIGHT: Final = 80
@@ -43,81 +45,90 @@ class Line:
     largest: float
 
 
-def build_facts(server: SourceServer, snapshot: Snapshot) -> list[Facts]:
+def build_facts(server: SourceServer, snapshot: Snapshot, translator: Translator) -> list[Facts]:
     """Return all facts that the API reports about a server; what it does not report is left out."""
     task = server.current_task or NO_TASK
+    _ = translator.gettext
     sections = [
-        Facts("Source server", tuple(_source(server))),
-        Facts("Migration task", tuple(_task(task, snapshot))),
-        Facts("Target", tuple(_target(task))),
-        Facts("Clone for a drill", tuple(_clone(task))),
+        Facts(_("Source server"), tuple(_source(server, translator))),
+        Facts(_("Migration task"), tuple(_task(task, snapshot, translator))),
+        Facts(_("Target"), tuple(_target(task, translator))),
+        Facts(_("Clone for a drill"), tuple(_clone(task, translator))),
     ]
     return [section for section in sections if section.facts]
 
 
-def _source(server: SourceServer) -> Iterator[Fact]:
+def _source(server: SourceServer, translator: Translator) -> Iterator[Fact]:
+    _ = translator.gettext
     yield from _texts(
-        ("Address", server.ip),
-        ("Operating system", " ".join(part for part in (server.os_type, server.os_version) if part)),
-        ("CPUs", server.cpu_quantity),
-        ("Memory", format_size(server.memory) if server.memory is not None else None),
-        ("Enterprise project", server.enterprise_project_id),
-        ("Agent connected", _yes_or_no(server.connected)),
-        ("OEM system", _yes_or_no(server.oem_system)),
-        ("Consistency verification", "result available" if server.is_consistency_result_exist else None),
+        (_("Address"), server.ip),
+        (_("Operating system"), " ".join(part for part in (server.os_type, server.os_version) if part)),
+        (_("CPUs"), server.cpu_quantity),
+        (_("Memory"), format_size(server.memory) if server.memory is not None else None),
+        (_("Enterprise project"), server.enterprise_project_id),
+        (_("Agent connected"), _yes_or_no(server.connected, translator)),
+        (_("OEM system"), _yes_or_no(server.oem_system, translator)),
+        (_("Consistency verification"), _("result available") if server.is_consistency_result_exist else None),
     )
     yield from _times(
-        ("Agent last seen", server.last_visit_time),
-        ("Added", server.add_date),
-        ("State since", server.state_action_time),
-        ("Stage since", server.stage_action_time),
+        (_("Agent last seen"), server.last_visit_time),
+        (_("Added"), server.add_date),
+        (_("State since"), server.state_action_time),
+        (_("Stage since"), server.stage_action_time),
     )
 
 
-def _task(task: Task, snapshot: Snapshot) -> Iterator[Fact]:
+def _task(task: Task, snapshot: Snapshot, translator: Translator) -> Iterator[Fact]:
+    _ = translator.gettext
     subtask, progress = read_subtask(task.subtask_info or "")
     share = "" if progress is None else f", {progress:.0%}"
+    speed, remaining = task.migrate_speed, task.remain_seconds
     yield from _texts(
-        ("Name", task.name),
-        ("Id", task.id),
-        ("Type", task.type),
-        ("State", task.state),
-        ("Sub-task", f"{subtask}{share}" if subtask else None),
-        ("Speed", None if task.migrate_speed is None else format_speed(task.migrate_speed * snapshot.speed_unit_bytes)),
-        ("Speed limit", _speed_limit(task.speed_limit)),
-        ("Compression", None if task.compress_rate is None else f"{task.compress_rate:g}"),
-        ("Time left", None if task.remain_seconds is None else format_duration(task.remain_seconds)),
-        ("Starts the target after migration", _yes_or_no(task.start_target_server)),
-        ("Uses public addresses", _yes_or_no(task.use_public_ip)),
-        ("Log collection", task.log_collect_status),
+        (_("Name"), task.name),
+        (_("Id"), task.id),
+        (_("Type"), task.type),
+        (_("State"), explain_value(task.state or "", "task state", translator)),
+        (_("Sub-task"), f"{explain_value(subtask, 'subtask', translator)}{share}" if subtask else None),
+        (_("Speed"), None if speed is None else format_speed(speed * snapshot.speed_unit_bytes)),
+        (_("Speed limit"), _speed_limit(task.speed_limit, translator)),
+        (_("Compression"), None if task.compress_rate is None else f"{task.compress_rate:g}"),
+        (_("Time left"), None if remaining is None else format_duration(remaining, translator)),
+        (_("Starts the target after migration"), _yes_or_no(task.start_target_server, translator)),
+        (_("Uses public addresses"), _yes_or_no(task.use_public_ip, translator)),
+        (_("Log collection"), explain_value(task.log_collect_status or "", "log status", translator)),
     )
-    yield from _times(("Started", task.start_date), ("Estimated end", task.estimate_complete_time))
+    yield from _times((_("Started"), task.start_date), (_("Estimated end"), task.estimate_complete_time))
 
 
-def _speed_limit(limit: int | None) -> str | None:
+def _speed_limit(limit: int | None, translator: Translator) -> str | None:
     # Mbit/s in the reference; 0 is no limit.
     if limit is None:
         return None
-    return f"{limit} Mbit/s" if limit else "none"
+    return f"{limit} Mbit/s" if limit else translator.pgettext("no speed limit", "none")
 
 
-def _target(task: Task) -> Iterator[Fact]:
+def _target(task: Task, translator: Translator) -> Iterator[Fact]:
+    _ = translator.gettext
     target = task.target_server or TargetServer()
     yield from _texts(
-        ("Name", target.name),
-        ("Id", target.vm_id),
-        ("Region", task.region_id),
-        ("Project", task.project_name),
-        ("Project id", task.project_id),
-        ("Template", task.vm_template_id),
-        ("Existing server", _yes_or_no(task.exist_server)),
+        (_("Name"), target.name),
+        (_("Id"), target.vm_id),
+        (_("Region"), task.region_id),
+        (_("Project"), task.project_name),
+        (_("Project id"), task.project_id),
+        (_("Template"), task.vm_template_id),
+        (_("Existing server"), _yes_or_no(task.exist_server, translator)),
     )
 
 
-def _clone(task: Task) -> Iterator[Fact]:
+def _clone(task: Task, translator: Translator) -> Iterator[Fact]:
+    _ = translator.gettext
     clone = task.clone_server or NO_CLONE
     yield from _texts(
-        ("Name", clone.name), ("Id", clone.vm_id), ("State", clone.clone_state), ("Error", clone.clone_error)
+        (_("Name"), clone.name),
+        (_("Id"), clone.vm_id),
+        (_("State"), explain_value(clone.clone_state or "", "clone state", translator)),
+        (_("Error"), clone.clone_error),
     )
 
 
@@ -130,8 +141,10 @@ def _times(*facts: tuple[str, int | None]) -> Iterator[Fact]:
     return (Fact(name, time=milliseconds / 1000) for name, milliseconds in facts if milliseconds)
 
 
-def _yes_or_no(value: bool | None) -> str | None:
-    return None if value is None else "yes" if value else "no"
+def _yes_or_no(value: bool | None, translator: Translator) -> str | None:
+    if value is None:
+        return None
+    return translator.gettext("yes") if value else translator.gettext("no")
 
 
 def build_line(samples: Sequence[Sample], value: str, now: float) -> Line | None:

@@ -1,12 +1,20 @@
-"""Sizes, speeds, durations and times as people read them."""
+"""Sizes, speeds, durations and times as people read them, in the language of a translator."""
 
 import math
 from datetime import UTC, datetime
 from typing import Final
 
+from exporter.language import Translatable
+from exporter.translation import IN_ENGLISH, Translator
+
 _SIZE_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _SIZE_FACTOR: Final = 1024
-_DURATION_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_DURATION_UNITS: Final = (
+    (Translatable("%(number)s d"), 86_400),
+    (Translatable("%(number)s h"), 3_600),
+    (Translatable("%(number)s min"), 60),
+    (Translatable("%(number)s s"), 1),
+)
 _SECONDS_PER_MINUTE: Final = 60
 
 
@@ -30,7 +38,7 @@ def format_speed(bytes_per_second: float) -> str:
     return f"{format_size(bytes_per_second)}/s"
 
 
-def format_duration(seconds: float) -> str:
+def format_duration(seconds: float, translator: Translator = IN_ENGLISH) -> str:
     """Return a duration in its two largest units, such as `2 h 5 min`."""
     rest = max(0, int(seconds))
     parts: list[tuple[int, str]] = []
@@ -38,14 +46,26 @@ def format_duration(seconds: float) -> str:
         number, rest = divmod(rest, length)
         if number or parts:
             parts.append((number, unit))
-    return " ".join(f"{number} {unit}" for number, unit in parts[:2] if number) or "0 s"
+    match [translator.gettext(unit) % {"number": number} for number, unit in parts[:2] if number]:
+        case [larger, smaller]:
+            return translator.gettext("%(larger)s %(smaller)s") % {"larger": larger, "smaller": smaller}
+        case [only]:
+            return only
+    return translator.gettext("%(number)s s") % {"number": 0}
 
 
-def format_latency(seconds: float) -> str:
+def format_latency(seconds: float, translator: Translator = IN_ENGLISH) -> str:
     """Return the duration of a request or a poll: `84 ms`, `1.25 s`, and from one minute as `format_duration`."""
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.2f} s" if seconds < _SECONDS_PER_MINUTE else format_duration(seconds)
+        return translator.gettext("%(number)s ms") % {"number": f"{seconds * 1000:.0f}"}
+    if seconds < _SECONDS_PER_MINUTE:
+        return translator.gettext("%(number)s s") % {"number": f"{seconds:.2f}"}
+    return format_duration(seconds, translator)
+
+
+def format_percent(share: float, translator: Translator = IN_ENGLISH) -> str:
+    """Return a share in percent, such as `12.5 %`."""
+    return translator.gettext("%(number)s %%") % {"number": f"{share:.1f}"}
 
 
 def format_time(seconds: float) -> str:

@@ -1,9 +1,11 @@
 """Which servers need attention: failed, disconnected, stalled, or blocked by failed checks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
+from exporter.language import Translatable
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import SourceServer
 
@@ -25,6 +27,16 @@ class Problem(StrEnum):
 
 ANY_PROBLEM: Final = "any"
 """The filter for every server that needs attention."""
+
+PROBLEM_NAMES: Final[Mapping[str, Translatable]] = MappingProxyType(
+    {
+        ANY_PROBLEM: Translatable("any problem"),
+        Problem.FAILED: Translatable("failed"),
+        Problem.DISCONNECTED: Translatable("disconnected"),
+        Problem.STALLED: Translatable("stalled"),
+        Problem.CHECKS: Translatable("failed checks"),
+    }
+)
 
 URGENCY: Final = {problem: number for number, problem in enumerate(Problem)}
 NO_PROBLEM: Final = len(URGENCY)
@@ -64,17 +76,17 @@ def problem_since(server: SourceServer, snapshot: Snapshot, problem: Problem) ->
     return milliseconds / 1000 if milliseconds else None
 
 
-def describe_problems(server: SourceServer, problems: tuple[Problem, ...]) -> tuple[str, ...]:
+def describe_problems(server: SourceServer, problems: tuple[Problem, ...]) -> tuple[Translatable, ...]:
     """Return what the API reports about the problems of a server: the clone's error and the failed checks."""
     return tuple(_details(server, problems))
 
 
-def _details(server: SourceServer, problems: tuple[Problem, ...]) -> Iterator[str]:
+def _details(server: SourceServer, problems: tuple[Problem, ...]) -> Iterator[Translatable]:
     task = server.current_task
     if Problem.FAILED in problems and task and task.clone_server and task.clone_server.clone_error:
-        yield f"clone: {task.clone_server.clone_error}"
+        yield Translatable("clone: %(error)s", error=task.clone_server.clone_error)
     if failed := sorted({check.name or "?" for check in server.checks or () if check.result == "ERROR"}):
-        yield f"failed checks: {', '.join(failed)}"
+        yield Translatable("failed checks: %(names)s", names=", ".join(failed))
 
 
 def _last_progress(server: SourceServer, snapshot: Snapshot) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from exporter.language import Translatable
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import NO_TASK, SourceServer
 from exporter.views.formatting import percent
@@ -41,7 +42,7 @@ class ServerView(Struct, frozen=True, kw_only=True, gc=False):
     speed: float | None
     remaining: float | None
     problems: tuple[Problem, ...]
-    details: tuple[str, ...]
+    details: tuple[Translatable, ...]
     since: float | None
     has_warnings: bool
     os_type: str

@@ -31,7 +31,8 @@ FIELDS: Final[Mapping[str, Callable[[ServerView], Value]]] = MappingProxyType(
         "speed_bytes_per_second": lambda server: server.speed,
         "remaining_seconds": lambda server: server.remaining,
         "problems": lambda server: server.problems,
-        "problem_details": lambda server: server.details,
+        # Without the parts that are for translations, which JSON cannot contain.
+        "problem_details": lambda server: tuple(map(str, server.details)),
         "problem_since_seconds": lambda server: server.since,
     }
 )

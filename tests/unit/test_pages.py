@@ -7,10 +7,12 @@ import pytest
 
 from exporter.blocking import Worker
 from exporter.errors import AuthError
+from exporter.language import ENGLISH
 from exporter.polling.state import MAX_POLLS, Account, PageRead, Poll
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
 from exporter.settings.manual import Manual
+from exporter.translation import IN_ENGLISH
 from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.fleet import FleetCache
 from exporter.web.pages.polls import MAX_SHOWN_POLLS, MAX_SHOWN_READS, build_polls_view
@@ -50,8 +52,14 @@ def test_bytes_that_are_not_utf8_do_not_break_a_page() -> None:
     polled = Account(account())
     # As aiohttp reads an invalid byte of a header.
     polled.state.record(Poll(NOW, 1.0, 1, AuthError("refused", request_id="id-\udcff")))
-    response = Renderer(telemetry_path="/metrics", prefix="").render(
-        "polls.html", now=NOW, refresh=None, accounts=build_polls_view([polled]), chosen=None
+    response = Renderer({ENGLISH: IN_ENGLISH}, telemetry_path="/metrics", prefix="").render(
+        ENGLISH,
+        "polls.html",
+        now=NOW,
+        refresh=None,
+        accounts=build_polls_view([polled]),
+        chosen=None,
+        other_languages=(),
     )
     assert isinstance(response.body, bytes)
     assert "request_id id-?" in response.body.decode()

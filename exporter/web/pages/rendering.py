@@ -1,4 +1,4 @@
-"""Render templates to responses: everything is escaped, nothing is loaded from other hosts or cached."""
+"""Render templates to responses in the reader's language: everything is escaped, nothing is loaded or cached."""
 
 import base64
 import hashlib
@@ -8,22 +8,26 @@ from importlib.resources import files
 from types import MappingProxyType
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from exporter import __version__
 from exporter.polling.snapshot import documented
 from exporter.sms.model import SOURCE_STATES
+from exporter.translation import Translator
 from exporter.views.formatting import (
     format_duration,
     format_latency,
     format_number,
+    format_percent,
     format_size,
     format_speed,
     format_time,
 )
-from exporter.web.pages.servers import PROBLEM_NAMES
+from exporter.views.meanings import find_meaning
+from exporter.views.problems import PROBLEM_NAMES
+from exporter.web.pages.servers import format_choice
 
 
 class Renderer:
@@ -33,35 +37,50 @@ class Renderer:
     hashes. The browser ignores any other style or script, and sends forms to the exporter only.
     """
 
-    def __init__(self, **common: object) -> None:
-        self._environment = Environment(
-            loader=PackageLoader("exporter.web.pages"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+    def __init__(self, translators: Mapping[str, Translator], **common: object) -> None:
         style, script = _read_own("style.css"), _read_own("page.js")
-        self._environment.globals.update(common, style=style, script=script, version=__version__)
-        self._environment.filters.update(
-            size=format_size,
-            speed=format_speed,
-            duration=format_duration,
-            latency=format_latency,
-            time=format_time,
-            number=format_number,
-            path_segment=partial(quote, safe=""),
-            problem_name=PROBLEM_NAMES.__getitem__,
-            documented_state=partial(documented, enumeration=SOURCE_STATES),
-        )
+        globals_ = {**common, "style": style, "script": script, "version": __version__}
+        self._environments = {
+            language: _build_environment(translator, globals_) for language, translator in translators.items()
+        }
         self._headers = build_headers(style, script)
 
-    def render(self, template: str, **values: object) -> web.Response:
-        """Return a page as a response."""
-        text = self._environment.get_template(template).render(values)
+    def render(self, language: str, template: str, **values: object) -> web.Response:
+        """Return a page in a language as a response."""
+        text = self._environments[language].get_template(template).render(values)
         # A name from the command line or an API header may contain bytes that were not valid UTF-8.
         body = text.encode("utf-8", "replace")
-        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=self._headers)
+        headers = {**self._headers, hdrs.CONTENT_LANGUAGE: language}
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
+
+
+def _build_environment(translator: Translator, globals_: Mapping[str, object]) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("exporter.web.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(translator, newstyle=True)  # type: ignore[attr-defined]  # of the extension
+    environment.globals.update(globals_, language=translator.language)
+    environment.filters.update(
+        size=format_size,
+        speed=format_speed,
+        duration=partial(format_duration, translator=translator),
+        latency=partial(format_latency, translator=translator),
+        percent=partial(format_percent, translator=translator),
+        time=format_time,
+        number=format_number,
+        translate=translator.translate,
+        meaning=partial(find_meaning, translator=translator),
+        choice=partial(format_choice, translator=translator),
+        path_segment=partial(quote, safe=""),
+        problem_name=PROBLEM_NAMES.__getitem__,
+        documented_state=partial(documented, enumeration=SOURCE_STATES),
+    )
+    return environment
 
 
 def _read_own(name: str) -> Markup:
@@ -92,5 +111,6 @@ def build_headers(style: str, script: str) -> Mapping[str, str]:
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "no-referrer",
             "Cache-Control": "no-store",
+            "Vary": "Accept-Language, Cookie",
         },
     )

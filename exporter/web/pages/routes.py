@@ -10,15 +10,18 @@ from aiohttp.typedefs import Handler
 from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.exposition.generation import Generation
+from exporter.language import LANGUAGES
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
 from exporter.settings.tree import WebSettings
+from exporter.translation import Translator
 from exporter.views.accounts import build_account_views
 from exporter.views.selection import select_servers
 from exporter.views.servers import ServerView
 from exporter.views.tables import write_csv, write_json
 from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.fleet import FleetCache
+from exporter.web.pages.languages import get_language, other_languages, remember_language
 from exporter.web.pages.polls import build_polls_view
 from exporter.web.pages.query import format_server_query, parse_number, parse_refresh, parse_server_query
 from exporter.web.pages.rendering import Renderer
@@ -44,9 +47,14 @@ class Pages:
     def __init__(self, current: Callable[[], Generation], clock: Clock, options: WebSettings) -> None:
         self._current = current
         self._clock = clock
+        self._translators = {language: Translator(language) for language in LANGUAGES}
         self._renderer = Renderer(
-            telemetry_path=options.telemetry_path, prefix=options.link_prefix, grafana_url=options.grafana_url
+            self._translators,
+            telemetry_path=options.telemetry_path,
+            prefix=options.link_prefix,
+            grafana_url=options.grafana_url,
         )
+        self._cookie_path = f"{options.link_prefix}/"
         self._worker = Worker(MAX_THREADS)
         self._fleets = FleetCache(self._worker)
 
@@ -73,6 +81,7 @@ class Pages:
         refresh = parse_refresh(request.query, _default_refresh(accounts))
         now = self._clock.time()
         return await self._render(
+            request,
             "status.html",
             now=now,
             refresh=refresh,
@@ -93,6 +102,7 @@ class Pages:
         several = len(accounts) > 1
         shown = [(name, title) for name, title in FILTER_TITLES.items() if name != "account" or several]
         return await self._render(
+            request,
             "servers.html",
             now=now,
             refresh=None,
@@ -118,10 +128,10 @@ class Pages:
         server = find_server(snapshot, server_id) if snapshot else None
         if account is None or snapshot is None or server is None:
             raise web.HTTPNotFound(text="No such server, or no recent data; /servers lists the servers.\n")
-        page = build_server_page(server, snapshot, account.state.progress, now)
-        return await self._render(
-            "server.html", now=now, refresh=parse_refresh(request.query, _default_refresh([account])), page=page
-        )
+        translator = self._translators[get_language(request)]
+        page = build_server_page(server, snapshot, account.state.progress, now, translator)
+        refresh = parse_refresh(request.query, _default_refresh([account]))
+        return await self._render(request, "server.html", now=now, refresh=refresh, page=page)
 
     async def servers_csv(self, request: web.Request) -> web.Response:
         """Return the servers that the query selects as CSV."""
@@ -131,20 +141,26 @@ class Pages:
         """Return the servers that the query selects as JSON."""
         return await self._download(request, write_json, "json")
 
-    async def configuration(self, _: web.Request) -> web.Response:
+    async def configuration(self, request: web.Request) -> web.Response:
         """Return the current configuration."""
         sections = configuration_view(self._current().settings)
-        return await self._render("config.html", refresh=None, sections=sections)
+        return await self._render(request, "config.html", refresh=None, sections=sections)
 
     async def polls(self, request: web.Request) -> web.Response:
         """Return the recent polls of all accounts, or of the account in the query."""
         accounts, name = self._chosen_accounts(request), request.query.get("account")
         shown = build_polls_view(accounts, name)
-        return await self._render("polls.html", now=self._clock.time(), refresh=None, accounts=shown, chosen=name)
+        return await self._render(
+            request, "polls.html", now=self._clock.time(), refresh=None, accounts=shown, chosen=name
+        )
 
-    async def _render(self, template: str, **values: object) -> web.Response:
+    async def _render(self, request: web.Request, template: str, **values: object) -> web.Response:
+        language = get_language(request)
+        links = other_languages(request, language)
         # In a thread: a page of 100 servers, or the first use of a template, takes tens of milliseconds.
-        return await self._worker.run(self._renderer.render, template, **values)
+        response = await self._worker.run(self._renderer.render, language, template, other_languages=links, **values)
+        remember_language(request, response, language, self._cookie_path)
+        return response
 
     def _chosen_accounts(self, request: web.Request) -> Sequence[Account]:
         """Return all accounts, or the one in the query. Raise HTTPNotFound if it does not exist."""

@@ -4,17 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.language import Translatable
 from exporter.polling.progress import ProgressHistory, StateChange
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import EnvironmentCheck, InitTargetServer, SourceServer
+from exporter.translation import Translator
 from exporter.views.details import Facts, Line, build_facts, build_line, promql_selector
 from exporter.views.formatting import format_size, format_speed
 from exporter.views.servers import ServerView, build_server_view
 
 QUERIES: Final = (
-    ("State", "source_server_state"),
-    ("Replicated", "source_server_replicated_bytes"),
-    ("Speed", "task_migrate_speed_bytes_per_second"),
+    (Translatable("State"), "source_server_state"),
+    (Translatable("Replicated"), "source_server_replicated_bytes"),
+    (Translatable("Speed"), "task_migrate_speed_bytes_per_second"),
 )
 """The metrics whose queries can be copied."""
 
@@ -30,9 +32,9 @@ class ServerPage:
     sections: Sequence[Facts]
     checks: Sequence[EnvironmentCheck]
     disks: InitTargetServer | None
-    lines: Sequence[tuple[str, Callable[[float], str], Line]]
+    lines: Sequence[tuple[Translatable, Callable[[float], str], Line]]
     transitions: Sequence[StateChange]
-    queries: Sequence[tuple[str, str]]
+    queries: Sequence[tuple[Translatable, str]]
 
 
 def find_server(snapshot: Snapshot, server_id: str) -> SourceServer | None:
@@ -40,17 +42,19 @@ def find_server(snapshot: Snapshot, server_id: str) -> SourceServer | None:
     return next((server for server in snapshot.servers if server.id == server_id), None)
 
 
-def build_server_page(server: SourceServer, snapshot: Snapshot, progress: ProgressHistory, now: float) -> ServerPage:
+def build_server_page(
+    server: SourceServer, snapshot: Snapshot, progress: ProgressHistory, now: float, translator: Translator
+) -> ServerPage:
     """Return the page of a server of this snapshot."""
     samples = progress.samples(server.id)
     charts = (
-        ("Replicated", format_size, build_line(samples, "replicated", now)),
-        ("Speed", format_speed, build_line(samples, "speed", now)),
+        (Translatable("Replicated"), format_size, build_line(samples, "replicated", now)),
+        (Translatable("Speed"), format_speed, build_line(samples, "speed", now)),
     )
     return ServerPage(
         row=build_server_view(server, snapshot),
         read_at=snapshot.read_at,
-        sections=build_facts(server, snapshot),
+        sections=build_facts(server, snapshot, translator),
         checks=sorted(server.checks or (), key=_check_rank),
         disks=server.init_target_server,
         lines=[(title, write, line) for title, write, line in charts if line],

@@ -5,35 +5,28 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from exporter.views.problems import ANY_PROBLEM, Problem
+from exporter.language import Translatable
+from exporter.translation import Translator
+from exporter.views.meanings import explain_value
+from exporter.views.problems import PROBLEM_NAMES
 from exporter.views.selection import FILTERS, ServerQuery, select_servers
 from exporter.views.servers import ServerView
 from exporter.web.pages.fleet import Fleet
 
 SERVERS_PER_PAGE: Final = 100
 
-FILTER_TITLES: Final[Mapping[str, str]] = MappingProxyType(
+FILTER_TITLES: Final[Mapping[str, Translatable]] = MappingProxyType(
     {
-        "account": "Account",
-        "state": "State",
-        "stage": "Stage",
-        "os": "Operating system",
-        "problem": "Problem",
-        "project": "Enterprise project",
+        "account": Translatable("Account"),
+        "state": Translatable("State"),
+        "stage": Translatable("Stage"),
+        "os": Translatable("Operating system"),
+        "problem": Translatable("Problem"),
+        "project": Translatable("Enterprise project"),
     }
 )
-PROBLEM_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        ANY_PROBLEM: "any problem",
-        Problem.FAILED: "failed",
-        Problem.DISCONNECTED: "disconnected",
-        Problem.STALLED: "stalled",
-        Problem.CHECKS: "failed checks",
-    }
-)
-
-Choice = tuple[str, str, int]
-"""A value of a filter, its text, and the number of servers that have it."""
+Choice = tuple[str, int]
+"""A value of a filter, and the number of servers that have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +60,11 @@ def _choices(fleet: Fleet, query: ServerQuery, name: str) -> Sequence[Choice]:
     counts = dict(fleet.filter_values[name])
     for value in query.filters.get(name, ()):
         counts.setdefault(value, 0)
-    return [(value, PROBLEM_NAMES.get(value, value) if name == "problem" else value, counts[value]) for value in counts]
+    return list(counts.items())
+
+
+def format_choice(value: str, name: str, translator: Translator) -> str:
+    """Return how a value of the filter `name` is shown."""
+    if name == "problem" and value in PROBLEM_NAMES:
+        return translator.translate(PROBLEM_NAMES[value])
+    return explain_value(value, name, translator)

@@ -8,7 +8,7 @@
   let zone = readZone() === "local" ? "local" : "UTC";
 
   const two = (number) => String(number).padStart(2, "0");
-  const zoneName = (date) => new Intl.DateTimeFormat("en", { timeZoneName: "short" })
+  const zoneName = (date) => new Intl.DateTimeFormat(document.documentElement.lang, { timeZoneName: "short" })
     .formatToParts(date).find((part) => part.type === "timeZoneName").value;
   const localTime = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} `
     + `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zoneName(date)}`;
@@ -20,7 +20,7 @@
       const date = new Date(element.dateTime);
       element[property] = zone === "UTC" || isNaN(date) ? element.dataset.utc : localTime(date);
     }
-    zoneButton.textContent = zone === "UTC" ? "Times: UTC" : "Times: local";
+    zoneButton.textContent = zone === "UTC" ? zoneButton.dataset.utc : zoneButton.dataset.local;
   };
   zoneButton.hidden = false;
   zoneButton.addEventListener("click", () => {
@@ -38,7 +38,7 @@
     if (!button) return;
     await navigator.clipboard.writeText(button.dataset.copy);
     const label = button.textContent;
-    button.textContent = "Copied";
+    button.textContent = button.dataset.copied;
     setTimeout(() => { button.textContent = label; }, 1500);
   });
 

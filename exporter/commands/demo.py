@@ -13,11 +13,11 @@ from exporter.polling.connections import Runtime
 from exporter.service import Service, running
 from exporter.settings import AuthSettings, LogSettings, PollSettings, Settings, WebSettings
 from exporter.settings.quantities import Address, Words, parse_listen_address
-from exporter.settings.tree import AccountNameSettings
-from exporter.simulator import BadFault, Simulator, parse_fault
+from exporter.settings.tree import DETAIL_COLLECTORS, AccountNameSettings, CollectorSettings
+from exporter.simulator import BadFault, Permissions, Simulator, parse_fault
 
 LOOPBACK: Final = "127.0.0.1"
-_QUALIFIERS: Final = ("times=", "after=", "api=")
+_QUALIFIERS: Final = ("times=", "after=", "api=", "path=")
 
 
 class SimulatorSettings(BaseSettings):
@@ -40,7 +40,17 @@ class SimulatorSettings(BaseSettings):
         60.0, gt=0, description="How many times faster than real migrations the simulated ones are."
     )
     offsets: Literal["records", "pages"] = Field("records", description="What an offset of the list counts.")
+    consistency: Literal["objects", "texts", "single"] | None = Field(
+        None, description="Shape of all consistency results (default: each task has one of the three)."
+    )
+    deny: Words = Field((), description="IAM action that no user may perform; can be repeated.")
     fault: Words = Field((), description="Fault to simulate from the start: NAME[=VALUE]; can be repeated.")
+
+    @field_validator("deny")
+    @classmethod
+    def _check_actions(cls, actions: tuple[str, ...]) -> tuple[str, ...]:
+        Permissions(actions)
+        return actions
 
     @field_validator("fault")
     @classmethod
@@ -60,12 +70,23 @@ class SimulatorSettings(BaseSettings):
 class DemoSettings(Settings):
     """Options of an exporter of a simulated fleet, with a short interval."""
 
-    MOST_USED = ("web.listen_address", "poll.interval", "account.name", "collector.disks", "log.level")
+    MOST_USED = (
+        "web.listen_address",
+        "poll.interval",
+        "account.name",
+        "collector.disks",
+        *(f"collector.{name}" for name in DETAIL_COLLECTORS),
+        "collector.details_polls",
+        "log.level",
+    )
 
     web: WebSettings = WebSettings(listen_address=(f"{LOOPBACK}:10058",))
     log: LogSettings = LogSettings(level="warn")
     account: AccountNameSettings = AccountNameSettings(name="demo")
     poll: PollSettings = PollSettings.model_validate({"interval": "15s"})
+    collector: CollectorSettings = CollectorSettings.model_validate(
+        {"disks": True, **dict.fromkeys(DETAIL_COLLECTORS, True), "details_polls": 2}
+    )
     servers: int = Field(250, ge=0, le=100_000, description="Number of simulated source servers.")
     seed: int = Field(1, description="Seed of the random numbers; the same seed simulates the same migrations.")
 
@@ -79,6 +100,8 @@ def simulator_of(settings: SimulatorSettings) -> Simulator:
             seed=settings.seed,
             acceleration=settings.acceleration,
             offsets=settings.offsets,
+            consistency=settings.consistency,
+            denied=settings.deny,
             faults=settings.fault,
             host=address.host or "",
             port=address.port,

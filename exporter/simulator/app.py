@@ -11,13 +11,15 @@ from aiohttp import web
 
 from exporter.clock import Clock, SystemClock
 from exporter.simulator import control
-from exporter.simulator.authentication import Authenticator
+from exporter.simulator.authentication import Authenticator, Permissions
 from exporter.simulator.control import Control
+from exporter.simulator.details import ConsistencyShape
 from exporter.simulator.errors import NOT_FOUND, ErrorResponse, gateway_error
 from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.fleet import ACCELERATION, Fleet
 from exporter.simulator.iam import Iam
 from exporter.simulator.injection import FaultInjector, render_error
+from exporter.simulator.lists import Lists
 from exporter.simulator.metadata import Metadata
 from exporter.simulator.signing import AccessKey, AccessKeys
 from exporter.simulator.sources import Offsets, Sources
@@ -61,7 +63,10 @@ class Simulator:
     `fleet` replaces the simulated one that `servers`, `seed` and `acceleration` describe (see `Fleet`). `faults` are
     active from the start. `offsets` says what the offset of a query counts. `token_lifetime` and `key_lifetime` are the
     lifetimes of IAM tokens and temporary keys in seconds. Without `metadata_tokens` the metadata service is an older
-    version. Port 0 is any free port. Raise BadFault, and OSError if the address cannot be bound.
+    version. `denied` are IAM actions that no user may perform. `consistency` is the shape of all consistency results;
+    without it, each task has one of the published shapes. Port 0 is any free port.
+
+    Raise BadFault, BadAction, and OSError if the address cannot be bound.
     """
 
     def __init__(  # noqa: PLR0913 - options, all by name and with defaults
@@ -79,6 +84,8 @@ class Simulator:
         token_lifetime: float = DAY_SECONDS,
         key_lifetime: float = DAY_SECONDS,
         metadata_tokens: bool = True,
+        denied: Iterable[str] = (),
+        consistency: ConsistencyShape | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.fleet = fleet or Fleet(servers, seed=seed, acceleration=acceleration, clock=self.clock)
@@ -86,6 +93,8 @@ class Simulator:
         self.requests: list[Received] = []
         self.tokens = Tokens()
         self.keys = AccessKeys()
+        self.permissions = Permissions(denied)
+        self.consistency = consistency
         self.offsets = offsets
         self.token_lifetime = token_lifetime
         self.key_lifetime = key_lifetime
@@ -146,7 +155,7 @@ class Simulator:
 
 def create_app(simulator: Simulator) -> web.Application:
     """Return the application that serves a simulator."""
-    authenticator = Authenticator(simulator.tokens, simulator.keys, simulator.now)
+    authenticator = Authenticator(simulator.tokens, simulator.keys, simulator.now, simulator.permissions)
     injector = FaultInjector(simulator.faults, simulator.tokens, simulator.clock, simulator.now)
 
     @web.middleware
@@ -174,6 +183,7 @@ def create_app(simulator: Simulator) -> web.Application:
     app = web.Application(middlewares=[serve])
     app.on_response_prepare.append(add_headers)
     app.add_routes(Sources(simulator.fleet, authenticator, simulator.offsets).routes())
+    app.add_routes(Lists(simulator.fleet, authenticator, simulator.offsets, simulator.consistency).routes())
     app.add_routes(
         Iam(
             (simulator.user, simulator.unpermitted_user),
@@ -192,7 +202,9 @@ def create_app(simulator: Simulator) -> web.Application:
         ).routes(),
     )
     app.add_routes(
-        Control(simulator.fleet, simulator.faults, simulator.tokens, simulator.requests).routes(),
+        Control(
+            simulator.fleet, simulator.faults, simulator.tokens, simulator.permissions, simulator.requests
+        ).routes(),
     )
     return app
 

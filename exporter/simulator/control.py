@@ -18,6 +18,9 @@ It needs no authentication: the simulator listens on loopback by default.
     curl -X POST $S/control/faults -d '{"fault": "throttled=5,times=3"}'        # add a fault
     curl -X DELETE $S/control/faults                                            # remove all faults
     curl -X DELETE $S/control/faults/throttled                                  # remove the faults of one kind
+    curl $S/control/permissions                                                 # IAM actions: allowed or not
+    curl -X DELETE $S/control/permissions/sms:server:listErrors                 # deny an IAM action to all users
+    curl -X PUT $S/control/permissions/sms:server:listErrors                    # allow it again
     curl -X POST $S/control/tokens/expire                                       # expire all issued tokens
     curl -X POST $S/control/tokens/restore                                      # make the static tokens valid again
     curl -X POST $S/control/freeze                                              # freeze the fleet
@@ -32,6 +35,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from exporter.simulator.authentication import ACTIONS, BadAction, Permissions
 from exporter.simulator.errors import ErrorResponse
 from exporter.simulator.faults import KINDS, BadFault, Fault, Faults
 from exporter.simulator.fleet import Fleet
@@ -46,10 +50,11 @@ _BRIEF: Final = ("id", "name", "state", "migration_cycle", "connected", "replica
 class Control:
     """Serves the control endpoint of one simulator; `requests` is its request log."""
 
-    def __init__(self, fleet: Fleet, faults: Faults, tokens: Tokens, requests: Sized) -> None:
+    def __init__(self, fleet: Fleet, faults: Faults, tokens: Tokens, permissions: Permissions, requests: Sized) -> None:
         self._fleet = fleet
         self._faults = faults
         self._tokens = tokens
+        self._permissions = permissions
         self._requests = requests
 
     def routes(self) -> Sequence[web.RouteDef]:
@@ -69,6 +74,9 @@ class Control:
             web.post("/control/faults", self.add_fault),
             web.delete("/control/faults", self.clear_faults),
             web.delete("/control/faults/{name}", self.clear_faults),
+            web.get("/control/permissions", self.list_permissions),
+            web.put("/control/permissions/{action}", self._change(self._permissions.allow)),
+            web.delete("/control/permissions/{action}", self._change(self._permissions.deny)),
             web.post("/control/tokens/expire", self.expire_tokens),
             web.post("/control/tokens/restore", self.restore_tokens),
             web.post("/control/freeze", self.freeze),
@@ -144,7 +152,7 @@ class Control:
         """Add the `fault` in the body, written as on the command line."""
         text = (await _body(request)).get("fault")
         if not isinstance(text, str):
-            raise _bad('a fault is written {"fault": "NAME[=VALUE][,times=N][,after=N][,api=API]"}')
+            raise _bad('a fault is written {"fault": "NAME[=VALUE][,times=N][,after=N][,api=API][,path=PATTERN]"}')
         try:
             fault = self._faults.add(text)
         except BadFault as error:
@@ -155,6 +163,21 @@ class Control:
         """Remove all faults, or those of one kind."""
         self._faults.clear(request.match_info.get("name"))
         return _done()
+
+    async def list_permissions(self, _: web.Request) -> web.Response:
+        """Return for each IAM action whether it is allowed."""
+        denied = set(self._permissions)
+        return web.json_response({action: action not in denied for action in ACTIONS})
+
+    def _change(self, change: Callable[[str], None]) -> Callable[[web.Request], Any]:
+        async def handler(request: web.Request) -> web.Response:
+            try:
+                change(request.match_info["action"])
+            except BadAction as error:
+                raise ErrorResponse(HTTPStatus.NOT_FOUND, {"error": str(error)}) from error
+            return await self.list_permissions(request)
+
+        return handler
 
     async def expire_tokens(self, _: web.Request) -> web.Response:
         """Expire all tokens issued so far."""
@@ -209,5 +232,6 @@ def _as_json(fault: Fault) -> dict[str, object]:
         "times": fault.times,
         "after": fault.after,
         "api": fault.api,
+        "path": fault.path,
         "hits": fault.hits,
     }

@@ -12,8 +12,6 @@ BACKEND_FAILED: Final = "APIGW.0201"
 # The reference has no code for a bad parameter. No client should depend on this one.
 BAD_PARAMETER: Final = "SMS.9002"
 
-_NO_PERMISSION: Final = "You do not have permission to perform action XXX on resource XXX."
-
 
 class ErrorResponse(Exception):
     """A request failed: the status and the JSON body of the response."""
@@ -37,16 +35,17 @@ def iam_error(status: int, message: str) -> ErrorResponse:
     )
 
 
-def permission_denied() -> ErrorResponse:
-    """Return the 403 of the API reference, word for word."""
+def permission_denied(action: str = "XXX") -> ErrorResponse:
+    """Return the 403 of the API reference, word for word except for the IAM action, if it is given."""
+    missing = f"You do not have permission to perform action {action} on resource XXX."
     return ErrorResponse(
         HTTPStatus.FORBIDDEN,
         {
             "error_code": "SMS.9004",
-            "error_msg": (f"The current account does not have the permission to execute policy. {_NO_PERMISSION}"),
+            "error_msg": f"The current account does not have the permission to execute policy. {missing}",
             "encoded_authorization_message": "XXXXXX",
-            "error_param": [_NO_PERMISSION],
-            "details": [{"error_code": "SMS.9004", "error_msg": _NO_PERMISSION}],
+            "error_param": [missing],
+            "details": [{"error_code": "SMS.9004", "error_msg": missing}],
         },
     )
 

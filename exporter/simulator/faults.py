@@ -1,7 +1,8 @@
 """Faults as data: the kinds of faults, their notation, and which of them a request meets.
 
-The notation is `NAME[=VALUE][,times=N][,after=N][,api=sms|iam|metadata]`: after the first `after` requests the fault
-affects `times` requests (by default all). `injection.py` and `pages.py` implement the faults.
+The notation is `NAME[=VALUE][,times=N][,after=N][,api=sms|iam|metadata][,path=PATTERN]`: after the first `after`
+requests the fault affects `times` requests (by default all). Only requests whose path matches the pattern count; `*` in
+it stands for any characters. `injection.py` and `pages.py` implement the faults.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
@@ -140,6 +142,8 @@ class Fault:
     after: int = 0
     api: Api | None = None
     """By default sms, or the only API that has this fault."""
+    path: str = "*"
+    """The paths of the requests that it affects, as a pattern."""
     hits: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     """Set when the fault is removed or the simulator closes, which ends requests that hang."""
@@ -154,6 +158,8 @@ class Fault:
             raise BadFault(f"{self.name}: api={self.api}; the APIs are {', '.join(APIS)}")
         if only is not None and self.api != only:
             raise BadFault(f"{self.name}: only the API {only} has this fault")
+        if not self.path.startswith(("/", "*")):
+            raise BadFault(f"{self.name}: path={self.path}; a path begins with /, such as path=/v3/errors")
         if self.after < 0 or (self.times is not None and self.times < 1):
             raise BadFault(f"{self.name}: after must be at least 0, times at least 1")
         self.value = _checked(self.name, kind, self.value)
@@ -201,8 +207,8 @@ def parse_fault(text: str) -> Fault:
     given: dict[str, str] = {}
     for option in options:
         key, separator, setting = option.partition("=")
-        if key not in {"times", "after", "api"} or not separator:
-            raise BadFault(f"{text}: the fault can be followed by times=N, after=N, api={'|'.join(APIS)}")
+        if key not in {"times", "after", "api", "path"} or not separator:
+            raise BadFault(f"{text}: the fault can be followed by times=N, after=N, api={'|'.join(APIS)}, path=PATTERN")
         given[key] = setting
     try:
         times = int(given["times"]) if "times" in given else None
@@ -212,7 +218,7 @@ def parse_fault(text: str) -> Fault:
     api = next((api for api in APIS if api == given.get("api")), None)
     if api is None and "api" in given:
         raise BadFault(f"{text}: api={given['api']}; the APIs are {', '.join(APIS)}")
-    return Fault(name, value or None, times=times, after=after, api=api)
+    return Fault(name, value or None, times=times, after=after, api=api, path=given.get("path", "*"))
 
 
 class Faults:
@@ -243,11 +249,11 @@ class Faults:
         """Return the seconds by which the API's clock is ahead."""
         return sum(float(fault.value or 0) for fault in self if fault.stage is Stage.CLOCK)
 
-    def take(self, api: str) -> list[Fault]:
-        """Return the faults that affect one request to an API, and count them."""
+    def take(self, api: str, path: str) -> list[Fault]:
+        """Return the faults that affect one request to a path of an API, and count them."""
         applied: list[Fault] = []
         for fault in self:
-            if fault.api != api or fault.stage is Stage.CLOCK:
+            if fault.api != api or fault.stage is Stage.CLOCK or not fnmatchcase(path, fault.path):
                 continue
             final = applied and applied[-1].stage in {Stage.INSTEAD, Stage.BODY}
             if not final and fault.hit():

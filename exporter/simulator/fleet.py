@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Final
 
 import msgspec
 
 from exporter.clock import Clock, SystemClock
+from exporter.simulator.details import Migration
 from exporter.simulator.query import Query
 from exporter.simulator.server import FixedServer, MigratingServer, Server
 from exporter.simulator.task import milliseconds
@@ -16,6 +18,9 @@ ACCELERATION: Final = 60.0
 
 MOVING: Final = frozenset({"replicate", "syncing"})
 """States in which data is replicated."""
+
+TARGETS: Final = "198.18.0.1"
+"""The first address of target servers: from the range for benchmarks, in which no server answers."""
 
 _NO_PROGRESS: Final = {"migrate_speed": 0.0, "remain_seconds": None, "estimate_complete_time": None}
 
@@ -43,13 +48,18 @@ class Selection:
         """Return the records of a range; parts of them can be `msgspec.Raw`."""
         return [self._fleet.render(server, self._moment) for server in self._servers[start:stop]]
 
+    def migrations(self, start: int = 0, stop: int | None = None) -> list[Migration]:
+        """Return what the further lists are built from, for a range of servers."""
+        return [self._fleet.migration(server, self._moment) for server in self._servers[start:stop]]
+
 
 class Fleet:
     """Servers that migrate by themselves, and that can be added, removed, failed, disconnected and stalled.
 
     All `servers` are derived from `seed`: the same seed produces the same fleet with the same history, starting at the
     current time of `clock`. `acceleration` is simulated seconds per real second. It shortens the phases of a migration
-    and with them the sizes, while the reported speeds and times are true in real time.
+    and with them the sizes, while the reported speeds and times are true in real time. `targets` is the first address
+    of the target servers.
     """
 
     def __init__(
@@ -59,7 +69,9 @@ class Fleet:
         seed: int = 1,
         acceleration: float = ACCELERATION,
         clock: Clock | None = None,
+        targets: str = TARGETS,
     ) -> None:
+        self._targets = ip_address(targets)
         self._clock = clock or SystemClock()
         self._seed = seed
         self._acceleration = acceleration
@@ -105,6 +117,15 @@ class Fleet:
             return Selection(self, self._servers, moment)
         chosen = [server for server in self._servers if query.matches(self.render(server, moment), server.migproject)]
         return Selection(self, chosen, moment)
+
+    def with_tasks(self) -> Selection:
+        """Return the servers that have a task."""
+        moment = self.now()
+        return Selection(self, [server for server in self._servers if self._has_task(server, moment)], moment)
+
+    def projects(self) -> set[str]:
+        """Return the ids of the migration projects that have servers."""
+        return {server.migproject for server in self._servers}
 
     def records(self) -> list[dict[str, Any]]:
         """Return all current records as the API would send them."""
@@ -192,10 +213,33 @@ class Fleet:
         override = self._overrides.get(server.id)
         if override is None:
             return server.record(moment)
-        record = server.record(moment if override.held_at is None else override.held_at)
+        record = server.record(self._shown_at(server, moment))
         if override.held_at is not None and record.get("connected"):
             record["last_visit_time"] = milliseconds(moment)
         return _merged(record, override.fields)
+
+    def migration(self, server: Server, moment: float) -> Migration:
+        """Return what the further lists are built from, for one server at a moment."""
+        record = self.render(server, moment)
+        task = record.get("current_task")
+        has_target = isinstance(task, Mapping) and bool(task.get("target_server")) and server.number is not None
+        return Migration(
+            record=record,
+            subtasks=server.subtasks(self._shown_at(server, moment)),
+            migproject=server.migproject,
+            address=str(self._targets + (server.number or 0)) if has_target else "",
+            moment=moment,
+        )
+
+    def _shown_at(self, server: Server, moment: float) -> float:
+        """Return the moment that is shown of a server; it differs if the server is held."""
+        override = self._overrides.get(server.id)
+        return moment if override is None or override.held_at is None else override.held_at
+
+    def _has_task(self, server: Server, moment: float) -> bool:
+        if server.id in self._overrides:
+            return bool(self.render(server, moment).get("current_task"))
+        return server.has_task(moment)
 
     def _hold(self, server_id: str, fields: Mapping[str, Any], task: Mapping[str, Any]) -> None:
         """Override fields, those of the task if there is one, and freeze all other fields of the record."""

@@ -1,4 +1,4 @@
-"""A stand-in for IAM: tokens for passwords, and the lists of projects and domains that the SDK requests."""
+"""A stand-in for IAM: tokens for passwords, the catalogue, and the lists of projects and domains."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -50,6 +50,7 @@ class Iam:
             web.post("/v3/auth/tokens", self.create_token),
             web.get("/v3/projects", self.list_projects),
             web.get("/v3/auth/domains", self.list_domains),
+            web.get("/v3/auth/catalog", self.show_catalog),
         ]
 
     async def create_token(self, request: web.Request) -> web.Response:
@@ -97,6 +98,13 @@ class Iam:
         names = dict.fromkeys(domain for domain, _ in self._users)
         domains = [{"id": domain_id(name), "name": name, "enabled": True} for name in names]
         return web.json_response({"domains": domains, "links": {}})
+
+    async def show_catalog(self, request: web.Request) -> web.Response:
+        """Return the catalogue of services: this simulator is IAM and SMS."""
+        await self._authenticator.authenticate(request)
+        url = str(request.url.origin())
+        catalog = [_service("iam", "identity", f"{url}/v3", "*"), _service("sms", "sms", url, "cn-north-4")]
+        return web.json_response({"catalog": catalog, "links": {"self": str(request.url)}})
 
     def _identify(self, content: object) -> User:
         methods = _at(content, "auth", "identity", "methods")
@@ -150,6 +158,11 @@ def _at(content: object, *path: str) -> object:
             return None
         content = content.get(name)
     return content
+
+
+def _service(name: str, kind: str, url: str, region: str) -> dict[str, Any]:
+    endpoint = {"id": _hex("endpoint", name), "interface": "public", "region": region, "region_id": region, "url": url}
+    return {"id": _hex("service", name), "name": name, "type": kind, "endpoints": [endpoint]}
 
 
 def _hex(*parts: str) -> str:

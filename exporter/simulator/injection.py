@@ -46,7 +46,7 @@ class FaultInjector:
 
     async def answer(self, request: web.Request, api: str, handler: Handler) -> web.StreamResponse:
         """Return the response of `handler`, changed or replaced by faults. Raise ErrorResponse."""
-        faults = self._faults.take(api)
+        faults = self._faults.take(api, request.path)
         request[APPLIED_FAULTS] = faults
         for fault in faults:
             if fault.stage is Stage.BEFORE:

@@ -2,6 +2,7 @@
 
 import hashlib
 from random import Random
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -36,11 +37,15 @@ ENTERPRISE_PROJECTS: Final = (
     "4f3b8f5e-7c0f-4c51-9a3d-1f2e7d6b5a01",
     "b1a6c2d4-0e9f-4a7b-8c35-6d7e8f9a0b02",
 )
-MIGRATION_PROJECTS: Final = (
-    "6a1d2c3e-5b4f-4d6e-8f70-91a2b3c4d501",
-    "7b2e3d4f-6c50-4e7f-9081-a2b3c4d5e602",
-    "8c3f4e50-7d61-4f80-8192-b3c4d5e6f703",
+MIGRATION_PROJECTS: Final = MappingProxyType(
+    {
+        "6a1d2c3e-5b4f-4d6e-8f70-91a2b3c4d501": "default",
+        "7b2e3d4f-6c50-4e7f-9081-a2b3c4d5e602": "wave-1",
+        "8c3f4e50-7d61-4f80-8192-b3c4d5e6f703": "wave-2",
+    }
 )
+"""The names of the migration projects by id."""
+_PROJECT_IDS: Final = tuple(MIGRATION_PROJECTS)
 
 
 class Identity(Struct, frozen=True, gc=False):
@@ -85,5 +90,5 @@ def build_identity(rng: Random, *, server_id: str, index: int) -> Identity:
         # The firmware reserves some of it, so real values are never round.
         memory=(cores * rng.choice((1024, 2048, 4096)) - rng.randrange(16, 64)) * _MEBIBYTE,
         enterprise_project_id=rng.choice(("0", None, *ENTERPRISE_PROJECTS)),
-        migproject=MIGRATION_PROJECTS[index % len(MIGRATION_PROJECTS)],
+        migproject=_PROJECT_IDS[index % len(_PROJECT_IDS)],
     )

@@ -3,26 +3,56 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from exporter.simulator.faults import Fault
-from exporter.simulator.fleet import Selection
+
+
+class Rows(Protocol):
+    """The records of a list that match a query."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        """Return the records of a range."""
 
 
 @dataclass(slots=True)
 class Page:
     """A page before it is sent: `count` and `rows`, and its position in the list."""
 
-    selection: Selection
+    selection: Rows
     start: int
     stop: int
     count: int
     rows: list[dict[str, Any]]
 
 
-def build_page(selection: Selection, start: int, limit: int, faults: Iterable[Fault]) -> Page:
+_WRONG: Final[Mapping[str, object]] = MappingProxyType(
+    {
+        "cpu_quantity": "two",
+        "memory": -1,
+        "connected": "sometimes",
+        "name": ["a", "list"],
+        "current_task": {"migrate_speed": "fast", "remain_seconds": {}},
+        "checks": "none",
+        "init_target_server": [],
+        "totalsize": None,
+        "sub_tasks": "none",
+        "total_cpu_usage": "busy",
+        "network_check_info": {"network_delay": "long"},
+        "error_json": {"error_code": "SMS.0515"},
+        "exist_server": "perhaps",
+        "use_public_ip": [],
+    },
+)
+"""Values of wrong types, by field."""
+
+
+def build_page(selection: Rows, start: int, limit: int, faults: Iterable[Fault]) -> Page:
     """Return the page of `limit` records from `start`, changed by faults."""
     stop = start + limit
     page = Page(selection, start, stop, len(selection), selection.rows(start, stop))
@@ -35,16 +65,7 @@ def build_page(selection: Selection, start: int, limit: int, faults: Iterable[Fa
 
 def _wrong_types(page: Page, _: Fault) -> None:
     if page.rows:
-        page.rows[0] |= {
-            "cpu_quantity": "two",
-            "memory": -1,
-            "connected": "sometimes",
-            "name": ["a", "list"],
-            "current_task": {"migrate_speed": "fast", "remain_seconds": {}},
-            "checks": "none",
-            "init_target_server": [],
-            "totalsize": None,
-        }
+        page.rows[0] |= {name: value for name, value in _WRONG.items() if name in page.rows[0]}
 
 
 def _short(page: Page, fault: Fault) -> None:

@@ -1,4 +1,4 @@
-"""The query of `GET /v3/sources`: every parameter of the reference's Table 1, checked and applied."""
+"""The queries of the lists: every parameter that the reference documents, checked and applied."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,13 +7,9 @@ from typing import Any, Final
 
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 
-DEFAULT_LIMIT: Final = 200
-MAX_LIMIT: Final = 200
 MAX_OFFSET: Final = 65_535
 MAX_TEXT_LENGTH: Final = 255
 
-_TEXTS: Final = ("name", "id", "ip", "ipv6", "migproject", "enterprise_project_id", "vm_id")
-_FLAGS: Final = ("connected", "is_consistency_result_exist")
 _DEFAULT_PROJECT: Final = "0"
 
 
@@ -22,15 +18,67 @@ class BadParameter(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Parameters:
+    """The query parameters of one list: texts, choices with their values, and flags.
+
+    `default_limit` is also the limit that 0 stands for.
+    """
+
+    texts: tuple[str, ...] = ()
+    choices: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
+    flags: tuple[str, ...] = ()
+    default_limit: int = 200
+    max_limit: int = 200
+    is_offset_mandatory: bool = False
+
+
+SOURCES: Final = Parameters(
+    texts=("name", "id", "ip", "ipv6", "migproject", "enterprise_project_id", "vm_id"),
+    choices=MappingProxyType({"state": SOURCE_STATES, "migration_cycle": MIGRATION_CYCLES}),
+    flags=("connected", "is_consistency_result_exist"),
+)
+"""The parameters of `GET /v3/sources`."""
+
+TASKS: Final = Parameters(
+    texts=("name", "id", "source_server_id", "enterprise_project_id"),
+    # Fewer than the states that a task can have.
+    choices=MappingProxyType(
+        {
+            "state": (
+                "READY",
+                "RUNNING",
+                "SYNCING",
+                "MIGRATE_SUCCESS",
+                "MIGRATE_FAIL",
+                "ABORTING",
+                "ABORT",
+                "DELETING",
+                "SYNC_F_ROLLBACKING",
+                "SYNC_F_ROLLBACK_SUCCESS",
+            )
+        }
+    ),
+    default_limit=100,
+)
+"""The parameters of `GET /v3/tasks`."""
+
+ERRORS: Final = Parameters(texts=("enterprise_project_id",), default_limit=50, max_limit=100, is_offset_mandatory=True)
+"""The parameters of `GET /v3/errors`."""
+
+PROJECTS: Final = Parameters(default_limit=50, max_limit=100)
+"""The parameters of `GET /v3/migprojects`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A valid query. `filters` are the values that narrow the list, by parameter; flags are booleans."""
 
-    limit: int = DEFAULT_LIMIT
+    limit: int
     offset: int = 0
     filters: Mapping[str, str | bool] = field(default_factory=lambda: MappingProxyType({}))
 
     def matches(self, record: Mapping[str, Any], migproject: str) -> bool:
-        """Return whether the record of a server in this migration project matches the query."""
+        """Return whether the record of a server in this migration project matches a query of source servers."""
         return all(
             _value(record, migproject, name) == wanted
             for name, wanted in self.filters.items()
@@ -39,21 +87,23 @@ class Query:
         )
 
 
-def parse_query(parameters: Mapping[str, str]) -> Query:
+def parse_query(parameters: Mapping[str, str], allowed: Parameters = SOURCES) -> Query:
     """Parse the parameters of a request; unknown and empty ones are ignored. Raise BadParameter."""
     given = {name: value for name, value in parameters.items() if value}
     filters: dict[str, str | bool] = {}
-    for name in _TEXTS:
+    for name in allowed.texts:
         if name in given:
             filters[name] = _text(name, given[name])
-    for name, allowed in (("state", SOURCE_STATES), ("migration_cycle", MIGRATION_CYCLES)):
+    for name, values in allowed.choices.items():
         if name in given:
-            filters[name] = _choice(name, given[name], allowed)
-    for name in _FLAGS:
+            filters[name] = _choice(name, given[name], values)
+    for name in allowed.flags:
         if name in given:
             filters[name] = _choice(name, given[name].lower(), ("true", "false")) == "true"
+    if allowed.is_offset_mandatory and "offset" not in given:
+        raise BadParameter("offset is mandatory")
     return Query(
-        limit=_parse_int("limit", given, MAX_LIMIT) or DEFAULT_LIMIT,
+        limit=_parse_int("limit", given, allowed.max_limit) or allowed.default_limit,
         offset=_parse_int("offset", given, MAX_OFFSET),
         filters=filters,
     )

@@ -1,14 +1,17 @@
 """One simulated source server: its record at any moment (Table 4 of the reference)."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from random import Random
 from typing import Any, Final, Protocol
 
 import msgspec
+from msgspec import structs
 
 from exporter.simulator.environment import build_checks
 from exporter.simulator.hardware import build_target
 from exporter.simulator.inventory import Identity, build_identity, identifier
+from exporter.simulator.subtasks import SubTask
 from exporter.simulator.task import TaskBuilder, milliseconds
 from exporter.simulator.timeline import Plan, Position
 
@@ -30,12 +33,24 @@ class Server(Protocol):
     def migproject(self) -> str:
         """The id of its migration project, which is in no field of the record; empty if unknown."""
 
+    @property
+    def number(self) -> int | None:
+        """The number of the server in its fleet, from which its target server gets an address; None if it has none."""
+
     def record(self, moment: float) -> dict[str, Any]:
         """Return the record at a moment in seconds since the epoch; parts can be `msgspec.Raw`."""
+
+    def has_task(self, moment: float) -> bool:
+        """Return whether the server has a task at a moment."""
+
+    def subtasks(self, moment: float) -> Sequence[SubTask]:
+        """Return the subtasks that have started, oldest first, with times in seconds since the epoch."""
 
 
 class FixedServer:
     """A server with a given record that never changes."""
+
+    number = None
 
     def __init__(self, record: dict[str, Any]) -> None:
         self.id = str(record.get("id", ""))
@@ -45,6 +60,14 @@ class FixedServer:
     def record(self, moment: float) -> dict[str, Any]:  # noqa: ARG002 - the signature of the protocol
         """Return the record unchanged."""
         return dict(self._record)
+
+    def has_task(self, moment: float) -> bool:  # noqa: ARG002 - the signature of the protocol
+        """Return whether the record has a task."""
+        return bool(self._record.get("current_task"))
+
+    def subtasks(self, moment: float) -> Sequence[SubTask]:  # noqa: ARG002 - the signature of the protocol
+        """Return nothing: the record does not have the times of the subtasks."""
+        return ()
 
 
 class _Facts:
@@ -94,6 +117,29 @@ class MigratingServer:
         """The id of its migration project."""
         return self._facts.identity.migproject
 
+    @property
+    def number(self) -> int:
+        """The number of the server in its fleet."""
+        return self._index
+
+    def has_task(self, moment: float) -> bool:
+        """Return whether the server has a task at a moment."""
+        return self._facts.plan.at(moment).phase.task_start is not None
+
+    def subtasks(self, moment: float) -> Sequence[SubTask]:
+        """Return the subtasks that have started, oldest first, with times in seconds since the epoch."""
+        position = self._facts.plan.at(moment)
+        if position.phase.task_start is None:
+            return ()
+        return [
+            structs.replace(
+                subtask,
+                start=position.origin + subtask.start,
+                end=None if subtask.end is None else position.origin + subtask.end,
+            )
+            for subtask in self._facts.task.subtasks(self._facts.plan, position)
+        ]
+
     def record(self, moment: float) -> dict[str, Any]:
         """Return the record at a moment in seconds since the epoch."""
         facts = self._facts
@@ -107,7 +153,7 @@ class MigratingServer:
             **facts.fixed,
             "state": leg.state,
             "connected": leg.connected,
-            "current_task": facts.task.at(position, moment),
+            "current_task": facts.task.at(facts.plan, position, moment),
             "checks": checks if leg.checked else [],
             "replicatesize": position.replicated if started else 0,
             "totalsize": phase.total if started else 0,

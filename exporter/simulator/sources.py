@@ -6,12 +6,12 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from aiohttp import web
 
-from exporter.simulator.authentication import Authenticator
+from exporter.simulator.authentication import LIST_SOURCES, Authenticator
 from exporter.simulator.errors import BAD_PARAMETER, gateway_error
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.injection import APPLIED_FAULTS
 from exporter.simulator.pages import build_page
-from exporter.simulator.query import BadParameter, Query, parse_query
+from exporter.simulator.query import SOURCES, BadParameter, Parameters, Query, parse_query
 
 Offsets: TypeAlias = Literal["records", "pages"]
 """What the `offset` of a query counts."""
@@ -33,7 +33,7 @@ class Sources:
 
     async def list_servers(self, request: web.Request) -> web.Response:
         """Return one page; it is empty behind the end of the list. Raise ErrorResponse: 400, 401 or 403."""
-        await self._authenticator.authenticate(request)
+        await self._authenticator.authorize(request, LIST_SOURCES)
         query = read_query(request)
         start = query.offset * (query.limit if self._offsets == "pages" else 1)
         faults = request[APPLIED_FAULTS]
@@ -42,9 +42,9 @@ class Sources:
         return web.Response(body=body, content_type="application/json")
 
 
-def read_query(request: web.Request) -> Query:
+def read_query(request: web.Request, allowed: Parameters = SOURCES) -> Query:
     """Parse the query of a request. Raise ErrorResponse 400."""
     try:
-        return parse_query(request.query)
+        return parse_query(request.query, allowed)
     except BadParameter as error:
         raise gateway_error(HTTPStatus.BAD_REQUEST, BAD_PARAMETER, f"Invalid parameter: {error}.") from error

@@ -1,12 +1,13 @@
 """The migration task of a simulated server (Table 5 of the reference)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
 from exporter.simulator.inventory import Identity, identifier
-from exporter.simulator.timeline import BYTES_PER_MEGABIT, Position
+from exporter.simulator.subtasks import SubTask, list_subtasks, name_subtasks
+from exporter.simulator.timeline import BYTES_PER_MEGABIT, Plan, Position
 
 _STATES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -55,6 +56,7 @@ class TaskBuilder:
         self._seed = seed
         self._type = "MIGRATE_FILE" if not identity.windows and rng.random() < 0.6 else "MIGRATE_BLOCK"  # noqa: PLR2004 - a share
         self._uploads_logs = rng.random() < 0.5  # noqa: PLR2004 - a share
+        self._subtasks = name_subtasks(self._type, windows=identity.windows)
         project = rng.choice(("", "_migration"))
         self._fixed: dict[str, Any] = {
             "name": "MigrationTask",
@@ -70,7 +72,12 @@ class TaskBuilder:
             "use_public_ip": rng.random() < 0.6,  # noqa: PLR2004 - a share
         }
 
-    def at(self, position: Position, moment: float) -> dict[str, Any] | None:
+    def subtasks(self, plan: Plan, position: Position) -> list[SubTask]:
+        """Return the subtasks that have started, oldest first."""
+        phases = plan.phases(position.phase.run)
+        return list_subtasks(self._subtasks, phases, position.elapsed, position.replicated / max(plan.size, 1))
+
+    def at(self, plan: Plan, position: Position, moment: float) -> dict[str, Any] | None:
         """Return the task at a moment (seconds since the epoch), None if the server has none."""
         phase = position.phase
         if phase.task_start is None:
@@ -88,7 +95,7 @@ class TaskBuilder:
             "estimate_complete_time": None if remaining is None else milliseconds(moment + remaining),
             "target_server": None if state == "initialize" else self._target(run),
             "clone_server": self._clone(position, run),
-            "subtask_info": self._subtask(position),
+            "subtask_info": _describe(self.subtasks(plan, position)),
             **self._logs(position, run),
         }
 
@@ -112,28 +119,6 @@ class TaskBuilder:
             "clone_state": state,
             "error_msg": _CLONE_MESSAGE if failed else None,
         }
-
-    def _subtask(self, position: Position) -> str:
-        """Return the current subtask with its percentage, such as `MIGRATE_LINUX_FILE-42`."""
-        before, during, after = self._subtasks()
-        state, cycle = position.phase.leg.state, position.phase.leg.cycle
-        if cycle == "setting":
-            return _nth(before, position.progress)
-        if cycle == "replicating":
-            return f"{during}-{_percent(position.replicated / max(position.phase.total, 1))}"
-        if cycle == "syncing":
-            return f"{during.replace('MIGRATE', 'SYNC')}-{_percent(position.progress if state == 'syncing' else 1.0)}"
-        return _nth(after, position.progress if state == "cutovering" else 1.0)
-
-    def _subtasks(self) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
-        system = "WINDOWS" if self._identity.windows else "LINUX"
-        kind = f"{system}_{self._type.removeprefix('MIGRATE_')}"
-        disk, configure = ("WINDOWS", "WINDOWS") if self._identity.windows else (kind, kind)
-        return (
-            ("CREATE_CLOUD_SERVER", "SSL_CONFIG", "ATTACH_AGENT_IMAGE", f"FORMAT_DISK_{disk}"),
-            f"MIGRATE_{kind}",
-            (f"CONFIGURE_{configure}", "DETTACH_AGENT_IMAGE"),
-        )
 
     def _logs(self, position: Position, run: tuple[int, int]) -> dict[str, Any]:
         """Return the state of the logs; those of a finished or failed task are shared by a secret link."""
@@ -173,11 +158,6 @@ def _task_state(position: Position) -> str:
     return _STATES[leg.state]
 
 
-def _nth(names: tuple[str, ...], progress: float) -> str:
-    step = progress * len(names)
-    number = min(int(step), len(names) - 1)
-    return f"{names[number]}-{_percent(step - number)}"
-
-
-def _percent(ratio: float) -> int:
-    return max(0, min(100, int(ratio * 100)))
+def _describe(subtasks: Sequence[SubTask]) -> str | None:
+    """Return the current subtask with its percentage, such as `MIGRATE_LINUX_FILE-42`."""
+    return f"{subtasks[-1].name}-{subtasks[-1].progress}" if subtasks else None

@@ -6,6 +6,7 @@ with it the sizes.
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
@@ -75,7 +76,7 @@ class Plan:
     the plan at `epoch` (seconds since the epoch).
     """
 
-    __slots__ = ("_starts", "_steps", "epoch", "offset", "period", "size", "speed_limit")
+    __slots__ = ("_runs", "_starts", "_steps", "epoch", "offset", "period", "size", "speed_limit")
 
     def __init__(self, rng: Random, *, acceleration: float, epoch: float) -> None:
         minute = 60.0 / acceleration
@@ -88,9 +89,14 @@ class Plan:
             builder.add_run(run)
         self._steps = builder.steps
         self._starts = [step.start for step in self._steps]
+        self._runs = [[phase for phase in builder.phases if phase.run == run] for run in range(RUNS)]
         self.period = builder.now
         self.epoch = epoch
         self.offset = rng.random() * self.period
+
+    def phases(self, run: int) -> Sequence[Phase]:
+        """Return the phases of a run, in order."""
+        return self._runs[run]
 
     def at(self, moment: float) -> Position:
         """Return the position at a moment in seconds since the epoch."""
@@ -113,6 +119,7 @@ class _Builder:
     def __init__(self, rng: Random, size: int, base: float, limit: int, minute: float) -> None:
         self.now = 0.0
         self.steps: list[Step] = []
+        self.phases: list[Phase] = []
         self._rng = rng
         self._size = size
         self._base = base
@@ -162,6 +169,7 @@ class _Builder:
             total=total,
             run=run,
         )
+        self.phases.append(phase)
         for seconds, speed in moves:
             self.steps.append(Step(self.now, speed, replicated, phase))
             replicated += seconds * speed * BYTES_PER_MEGABIT

@@ -156,3 +156,16 @@ async def test_control_requests_are_neither_affected_by_faults_nor_logged(sim: S
 
     assert (await call("GET", "state"))[0] == 200
     assert sim.requests == []
+
+
+async def test_a_permission_is_removed_and_restored(call: Call) -> None:
+    _, before = await call("GET", "permissions")
+    _, removed = await call("DELETE", "permissions/sms:server:listErrors")
+    _, restored = await call("PUT", "permissions/sms:server:listErrors")
+
+    assert set(before.values()) == {True}
+    assert [action for action, allowed in removed.items() if not allowed] == ["sms:server:listErrors"]
+    assert restored == before
+    status, refusal = await call("DELETE", "permissions/sms:server:nothing")
+    assert status == 404
+    assert "the actions are sms:server:list" in refusal["error"]

@@ -8,6 +8,7 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS
+from exporter.simulator.authentication import ACTIONS, Permissions
 from exporter.simulator.control import Control
 from exporter.simulator.faults import KINDS, Faults
 from exporter.simulator.fleet import Fleet
@@ -67,8 +68,13 @@ def test_the_page_on_the_simulator_describes_every_fault() -> None:
     assert [re.split(r"[\[=]", fault)[0] for fault in first_cells("simulator.md", "Faults")] == list(KINDS)
 
 
+def test_the_page_on_the_simulator_names_the_iam_action_of_every_list() -> None:
+    text = (DOCS / "simulator.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\| `(sms:[\w:]+)` \|$", text, re.MULTILINE)) == sorted(ACTIONS)
+
+
 def test_the_page_on_the_simulator_describes_every_control_endpoint() -> None:
-    control = Control(Fleet(1, seed=1, clock=SystemClock()), Faults(), Tokens(), [])
+    control = Control(Fleet(1, seed=1, clock=SystemClock()), Faults(), Tokens(), Permissions(), [])
     assert sorted(first_cells("simulator.md", "Control endpoints")) == sorted(
         f"{route.method} {route.path}" for route in control.routes()
     )

@@ -47,7 +47,9 @@ def test_brief_help_of_the_demo_shows_every_default_that_differs() -> None:
     own = {option.flag: option.default for option in options(DemoSettings) if usual.get(option.key) != option.default}
     assert own.keys() >= {"--web.listen-address", "--poll.interval", "--account.name", "--log.level", "--servers"}
     for flag, default in own.items():
-        assert re.search(rf"{flag}=[^(]*\(default: {default}\)", text), flag
+        described = rf"{flag}=(?:(?!\n  --).)*\(default: {default}\)"
+        shown = rf"--\[no-\]{flag[2:]}\s" if default == "true" else described
+        assert re.search(shown, text, re.DOTALL), flag
 
 
 def test_only_listen_addresses_have_the_placeholder_address() -> None:

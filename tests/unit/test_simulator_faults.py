@@ -43,6 +43,7 @@ def test_the_error_for_an_unknown_fault_lists_all_faults() -> None:
         "hang,after=-1",
         "hang,for=5",
         "hang,api=ecs",
+        "hang,path=errors",
         "moved,api=iam",
         "throttled=-5",
         "clock-skew",
@@ -65,23 +66,23 @@ def test_every_fault_has_a_notation() -> None:
 def test_a_fault_affects_times_requests_after_the_first_ones() -> None:
     faults = Faults(["server-error,times=2,after=1"])
 
-    assert [names(faults.take("sms")) for _ in range(4)] == [[], ["server-error"], ["server-error"], []]
+    assert [names(faults.take("sms", "/v3/sources")) for _ in range(4)] == [[], ["server-error"], ["server-error"], []]
     assert list(faults) == []
 
 
 def test_a_fault_affects_its_own_api_only() -> None:
     faults = Faults(["server-error,api=iam"])
 
-    assert names(faults.take("sms")) == []
-    assert names(faults.take("iam")) == ["server-error"]
+    assert names(faults.take("sms", "/v3/sources")) == []
+    assert names(faults.take("iam", "/v3/auth/tokens")) == ["server-error"]
 
 
 def test_faults_add_up_until_one_replaces_the_response() -> None:
     faults = Faults(["latency=1", "short-page", "forbidden,times=1", "bad-gateway,times=1"])
 
-    assert names(faults.take("sms")) == ["latency", "short-page", "forbidden"]
-    assert names(faults.take("sms")) == ["latency", "short-page", "bad-gateway"]
-    assert names(faults.take("sms")) == ["latency", "short-page"]
+    assert names(faults.take("sms", "/v3/sources")) == ["latency", "short-page", "forbidden"]
+    assert names(faults.take("sms", "/v3/sources")) == ["latency", "short-page", "bad-gateway"]
+    assert names(faults.take("sms", "/v3/sources")) == ["latency", "short-page"]
 
 
 def test_a_removed_fault_has_ended() -> None:
@@ -119,3 +120,20 @@ def test_a_fault_of_one_api_needs_no_api() -> None:
     assert (Fault("long-token").api, Fault("short-page").api, Fault("hang").api) == ("iam", "sms", "sms")
     with pytest.raises(BadFault, match="only the API iam has this fault"):
         parse_fault("long-token,api=sms")
+
+
+def test_a_fault_affects_only_the_paths_that_match_its_pattern() -> None:
+    faults = Faults(["hang,path=/v3/errors", "server-error,path=/v3/tasks/*"])
+
+    assert names(faults.take("sms", "/v3/sources")) == []
+    assert names(faults.take("sms", "/v3/errors")) == ["hang"]
+    assert names(faults.take("sms", "/v3/tasks")) == []
+    assert names(faults.take("sms", "/v3/tasks/t1/consistency-result")) == ["server-error"]
+
+
+def test_requests_to_other_paths_do_not_use_up_a_fault() -> None:
+    faults = Faults(["server-error,path=/v3/errors,after=1,times=1"])
+    for _ in range(3):
+        faults.take("sms", "/v3/sources")
+
+    assert [names(faults.take("sms", "/v3/errors")) for _ in range(3)] == [[], ["server-error"], []]

@@ -219,6 +219,7 @@ def _report_failures(reading: Reading) -> int:
 def _demo(argv: Sequence[str]) -> int:
     # Imported here: an exporter that polls real accounts does not need the simulator in memory.
     from exporter.commands.demo import DemoSettings, demonstrating  # noqa: PLC0415
+    from exporter.simulator import TargetsUnavailable  # noqa: PLC0415
 
     description = "Runs the exporter on a simulated fleet; nothing leaves this machine."
     manual = Manual(f"{PROG} demo", description, SERVING_EXIT_CODES, ALL_OPTIONS_HINT, brief=True)
@@ -230,10 +231,13 @@ def _demo(argv: Sequence[str]) -> int:
     configure_logs(settings.log.level, settings.log.format)
 
     async def serve() -> None:
-        async with demonstrating(settings, _runtime(), read) as service:
-            await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
-            print_text(f"Open {service.urls[0]} (press Ctrl-C to stop)")
-            await _until_stopped()
+        try:
+            async with demonstrating(settings, _runtime(), read) as service:
+                await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
+                print_text(f"Open {service.urls[0]} (press Ctrl-C to stop)")
+                await _until_stopped()
+        except TargetsUnavailable as error:
+            raise ListenError(f"--target-port: {error}") from error
 
     run_server(serve)
     return 0
@@ -241,6 +245,7 @@ def _demo(argv: Sequence[str]) -> int:
 
 def _simulate(argv: Sequence[str]) -> int:
     from exporter.commands.demo import SimulatorSettings, credentials_of, simulator_of  # noqa: PLC0415 - as above
+    from exporter.simulator import TargetsUnavailable  # noqa: PLC0415 - as above
 
     description = "Serves a simulated fleet through the SMS and IAM APIs, for experiments with an exporter."
     settings = load_settings(SimulatorSettings, argv, Manual(f"{PROG} simulate", description, SERVING_EXIT_CODES))
@@ -250,6 +255,8 @@ def _simulate(argv: Sequence[str]) -> int:
             async with simulator_of(settings) as simulator:
                 print_text("\n".join(credentials_of(simulator)))
                 await _until_stopped()
+        except TargetsUnavailable as error:
+            raise ListenError(f"--target-port: {error}") from error
         except OSError as error:
             raise ListenError(f"--listen: cannot listen on {settings.listen}: {error.strerror}") from error
 

@@ -17,6 +17,10 @@ from exporter.settings.tree import DETAIL_COLLECTORS, AccountNameSettings, Colle
 from exporter.simulator import BadFault, Permissions, Simulator, parse_fault
 
 LOOPBACK: Final = "127.0.0.1"
+_TARGET_PORT: Final = (
+    "Port on which most target servers of launched migrations accept connections, at loopback addresses from "
+    "127.64.0.1 (default: none does)."
+)
 _QUALIFIERS: Final = ("times=", "after=", "api=", "path=")
 
 
@@ -44,6 +48,7 @@ class SimulatorSettings(BaseSettings):
         None, description="Shape of all consistency results (default: each task has one of the three)."
     )
     deny: Words = Field((), description="IAM action that no user may perform; can be repeated.")
+    target_port: int | None = Field(None, ge=1, le=65_535, description=_TARGET_PORT)
     fault: Words = Field((), description="Fault to simulate from the start: NAME[=VALUE]; can be repeated.")
 
     @field_validator("deny")
@@ -89,6 +94,7 @@ class DemoSettings(Settings):
     )
     servers: int = Field(250, ge=0, le=100_000, description="Number of simulated source servers.")
     seed: int = Field(1, description="Seed of the random numbers; the same seed simulates the same migrations.")
+    target_port: int | None = Field(None, ge=1, le=65_535, description=_TARGET_PORT)
 
 
 def simulator_of(settings: SimulatorSettings) -> Simulator:
@@ -102,6 +108,7 @@ def simulator_of(settings: SimulatorSettings) -> Simulator:
             offsets=settings.offsets,
             consistency=settings.consistency,
             denied=settings.deny,
+            target_port=settings.target_port,
             faults=settings.fault,
             host=address.host or "",
             port=address.port,
@@ -128,7 +135,10 @@ async def demonstrating(
     read_again: Callable[[], DemoSettings],
 ) -> AsyncIterator[Service]:
     """Run an exporter and its simulator while the context lasts. `read_again` reads the options for a reload."""
-    async with Simulator(servers=settings.servers, seed=settings.seed, clock=runtime.clock) as simulator:
+    simulated_api = Simulator(
+        servers=settings.servers, seed=settings.seed, clock=runtime.clock, target_port=settings.target_port
+    )
+    async with simulated_api as simulator:
 
         def simulated(options: DemoSettings) -> DemoSettings:
             api = options.api.model_copy(update={"endpoint": simulator.url, "region": None})

@@ -5,6 +5,7 @@ from exporter.simulator.authentication import ACTIONS, BadAction, Permissions
 from exporter.simulator.faults import KINDS, BadFault, Fault, parse_fault
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.signing import AccessKey
+from exporter.simulator.targets import TargetsUnavailable
 from exporter.simulator.tokens import User
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Permissions",
     "Received",
     "Simulator",
+    "TargetsUnavailable",
     "User",
     "create_app",
     "parse_fault",

@@ -16,13 +16,14 @@ from exporter.simulator.control import Control
 from exporter.simulator.details import ConsistencyShape
 from exporter.simulator.errors import NOT_FOUND, ErrorResponse, gateway_error
 from exporter.simulator.faults import Fault, Faults
-from exporter.simulator.fleet import ACCELERATION, Fleet
+from exporter.simulator.fleet import ACCELERATION, TARGETS, Fleet
 from exporter.simulator.iam import Iam
 from exporter.simulator.injection import FaultInjector, render_error
 from exporter.simulator.lists import Lists
 from exporter.simulator.metadata import Metadata
 from exporter.simulator.signing import AccessKey, AccessKeys
 from exporter.simulator.sources import Offsets, Sources
+from exporter.simulator.targets import LOOPBACK_TARGETS, Targets
 from exporter.simulator.tokens import Tokens, User
 
 DAY_SECONDS: Final = 86_400.0
@@ -64,9 +65,11 @@ class Simulator:
     active from the start. `offsets` says what the offset of a query counts. `token_lifetime` and `key_lifetime` are the
     lifetimes of IAM tokens and temporary keys in seconds. Without `metadata_tokens` the metadata service is an older
     version. `denied` are IAM actions that no user may perform. `consistency` is the shape of all consistency results;
-    without it, each task has one of the published shapes. Port 0 is any free port.
+    without it, each task has one of the published shapes. With `target_port` the target servers of launched migrations
+    have loopback addresses, and most of them listen on that port. Port 0 is any free port.
 
-    Raise BadFault, BadAction, and OSError if the address cannot be bound.
+    Raise BadFault, BadAction, OSError if the address cannot be bound, and TargetsUnavailable if those of target servers
+    cannot.
     """
 
     def __init__(  # noqa: PLR0913 - options, all by name and with defaults
@@ -86,9 +89,12 @@ class Simulator:
         metadata_tokens: bool = True,
         denied: Iterable[str] = (),
         consistency: ConsistencyShape | None = None,
+        target_port: int | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
-        self.fleet = fleet or Fleet(servers, seed=seed, acceleration=acceleration, clock=self.clock)
+        addresses = TARGETS if target_port is None else LOOPBACK_TARGETS
+        self.fleet = fleet or Fleet(servers, seed=seed, acceleration=acceleration, clock=self.clock, targets=addresses)
+        self.targets = None if target_port is None else Targets(self.fleet, target_port, self.clock)
         self.faults = Faults(faults)
         self.requests: list[Received] = []
         self.tokens = Tokens()
@@ -136,6 +142,8 @@ class Simulator:
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, *self._address).start()
+            if self.targets is not None:
+                await self.targets.__aenter__()
         except BaseException:
             await self._runner.cleanup()
             raise
@@ -148,6 +156,8 @@ class Simulator:
         traceback: TracebackType | None,
     ) -> None:
         self.faults.clear()
+        if self.targets is not None:
+            await self.targets.__aexit__(kind, error, traceback)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -44,7 +44,9 @@ def test_brief_help_has_the_options_of_the_command_and_no_groups() -> None:
 def test_brief_help_of_the_demo_shows_every_default_that_differs() -> None:
     text = help_text(Manual("sms-exporter demo", "Shows.", {0: "Success."}, brief=True), DemoSettings, 100)
     usual = {option.key: option.default for option in options(Settings)}
-    own = {option.flag: option.default for option in options(DemoSettings) if usual.get(option.key) != option.default}
+    own = {
+        option.flag: option.default for option in options(DemoSettings) if usual.get(option.key, "") != option.default
+    }
     assert own.keys() >= {"--web.listen-address", "--poll.interval", "--account.name", "--log.level", "--servers"}
     for flag, default in own.items():
         described = rf"{flag}=(?:(?!\n  --).)*\(default: {default}\)"

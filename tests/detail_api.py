@@ -20,8 +20,9 @@ READING = 5 * POLL
 
 
 class Api:
-    """The endpoints. `members` has the project of each server that is in one, `results` the results by task id.
+    """The endpoints.
 
+    `members` has the projects of each server, with blanks between them, `results` the consistency results by task id.
     `answers` replaces the data of a collector: "sources", "errors", "task_details", "consistency" or "projects".
     """
 
@@ -59,7 +60,7 @@ class Api:
         project = request.query.get("migproject")
         match request.path.split("/")[2:]:
             case ["sources"] if project is not None:
-                members = [server for server in self.servers if self.members.get(server["id"]) == project]
+                members = [each for each in self.servers if project in self.members.get(each["id"], "").split()]
                 return "projects", lambda: _page(request, "source_servers", members)
             case ["sources"]:
                 return "sources", lambda: _page(request, "source_servers", self.servers)

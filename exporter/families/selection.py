@@ -10,6 +10,7 @@ from exporter.families.disks import DISKS
 from exporter.families.errors import ERRORS
 from exporter.families.family import Collector, Family, LabelFamily, Sample
 from exporter.families.fleet import FLEET
+from exporter.families.projects import PROJECTS
 from exporter.families.servers import SERVERS, STATE, STATE_SET
 from exporter.families.task_details import TASK_DETAILS
 from exporter.families.tasks import TASKS
@@ -18,10 +19,10 @@ from exporter.settings import CollectorSettings
 OPTIONAL_COLLECTORS: Final = (SERVERS, TASKS, CHECKS, DISKS)
 """The collectors of the list of source servers that can be turned on and off, each by the option collector.NAME."""
 
-DETAIL_COLLECTORS: Final = (ERRORS, TASK_DETAILS, CONSISTENCY)
+DETAIL_COLLECTORS: Final = (ERRORS, TASK_DETAILS, CONSISTENCY, PROJECTS)
 """The collectors that read more than that list, turned on in the same way."""
 
-DROP_ORDER: Final = ("disks", "task_details", "consistency", "errors", "checks", "tasks", "servers")
+DROP_ORDER: Final = ("disks", "task_details", "consistency", "projects", "errors", "checks", "tasks", "servers")
 """The collectors in the order in which the series limit drops them; it never drops the fleet."""
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeAlias
 
 from exporter.polling.consistency import read_consistency
 from exporter.polling.detail_client import DetailClient, DetailReading
-from exporter.polling.events import log_server_errors
+from exporter.polling.events import log_server_errors, log_unread_projects
+from exporter.polling.projects import read_projects
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.details import index_errors, index_tasks
 from exporter.sms.endpoints import MIGRATION_ERRORS, MIGRATION_TASKS
@@ -53,6 +54,7 @@ DETAIL_COLLECTORS: Final[Mapping[str, DetailCollector]] = MappingProxyType(
         "errors": DetailCollector(_read_errors, "sms:server:listErrors", log_server_errors),
         "task_details": DetailCollector(_read_tasks, "sms:server:listTask"),
         "consistency": DetailCollector(read_consistency, "sms:server:getConsistencyCheckResult"),
+        "projects": DetailCollector(read_projects, "sms:migproject:list", log_unread_projects),
     }
 )
 """The collectors by name."""

@@ -63,7 +63,7 @@ class DetailClient:
         self, client: SmsClient, filters: Mapping[str, str], paging: Literal["auto", "records", "pages"]
     ) -> None:
         self._client = client
-        self._filters = filters
+        self.filters = filters
         self._paging = paging
         self._lists: dict[Endpoint[Any], _List[Any]] = {}
         self._budget = RetryBudget(0)
@@ -106,7 +106,7 @@ class DetailClient:
         return body
 
     def _open_list(self, endpoint: Endpoint[RecordT]) -> "_List[RecordT]":
-        client = self._client.for_list(endpoint, self._filters)
+        client = self._client.for_list(endpoint, self.filters)
         records = Records(endpoint)
 
         async def fetch_page(offset: int, limit: int, narrowing: Narrowing) -> Page[RecordT]:

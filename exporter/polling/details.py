@@ -105,7 +105,7 @@ class DetailReader:
         state = self._account.state
         previous = self._account.collector_state(self.collector).details
         async with self._guard.attempt() as accept:
-            with self._client.reading(accept, self._account.settings.poll.timeout):
+            with self._client.reading(accept, self._account.details_timeout):
                 return await self._collector.read(self._client, state.snapshot, previous.records if previous else {})
 
     async def _end(self, error: PollError | None, details: Details | None) -> None:

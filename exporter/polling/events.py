@@ -129,3 +129,18 @@ def log_server_errors(snapshot: Snapshot, logged: set[tuple[str, str]]) -> None:
             servers=len(more),
             error_codes=",".join(f"{code}:{count}" for code, count in codes.most_common(MAX_LINES)),
         )
+
+
+def log_unread_projects(snapshot: Snapshot, logged: set[tuple[str, str]]) -> None:
+    """Log once that the account has more migration projects than those whose servers are read."""
+    details = snapshot.details.get("projects")
+    projects = details.records.values() if details else ()
+    unread = [each for each in projects if each.servers is None]
+    if unread and not logged:
+        logged.add(("projects", "unread"))
+        log.warning(
+            "too many migration projects, the servers of some are not read",
+            account=snapshot.account,
+            projects=len(projects),
+            unread=len(unread),
+        )

@@ -135,6 +135,11 @@ class Account:
         return self.settings.poll.interval * self.details.polls
 
     @property
+    def details_timeout(self) -> float:
+        """The time in seconds that a collector may take to read other lists."""
+        return self.settings.poll.timeout * self.details.polls
+
+    @property
     def paused_until(self) -> float | None:
         """When the next poll is due, in seconds since the epoch, if a failure delays it beyond the interval."""
         poll, next_poll = self.state.last_poll, self.state.next_poll_at

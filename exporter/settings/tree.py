@@ -145,7 +145,7 @@ class AccountNameSettings(Group):
     name: AccountName = Field("default", min_length=1, max_length=255, description="Value of the label `account`.")
 
 
-DETAIL_COLLECTORS: Final = ("errors", "task_details", "consistency")
+DETAIL_COLLECTORS: Final = ("errors", "task_details", "consistency", "projects")
 """The collectors that read more than the list of source servers."""
 
 
@@ -183,12 +183,18 @@ class CollectorSettings(Group):
         description="The result of the last consistency verification of each source server. Sends one request per "
         "changed task with a result, and needs the IAM action sms:server:getConsistencyCheckResult.",
     )
+    projects: bool = Field(
+        False,
+        description="The migration projects, and the source servers of each. Reads further lists, GET /v3/migprojects "
+        "and that of the source servers of each project (at most 50): at least one request per project, and one per "
+        "200 servers. Needs the IAM action sms:migproject:list.",
+    )
     details_polls: int = Field(
         5,
         ge=1,
         le=1000,
         description="Number of poll intervals after which the collectors that send further requests (errors, "
-        "task-details, consistency) read their data again.",
+        "task-details, consistency, projects) read their data again.",
     )
     state_set: bool = Field(
         False, description="Expose every possible state of a server as 0 or 1, instead of its current state only."

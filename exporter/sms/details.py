@@ -117,6 +117,23 @@ class MigrationTask(ListedRecord, frozen=True, kw_only=True, gc=False):
         return find_error_code(text) if text not in NO_ERROR else None
 
 
+class MigrationProject(ListedRecord, frozen=True, kw_only=True, gc=False):
+    """A migration project, in the answer of `GET /v3/migprojects`."""
+
+    name: Text | None = None
+    isdefault: bool | None = None
+    region: Text | None = None
+    speed_limit: NonNegativeInt | None = None
+    exist_server: bool | None = None
+    type: Text | None = None
+    enterprise_project: Text | None = None
+    """A name, not an id."""
+
+
+class ProjectServer(ListedRecord, frozen=True, kw_only=True, gc=False):
+    """A source server in the list of one migration project, of which only the id is read."""
+
+
 NO_ERROR: Final = ("", "null", "{}", "[]", '""')
 """The error text of a task without an error."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Generic
 
-from exporter.sms.details import MigrationError, MigrationTask
+from exporter.sms.details import MigrationError, MigrationProject, MigrationTask, ProjectServer
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES, RecordT, SourceServer
 
 
@@ -67,3 +67,22 @@ MIGRATION_TASKS: Final = Endpoint(
     noun="tasks",
     filters=frozenset({"enterprise_project_id"}),
 )
+
+MIGRATION_PROJECTS: Final = Endpoint(
+    path="/v3/migprojects",
+    envelope_key="migprojects",
+    record_type=MigrationProject,
+    noun="migration projects",
+    max_page_rows=100,
+)
+
+PROJECT_SERVERS: Final = Endpoint(
+    path=SOURCE_SERVERS.path,
+    envelope_key=SOURCE_SERVERS.envelope_key,
+    record_type=ProjectServer,
+    noun="source servers of a migration project",
+    # Without those whose values change during a migration.
+    filters=frozenset({"name", "id", "ip", "ipv6", "enterprise_project_id", "vm_id"}),
+    splits=SOURCE_SERVERS.splits,
+)
+"""The list of source servers of the project that the query parameter `migproject` selects."""

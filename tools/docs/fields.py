@@ -32,7 +32,13 @@ def exposed_detail_fields() -> Mapping[str, tuple[str, ...]]:
         f"{collector.name}[].{field}": [f"{sample_name(collector.families[0]).removeprefix(PREFIX)}:{SERVER_ID}"]
         for collector, field in ((ERRORS, "source_id"), (TASK_DETAILS, "source_server.id"), (CONSISTENCY, "task_id"))
     }
-    return {field: tuple(places) for field, places in (identities | _places(DETAIL_COLLECTORS)).items()}
+    places = identities | _places(DETAIL_COLLECTORS)
+    # A family may also read fields of a source server.
+    return {field: tuple(places[field]) for field in places if _is_detail(field)}
+
+
+def _is_detail(field: str) -> bool:
+    return any(field.startswith(f"{collector.name}[].") for collector in DETAIL_COLLECTORS)
 
 
 def _places(collectors: Iterable[Collector]) -> dict[str, list[str]]:
@@ -132,6 +138,12 @@ DETAILS_LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "task_details[].network_check_info.cpu_usage": "task_source_cpu_ratio is more recent than the network check",
         "task_details[].network_check_info.mem_usage": "task_source_memory_bytes is more recent than the network check",
         "task_details[].network_check_info.evaluation_result": "free text; the other fields have the information",
+        "projects[].description": "free text; migration_project_info has the name",
+        "projects[].exist_server": "migration_project_source_servers has the number of servers",
+        "projects[].start_network_check": "a setting of the project, not its condition",
+        "projects[].start_target_server": "a setting of the project, not its condition",
+        "projects[].syncing": "a setting of the project, not its condition",
+        "projects[].use_public_ip": "a setting of the project, not its condition",
         "consistency[].result_list[].check_result": "its values are not documented; the page of the server shows it",
         "consistency[].result_list[].consistency_result[].dir_check": "free text, unbounded; the metrics have the sum "
         "over all directories",

@@ -4,6 +4,7 @@ Each page is a pure function of the declarations; a test compares the pages with
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS, Col
 from exporter.families.family import POLLED_AT, PREFIX, label_names, sample_name
 from exporter.http.transport import Response
 from exporter.polling.consistency import Verification
+from exporter.polling.projects import ProjectMembers
 from exporter.polling.snapshot import Details, Snapshot, next_snapshot
 from exporter.polling.state import Account, CollectorState, Poll
 from exporter.settings import DetailSettings, Settings
@@ -30,7 +32,7 @@ from exporter.settings.options import Option, options
 from exporter.simulator import Fleet
 from exporter.sms.consistency import ConsistencyResult, DirectoryResult
 from exporter.sms.decoding import Records
-from exporter.sms.details import MigrationError, MigrationTask, NetworkCheck, SubTask
+from exporter.sms.details import MigrationError, MigrationProject, MigrationTask, NetworkCheck, SubTask
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.paging import Listing, merge
 from tools.docs import alerts, chart
@@ -56,6 +58,7 @@ APPEARS: Final[Mapping[str, str]] = {
     "task_subtask_progress_ratio": "while the subtask has a progress",
     "task_error": "while the API reports an error",
     "task_last_sync_timestamp_seconds": "after the first synchronization",
+    "migration_project_speed_limit_bytes_per_second": "while the speed is limited",
     "task_consistency_checked_timestamp_seconds": "while a verification has a result",
     "task_consistency_checked_files": "while a verification has a result",
     "task_consistency_files": "while a verification has a result",
@@ -209,12 +212,19 @@ def _snapshot() -> Snapshot:
         num_total_files=48_211, num_different_files=2, num_target_miss_files=1, num_target_more_files=3
     )
     result = ConsistencyResult(finished_time=_ENDED, consistency_result=(files,))
+    project = MigrationProject(
+        id="5a8d", name="wave-1", isdefault=False, region="ap-southeast-3", speed_limit=800, type="MIGRATE_FILE"
+    )
     details = {
         "errors": Details(MOMENT, errors),
         "task_details": Details(MOMENT, tasks),
         "consistency": Details(MOMENT, {server.id: Verification("task", (), result)}),
+        "projects": Details(MOMENT, {project.id: ProjectMembers(project, frozenset(map(_get_id, second.records)))}),
     }
     return next_snapshot(merge([second], second.count), account, MOMENT + 60, before, details)
+
+
+_get_id: Final = attrgetter("id")
 
 
 def _page(fleet: Fleet, moment: float) -> bytes:

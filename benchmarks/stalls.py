@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from exporter.cli import run_server
 from exporter.clock import SystemClock
+from exporter.commands.process import run_server
 from exporter.logs import configure_logs
 from exporter.polling.connections import Runtime
 from exporter.service import running

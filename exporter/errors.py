@@ -1,5 +1,6 @@
-"""Why a poll failed: one class for each reason, which is a label value of the failure counter."""
+"""The exporter's errors. A poll fails with one class for each reason, which is a label value of the failure counter."""
 
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -18,6 +19,15 @@ class HelpRequested(Exception):
     def __init__(self, text: str) -> None:
         self.text = text
         super().__init__()
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the message names the address and the reason."""
+
+
+def mask_credentials(text: str) -> str:
+    """Return text for a message without the user and password of a URL, even if the URL is not written correctly."""
+    return re.sub(r"^(\w+://)?.*@", r"\1<secret>@", text)
 
 
 class PollError(Exception):

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-import structlog
-
 from exporter import revision
 from exporter.blocking import Worker
 from exporter.clock import Clock
@@ -17,7 +15,7 @@ from exporter.exposition.bodies import Exposition
 from exporter.exposition.generation import Generation
 from exporter.exposition.health import Health
 from exporter.families import select_collectors
-from exporter.logs import configure_logs
+from exporter.logs import configure_logs, get_logger
 from exporter.polling.account import AccountRunner, open_account
 from exporter.polling.connections import Runtime
 from exporter.polling.detail_client import LeftOut
@@ -32,7 +30,7 @@ from exporter.sms.paging import Listing
 from exporter.web import Endpoint, create_app, inherited_sockets, serve
 from exporter.web.toolkit import WebConfigFile
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Service:

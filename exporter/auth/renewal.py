@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Generic, Protocol, TypeVar
 
-import structlog
-
 from exporter.auth.secret import digest
 from exporter.clock import Clock
 from exporter.errors import BadResponse, PollError, RequestTimeout
 from exporter.http.foreign_text import clean_text
+from exporter.logs import get_logger
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -27,7 +26,7 @@ EXPIRED_WHEN_NEW_SECONDS: Final = 300.0
 EXPIRY_YEARS: Final = (2000, 2100)
 """The years in which a value can expire; any other date is a mistake."""
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

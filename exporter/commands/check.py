@@ -10,12 +10,17 @@ from pydantic import Field
 
 from exporter.auth import Credentials
 from exporter.auth.renewal import Term
-from exporter.commands.reading import OnceSettings
+from exporter.clock import SystemClock
+from exporter.commands.options import OnceSettings, load_once
+from exporter.commands.output import PROG, print_report, print_text
+from exporter.commands.process import get_runtime
+from exporter.commands.usage import ALL_OPTIONS_HINT
 from exporter.errors import AuthError, ConfigurationError, PollError, RequestTimeout
 from exporter.http.transport import Api, Response
 from exporter.polling.connections import Runtime, account_client
 from exporter.settings import AccountSettings, FilterSettings, Settings
 from exporter.settings.faults import suggest_name
+from exporter.settings.manual import Manual
 from exporter.sms.client import ListClient, RetryBudget
 from exporter.sms.decoding import Records
 from exporter.sms.endpoints import SOURCE_SERVERS
@@ -44,6 +49,33 @@ class CheckSettings(OnceSettings):
     """Options of a check."""
 
     live: bool = Field(False, description="Also call the API: authenticate, and read one page of each account.")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check, print the report and return the exit code."""
+    manual = Manual(f"{PROG} check", DESCRIPTION, EXIT_CODES, ALL_OPTIONS_HINT, brief=True)
+    settings = load_once(CheckSettings, argv, manual)
+    return report(settings, live=settings.live)
+
+
+def report(settings: Settings, *, live: bool) -> int:
+    """Check these settings, print the report and return the exit code."""
+    web = _check_web(settings)
+    findings = asyncio.run(check(settings, get_runtime(), live=live))
+    print_report((line for finding in findings for line in finding.lines()), COLUMN)
+    if web:
+        print_text(f"web: {web}")
+    return max(finding.exit_code for finding in findings)
+
+
+def _check_web(settings: Settings) -> str:
+    """Return a summary of the web configuration; empty if there is none. Raise ConfigurationError."""
+    file = settings.web.config_file
+    if file is None:
+        return ""
+    from exporter.web.toolkit import read_policy, summary
+
+    return summary(read_policy(file, SystemClock()).config)
 
 
 @dataclass(frozen=True)

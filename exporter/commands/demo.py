@@ -1,75 +1,27 @@
-"""The commands that need no account: `simulate` and `demo`."""
+"""`demo`: the exporter with a simulated fleet."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
 
-from exporter.errors import ConfigurationError
+from exporter.commands.output import PROG, print_text
+from exporter.commands.process import get_runtime, run_server, until_stopped
+from exporter.commands.usage import ALL_OPTIONS_HINT, SERVING_EXIT_CODES, TARGET_PORT
+from exporter.errors import ListenError
+from exporter.logs import configure_logs
 from exporter.polling.connections import Runtime
 from exporter.service import Service, running
 from exporter.settings import AuthSettings, LogSettings, PollSettings, Settings, WebSettings
-from exporter.settings.quantities import Address, Words, parse_listen_address
+from exporter.settings.loading import load_settings
+from exporter.settings.manual import Manual
 from exporter.settings.tree import DETAIL_COLLECTORS, AccountNameSettings, CollectorSettings
-from exporter.simulator import BadFault, Permissions, Simulator, parse_fault
+from exporter.simulator import Simulator, TargetsUnavailable
 
-LOOPBACK: Final = "127.0.0.1"
-_TARGET_PORT: Final = (
-    "Port on which most target servers of launched migrations accept connections, at loopback addresses from "
-    "127.64.0.1 (default: none does)."
-)
-_QUALIFIERS: Final = ("times=", "after=", "api=", "path=")
-
-
-class SimulatorSettings(BaseSettings):
-    """Options of the simulator."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        env_prefix="SMS_SIMULATOR_",
-        cli_kebab_case=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-    )
-
-    listen: Address = Field(f"{LOOPBACK}:10059", description="Address to listen on: HOST:PORT.")
-    servers: int = Field(250, ge=0, le=100_000, description="Number of source servers.")
-    seed: int = Field(1, description="Seed of the random numbers; the same seed simulates the same migrations.")
-    acceleration: float = Field(
-        60.0, gt=0, description="How many times faster than real migrations the simulated ones are."
-    )
-    offsets: Literal["records", "pages"] = Field("records", description="What an offset of the list counts.")
-    consistency: Literal["objects", "texts", "single"] | None = Field(
-        None, description="Shape of all consistency results (default: each task has one of the three)."
-    )
-    deny: Words = Field((), description="IAM action that no user may perform; can be repeated.")
-    target_port: int | None = Field(None, ge=1, le=65_535, description=_TARGET_PORT)
-    fault: Words = Field((), description="Fault to simulate from the start: NAME[=VALUE]; can be repeated.")
-
-    @field_validator("deny")
-    @classmethod
-    def _check_actions(cls, actions: tuple[str, ...]) -> tuple[str, ...]:
-        Permissions(actions)
-        return actions
-
-    @field_validator("fault")
-    @classmethod
-    def _join_qualifiers(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        """Join a fault and its qualifiers again, as in hang,times=1: lists are split at commas."""
-        faults: list[str] = []
-        for word in words:
-            if faults and word.startswith(_QUALIFIERS):
-                faults[-1] += f",{word}"
-            else:
-                faults.append(word)
-        for fault in faults:
-            parse_fault(fault)
-        return tuple(faults)
+DESCRIPTION: Final = "Runs the exporter on a simulated fleet; nothing leaves this machine."
 
 
 class DemoSettings(Settings):
@@ -85,7 +37,7 @@ class DemoSettings(Settings):
         "log.level",
     )
 
-    web: WebSettings = WebSettings(listen_address=(f"{LOOPBACK}:10058",))
+    web: WebSettings = WebSettings(listen_address=("127.0.0.1:10058",))
     log: LogSettings = LogSettings(level="warn")
     account: AccountNameSettings = AccountNameSettings(name="demo")
     poll: PollSettings = PollSettings.model_validate({"interval": "15s"})
@@ -94,38 +46,30 @@ class DemoSettings(Settings):
     )
     servers: int = Field(250, ge=0, le=100_000, description="Number of simulated source servers.")
     seed: int = Field(1, description="Seed of the random numbers; the same seed simulates the same migrations.")
-    target_port: int | None = Field(None, ge=1, le=65_535, description=_TARGET_PORT)
+    target_port: int | None = Field(None, ge=1, le=65_535, description=TARGET_PORT)
 
 
-def simulator_of(settings: SimulatorSettings) -> Simulator:
-    """Build the simulator that the options describe; it serves while its context lasts."""
-    address = parse_listen_address(settings.listen)
-    try:
-        return Simulator(
-            servers=settings.servers,
-            seed=settings.seed,
-            acceleration=settings.acceleration,
-            offsets=settings.offsets,
-            consistency=settings.consistency,
-            denied=settings.deny,
-            target_port=settings.target_port,
-            faults=settings.fault,
-            host=address.host or "",
-            port=address.port,
-        )
-    except BadFault as error:
-        raise ConfigurationError([f"--fault: {error}"]) from None
+def main(argv: Sequence[str]) -> int:
+    """Run the demo until a signal stops it, and return the exit code."""
+    manual = Manual(f"{PROG} demo", DESCRIPTION, SERVING_EXIT_CODES, ALL_OPTIONS_HINT, brief=True)
 
+    def read() -> DemoSettings:
+        return load_settings(DemoSettings, argv, manual)
 
-def credentials_of(simulator: Simulator) -> Sequence[str]:
-    """Return the endpoint and the credentials of the simulator, one per line. They are made up, not secret."""
-    user = simulator.user
-    return (
-        f"endpoint    {simulator.url}",
-        f"token       {simulator.token}",
-        f"user        {user.name}, password {user.password}, domain {user.domain}",
-        f"access key  {simulator.access_key.ak}, secret key {simulator.access_key.sk}",
-    )
+    settings = read()
+    configure_logs(settings.log.level, settings.log.format)
+
+    async def serve() -> None:
+        try:
+            async with demonstrating(settings, get_runtime(), read) as service:
+                await asyncio.gather(*(poller.polled.wait() for poller in service.pollers))
+                print_text(f"Open {service.urls[0]} (press Ctrl-C to stop)")
+                await until_stopped()
+        except TargetsUnavailable as error:
+            raise ListenError(f"--target-port: {error}") from error
+
+    run_server(serve)
+    return 0
 
 
 @contextlib.asynccontextmanager

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from exporter import revision
+from exporter.commands.output import print_errors
+from exporter.commands.usage import EXIT_FAILURE
 from exporter.errors import PollError
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health
@@ -17,17 +19,9 @@ from exporter.polling.details import DetailReader
 from exporter.polling.poller import Poller
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
-from exporter.settings import LogSettings, Settings
+from exporter.settings import Settings
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
-
-
-class OnceSettings(Settings):
-    """Options of a command that polls once and prints the failures itself."""
-
-    MOST_USED = ("config.file", "api.region", "auth.access_key_file", "auth.secret_key_file", "log.level")
-
-    log: LogSettings = LogSettings(level="error")
 
 
 @dataclass(frozen=True)
@@ -110,3 +104,10 @@ async def read_once(settings: Settings, runtime: Runtime) -> Reading:
     async with open_reading(settings, runtime) as reading:
         await reading.poll()
     return reading
+
+
+def print_failures(reading: Reading) -> int:
+    """Write the failed polls to standard error and return the exit code."""
+    failures = reading.failures()
+    print_errors(failures)
+    return EXIT_FAILURE if failures else 0

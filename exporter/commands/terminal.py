@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.commands.reading import open_reading
-from exporter.commands.status import NO_VALUE, StatusSettings, StatusView, build_status_view
+from exporter.commands.status_view import NO_VALUE, StatusSettings, StatusView, build_status_view
 from exporter.polling.connections import Runtime
 from exporter.views.accounts import AccountView
 from exporter.views.fleet import Bar, FleetView

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-import structlog
-
 from exporter.blocking import Worker
 from exporter.exposition.gzip import Piece, deflate, gzip_head, gzip_tail, inflate
 from exporter.exposition.negotiation import Encoding
@@ -21,10 +19,11 @@ from exporter.exposition.text import Syntax, render_header
 from exporter.families import Collector, Family, full_name
 from exporter.families.family import sample_name
 from exporter.families.selection import DROP_ORDER, collectors_over_limit
+from exporter.logs import get_logger
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 VIEW_TTL_SECONDS: Final = 300.0
 """How long after its last scrape the body of a view is still prepared before the next one."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
-import structlog
-
 from exporter.clock import Clock
+from exporter.logs import get_logger
 from exporter.polling.connections import ClientObserver, Runtime, account_client, read_ca_bundle
 from exporter.polling.detail_client import DetailClient
 from exporter.polling.details import DetailListener, DetailReader
@@ -23,7 +22,7 @@ from exporter.settings.tree import same_connection, same_list
 RESTART_DELAY_SECONDS: Final = 5.0
 """Pause before a poller that ended because of a defect is started again."""
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class AccountListener(PollListener, DetailListener, Protocol):

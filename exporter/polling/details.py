@@ -7,10 +7,9 @@ import asyncio
 from dataclasses import replace
 from typing import Protocol
 
-import structlog
-
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError
+from exporter.logs import bind_contextvars, get_logger
 from exporter.polling.collectors import DETAIL_COLLECTORS
 from exporter.polling.detail_client import DetailClient, DetailReading, LeftOut
 from exporter.polling.events import log_collector
@@ -19,7 +18,7 @@ from exporter.polling.schedule import Schedule
 from exporter.polling.snapshot import Details, Snapshot
 from exporter.polling.state import Account, CollectorState
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class DetailListener(Protocol):
@@ -83,7 +82,7 @@ class DetailReader:
     async def read(self) -> None:
         """Read once. Any error, including a defect of the exporter, is a failed reading."""
         # Context variables are local to this task: its log lines, including those of retries, have both.
-        structlog.contextvars.bind_contextvars(account=self._account.name, collector=self.collector)
+        bind_contextvars(account=self._account.name, collector=self.collector)
         started_at = self._clock.time()
         try:
             reading = await self._read()

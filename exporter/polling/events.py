@@ -3,10 +3,9 @@
 from collections import Counter
 from typing import Final
 
-import structlog
-
 from exporter.errors import PollError
 from exporter.http.foreign_text import clean_text
+from exporter.logs import get_logger
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, CollectorState, Poll
 
@@ -20,7 +19,7 @@ UNDOCUMENTED_VALUE_SECONDS: Final = 3600.0
 MAX_REMEMBERED_VALUES: Final = 10_000
 """Undocumented values of which it is remembered that they were logged."""
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def log_poll(account: Account, poll: Poll, previous: Poll | None) -> None:

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
 
-import structlog
-
 from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
+from exporter.logs import bind_contextvars, get_logger
 from exporter.polling.events import log_poll, log_transitions, log_undocumented_values
 from exporter.polling.lockout import Accept, CredentialsGuard
 from exporter.polling.schedule import Schedule
@@ -29,7 +28,7 @@ MAX_RETRIES: Final = 20
 ReadPage: TypeAlias = Callable[[int, int, Narrowing, RetryBudget], Awaitable[bytes]]
 """Returns the body of one page, from offset, limit, further filters and retry budget."""
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class PollListener(Protocol):
@@ -143,7 +142,7 @@ class Poller:
     async def poll(self) -> Poll:
         """Poll once and return the result. Any error, including a defect of the exporter, is a failed poll."""
         # Context variables are local to this task: every log line of the poll, including retries, has the account.
-        structlog.contextvars.bind_contextvars(account=self._account.name)
+        bind_contextvars(account=self._account.name)
         self._reads = self._start_reads()
         try:
             return await self._poll()

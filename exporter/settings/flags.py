@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, mask_credentials
 from exporter.settings.faults import suggest_name
 from exporter.settings.options import Option
-from exporter.settings.quantities import mask_credentials
 
 
 def parse_flags(arguments: Sequence[str], known: Sequence[Option]) -> dict[str, str | list[str]]:

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
 
+from exporter.errors import mask_credentials
 from exporter.settings.files import check_regular_file
 
 
@@ -49,11 +50,6 @@ def check_account_name(name: str) -> str:
 
 AccountName = Annotated[str, AfterValidator(check_account_name)]
 """The name of an account, as it is written."""
-
-
-def mask_credentials(text: str) -> str:
-    """Return text for a message without the user and password of a URL, even if the URL is not written correctly."""
-    return re.sub(r"^(\w+://)?.*@", r"\1<secret>@", text)
 
 
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, mask_credentials
 from exporter.settings.account import (
     AccountSettings,
     ApiSettings,
@@ -26,7 +26,7 @@ from exporter.settings.account import (
 from exporter.settings.faults import Contradiction, explain, format_location
 from exporter.settings.loading import TracedSettings
 from exporter.settings.options import Flag, Option, options
-from exporter.settings.quantities import AccountName, Group, SocketAddresses, Url, Words, mask_credentials
+from exporter.settings.quantities import AccountName, Group, SocketAddresses, Url, Words
 
 INFO_LABELS: Final = (
     "clone_id",

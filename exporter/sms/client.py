@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-import structlog
 import tenacity
 from yarl import URL
 
@@ -17,6 +16,7 @@ from exporter.clock import Clock
 from exporter.errors import AuthError, ConnectionFailed, PollError, RequestTimeout, ServerFault, Throttled
 from exporter.http.api_errors import MAX_ERROR_BODY_BYTES, api_error, is_error_body
 from exporter.http.transport import Request, Response, Transport
+from exporter.logs import get_logger
 from exporter.sms.endpoints import Endpoint
 
 MARGIN: Final = 1.1
@@ -46,7 +46,7 @@ class RateLimit:
         return now - queued
 
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 TRANSIENT_FAILURES: Final = (Throttled, ServerFault, RequestTimeout, ConnectionFailed)
 """Failures that a retry may not meet again."""

@@ -14,9 +14,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from types import MappingProxyType
 from typing import Final, Generic, Literal, TypeAlias
 
-import structlog
-
 from exporter.errors import Inconsistent, PollError
+from exporter.logs import get_logger
 from exporter.sms.decoding import Page
 from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import RecordT
@@ -49,7 +48,7 @@ FetchPage: TypeAlias = Callable[[int, int, Narrowing], Awaitable[Page[RecordT]]]
 _LASTING_HINT: Final = "the API does not page as documented: if this lasts, open a ticket with this message"
 _OFFSET_HINT: Final = "check for a gateway or proxy that drops or caches query parameters: api.endpoint, api.proxy"
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Listing(Page[RecordT]):

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-import structlog
-
+from exporter.logs import get_logger
 from exporter.web.connection import Connection
 
 MAX_ACCEPTS_PER_TURN: Final = 64
@@ -32,7 +31,7 @@ HTTP_ON_TLS: Final = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP reque
 
 _OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def max_connections(wanted: int) -> int:

@@ -8,15 +8,16 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.typedefs import Handler
 
+from exporter.logs import get_logger
+
 ACCESS_LOGGER: Final = "exporter.web.access"
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
-access_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(ACCESS_LOGGER)
+log = get_logger(__name__)
+access_log = get_logger(ACCESS_LOGGER)
 
 
 class AccessLogger(AbstractAccessLogger):

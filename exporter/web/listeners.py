@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from exporter.errors import ListenError
 from exporter.settings.quantities import ListenAddress, UnixAddress
 
 UNIX_SOCKET_MODE: Final = 0o660
@@ -15,10 +16,6 @@ UNIX_SOCKET_MODE: Final = 0o660
 BACKLOG: Final = 1024
 """Connections that the kernel accepts before the exporter does."""
 _FIRST_DESCRIPTOR: Final = 3
-
-
-class ListenError(Exception):
-    """An address cannot be listened on; the message names the address and the reason."""
 
 
 Endpoint = ListenAddress | UnixAddress | socket.socket

@@ -27,7 +27,8 @@ CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator(servers=230) as serving:
+    # So slow that no server changes its state during a test.
+    async with Simulator(servers=230, acceleration=0.001) as serving:
         yield serving
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.errors import ListenError
 from exporter.simulator import Simulator
-from exporter.web import ListenError
 from programs import exporter_command, program, run, started, until
 from support import FakeClock, Scrape, exporting, fetch, scrape
 

@@ -8,7 +8,7 @@ from exporter.cli import main
 from exporter.commands.check import Finding
 from exporter.commands.output import print_errors
 from exporter.commands.reading import Reading
-from exporter.commands.status import StatusSettings, format_servers
+from exporter.commands.status_view import StatusSettings, format_servers
 from exporter.errors import AuthError
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health

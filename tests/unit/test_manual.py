@@ -5,7 +5,8 @@ import re
 import pytest
 
 from exporter.commands.check import CheckSettings
-from exporter.commands.demo import DemoSettings, SimulatorSettings
+from exporter.commands.demo import DemoSettings
+from exporter.commands.simulate import SimulatorSettings
 from exporter.settings import Settings
 from exporter.settings.manual import MAX_COLUMNS, Manual, help_text
 from exporter.settings.options import options

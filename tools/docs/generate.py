@@ -16,7 +16,8 @@ from exporter.auth.credentials import StoredProvider, token_credentials
 from exporter.auth.renewal import Term
 from exporter.auth.secret import Secret
 from exporter.commands.check import CheckSettings
-from exporter.commands.demo import DemoSettings, SimulatorSettings
+from exporter.commands.demo import DemoSettings
+from exporter.commands.simulate import SimulatorSettings
 from exporter.errors import REASONS
 from exporter.exposition.health import Health
 from exporter.exposition.text import render_lines

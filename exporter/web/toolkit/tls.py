@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-import structlog
-
+from exporter.logs import get_logger
 from exporter.settings.certificates import parse_ca_certificates
 from exporter.settings.faults import show
 from exporter.web.toolkit.model import ALWAYS_ON, CIPHER_SUITES, CURVES, VERSIONS, TlsServerConfig
 from exporter.web.toolkit.reading import read_file
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 _BOM: Final = b"\xef\xbb\xbf"
 

@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
+from exporter.logs import get_logger
 from exporter.web.toolkit.policy import FileContents, Policy, build_policy, read_contents, read_policy, summary
 from exporter.web.toolkit.tls import CurrentContext
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 CHECK_INTERVAL_SECONDS: Final = 2.0
 """A change takes effect when two checks in a row see the same content."""

@@ -1,0 +1,68 @@
+"""Which modules a command imports: a start-up that loads little is fast and needs little memory."""
+
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from exporter.cli import COMMANDS
+from programs import run
+
+LIBRARIES = frozenset(
+    {
+        "aiohttp",
+        "bcrypt",
+        "isal",
+        "jinja2",
+        "markupsafe",
+        "msgspec",
+        "prometheus_client",
+        "pydantic",
+        "pydantic_settings",
+        "pygments",
+        "rich",
+        "structlog",
+        "tenacity",
+        "yaml",
+    }
+)
+UNREACHABLE = ("--api.endpoint=http://127.0.0.1:9", "--auth.token=x")
+
+
+async def imported(*argv: str) -> set[str]:
+    """Return the modules that a process has imported after it ran a command."""
+    code = "import sys; from exporter.__main__ import main; main(); print(*sys.modules, file=sys.stderr)"
+    _, _, errors = await run(sys.executable, "-c", code, *argv)
+    return set(errors.splitlines()[-1].split())
+
+
+async def test_the_version_is_printed_without_any_library() -> None:
+    modules = await imported("--version")
+    assert "exporter.commands.output" in modules
+    assert modules.isdisjoint(LIBRARIES | {"asyncio", "ssl", "exporter.settings"})
+
+
+async def test_the_help_needs_only_the_libraries_of_the_options() -> None:
+    modules = await imported("--help")
+    assert modules & LIBRARIES == {"pydantic", "pydantic_settings"}
+    assert "asyncio" not in modules
+
+
+@pytest.mark.parametrize(
+    ("argv", "not_needed"),
+    [
+        (("check", *UNREACHABLE), {"bcrypt", "isal", "jinja2", "prometheus_client", "rich", "yaml", "exporter.web"}),
+        (("once", *UNREACHABLE, "--poll.timeout=1s"), {"bcrypt", "jinja2", "rich", "yaml", "exporter.web"}),
+        (("status", *UNREACHABLE, "--poll.timeout=1s"), {"bcrypt", "jinja2", "yaml", "exporter.web"}),
+        (("--config.check", *UNREACHABLE), {"pygments", "rich", "yaml", "exporter.simulator"}),
+    ],
+)
+async def test_a_command_imports_no_library_that_it_does_not_need(argv: Sequence[str], not_needed: set[str]) -> None:
+    modules = await imported(*argv)
+    assert {"aiohttp", "pydantic", "structlog"} <= modules
+    assert modules.isdisjoint(not_needed)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+async def test_every_command_has_a_module(name: str) -> None:
+    assert f"exporter.commands.{name}" in await imported(name, "--help")

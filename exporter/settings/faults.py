@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from exporter.errors import mask_credentials
+from exporter.settings.document import Location
 from exporter.settings.kinds import describe, get_model, is_list, is_secret, suggest
 from exporter.settings.quantities import format_duration
-from exporter.settings.strict_yaml import Location
 
 MAX_SHOWN_CHARACTERS: Final = 200
 MAX_LINES: Final = 20

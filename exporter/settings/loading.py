@@ -16,12 +16,12 @@ from pydantic import BaseModel, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings
 
 from exporter.errors import ConfigurationError, HelpRequested
+from exporter.settings.document import Document, Location
 from exporter.settings.faults import explain, format_location, suggest_name
 from exporter.settings.flags import parse_flags
 from exporter.settings.kinds import get_model, is_list
 from exporter.settings.manual import Manual, help_text
 from exporter.settings.options import Option, options
-from exporter.settings.strict_yaml import Document, Location, read_yaml
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -134,6 +134,8 @@ def read_sources(tree: type[BaseSettings], argv: Sequence[str], environ: Mapping
     path = flags.get("config.file") or variables.get("config.file")
     if not isinstance(path, str):
         return sources
+    from exporter.settings.strict_yaml import read_yaml
+
     document = read_yaml(Path(path), sources.locate(("config", "file")))
     return Sources(known, flags, variables, path, _check_shape(tree, document, path))
 

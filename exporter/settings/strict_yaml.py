@@ -6,49 +6,23 @@ So a value means the same in a file, a flag and a variable.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from exporter.errors import ConfigurationError
+from exporter.settings.document import Document, Location, PlainText
 from exporter.settings.files import read_regular_file
 
 MAX_FILE_BYTES: Final = 2**20
 MAX_DEPTH: Final = 50
 
-Location = tuple[str | int, ...]
-"""The keys and indexes that lead to a value."""
-
 _TAG: Final = "tag:yaml.org,2002:"
 _NULL: Final = f"{_TAG}null"
 _MERGE: Final = f"{_TAG}merge"
 _SCALAR_TAGS: Final = frozenset(f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "timestamp", "value"))
-
-
-class PlainText(str):
-    """A scalar without quotes; empty if nothing follows its key."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True)
-class Document:
-    """The content of a file, and the lines of its keys."""
-
-    content: dict[str, Any]
-    root: yaml.Node | None = None
-
-    def line(self, location: Location) -> int | None:
-        """Return the line of a key or a list item; None if the file does not have it."""
-        node, mark = self.root, None
-        for part in location:
-            node, mark = next(
-                ((child, mark) for name, mark, child in _children(node) if name == part),
-                (None, None),
-            )
-        return mark.line + 1 if mark is not None else None
 
 
 def parse_yaml(content: bytes, source: str) -> Document:
@@ -73,7 +47,7 @@ def parse_yaml(content: bytes, source: str) -> Document:
     if tree is not None and not isinstance(tree, dict):
         kind = "a list" if isinstance(tree, list) else "a single value"
         raise ConfigurationError([f"{source}: must be a mapping (key: value), not {kind}"])
-    return Document(tree or {}, root)
+    return Document(tree or {}, partial(_find_line, root))
 
 
 def read_yaml(path: Path, option: str) -> Document:
@@ -146,6 +120,17 @@ def _split(node: yaml.MappingNode) -> tuple[list[tuple[yaml.ScalarNode, yaml.Nod
         if not all(isinstance(mapping, yaml.MappingNode) for mapping in merged):
             raise _Problem(None, None, "<< must be followed by an alias of a mapping", child.start_mark)
     return list(pairs.values()), merged
+
+
+def _find_line(root: yaml.Node | None, location: Location) -> int | None:
+    """Return the line of a key or a list item; None if the document does not have it."""
+    node, mark = root, None
+    for part in location:
+        node, mark = next(
+            ((child, mark) for name, mark, child in _children(node) if name == part),
+            (None, None),
+        )
+    return mark.line + 1 if mark is not None else None
 
 
 def _children(node: yaml.Node | None) -> Iterator[tuple[str | int, yaml.Mark, yaml.Node]]:

@@ -16,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from exporter.settings.document import PlainText
 from exporter.settings.quantities import Group
-from exporter.settings.strict_yaml import PlainText
 
 VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = MappingProxyType(
     {

@@ -7,9 +7,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from exporter.errors import ConfigurationError
+from exporter.settings.document import Document, Location
 from exporter.settings.faults import explain, format_location
 from exporter.settings.files import read_regular_file
-from exporter.settings.strict_yaml import Document, Location, parse_yaml
 from exporter.web.toolkit.model import WebConfig
 
 OPTION: Final = "--web.config.file"
@@ -26,6 +26,8 @@ def read_file(path: Path) -> bytes:
 
 def parse(content: bytes, path: Path) -> tuple[WebConfig, Locate]:
     """Parse the content of the file at `path`. Raise ConfigurationError with one line per error."""
+    from exporter.settings.strict_yaml import parse_yaml
+
     document = parse_yaml(content, f"{OPTION}: {path}")
 
     def locate(location: Location) -> str:

@@ -22,9 +22,11 @@ from exporter.polling.detail_client import LeftOut
 from exporter.polling.poller import Poller
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
-from exporter.settings import Settings
+from exporter.polling.state_directory import StateDirectory
+from exporter.polling.state_store import StateStore
+from exporter.settings import AccountSettings, DetailSettings, Settings
 from exporter.settings.quantities import parse_socket_address
-from exporter.settings.tree import without_fixed
+from exporter.settings.tree import same_list, without_fixed
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
 from exporter.web import Endpoint, create_app, inherited_sockets, serve
@@ -45,6 +47,8 @@ class Service:
         self.generation = Generation(settings, (), Exposition((), ()))
         self._runtime = runtime
         self._read_settings = read_settings
+        path = settings.state.path
+        self._store = StateStore(StateDirectory(path), runtime.clock) if path else None
         self._runners: tuple[AccountRunner, ...] = ()
         self._polling = False
         self._reader = Worker()
@@ -135,7 +139,7 @@ class Service:
                     runner = kept.with_settings(options, settings.collector.details) if kept else None
                     if runner is None:
                         observer = self.health.observer(options.name)
-                        previous = kept.account if kept else None
+                        previous = await self._previous(options, kept, settings.collector.details)
                         runner = await open_account(
                             options,
                             observer,
@@ -154,6 +158,14 @@ class Service:
         finally:
             self.health.forget_others()
 
+    async def _previous(
+        self, options: AccountSettings, kept: AccountRunner | None, details: DetailSettings
+    ) -> Account | None:
+        """Return the account whose state an account that is opened continues, if there is one."""
+        if kept and same_list(kept.account.settings, options):
+            return kept.account
+        return await self._store.load(options, details) if self._store else None
+
     def stop(self) -> None:
         """Start to stop polling and reloading, without waiting; scrapes are still answered."""
         self._polling = False
@@ -168,6 +180,8 @@ class Service:
         if self._reloads:
             await asyncio.wait(self._reloads)
         await self._wait_closed()
+        if self._store:
+            await self._store.close()
 
     async def snapshot_read(self, snapshot: Snapshot) -> None:
         """Render a snapshot before it is served."""
@@ -176,6 +190,8 @@ class Service:
     async def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
         """Count a poll, and prepare the bodies that the next scrapes will request."""
         self.health.poll_ended(account, poll, listing)
+        if self._store and listing is not None:
+            self._store.save(account)
         await self.generation.exposition.refresh(self._runtime.clock.time())
 
     async def collector_read(

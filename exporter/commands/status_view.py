@@ -63,7 +63,7 @@ class StatusSettings(OnceSettings):
     """Options of the status."""
 
     only_account: Annotated[str | None, Flag("account")] = Field(None, description="Poll and show only this account.")
-    state: Annotated[Words, AfterValidator(_check_states)] = Field(
+    only_state: Annotated[Words, Flag("state"), AfterValidator(_check_states)] = Field(
         (), description="Show servers in one of these states, separated by commas."
     )
     problem: Annotated[Words, AfterValidator(_check_problems)] = Field(
@@ -95,12 +95,12 @@ class StatusSettings(OnceSettings):
     @property
     def is_query(self) -> bool:
         """Whether the options select or sort servers, so that one table of servers is shown."""
-        return bool(self.state or self.problem or self.search or self.all or self.sort != DEFAULT_SORT)
+        return bool(self.only_state or self.problem or self.search or self.all or self.sort != DEFAULT_SORT)
 
     @property
     def query(self) -> ServerQuery:
         """Which servers are shown, in which order."""
-        filters = {"state": frozenset(self.state), "problem": frozenset(self.problem)}
+        filters = {"state": frozenset(self.only_state), "problem": frozenset(self.problem)}
         return ServerQuery(self.search, {name: values for name, values in filters.items() if values}, self.sort)
 
 

@@ -78,6 +78,21 @@ def _account_info(report: AccountReport) -> Samples:
     return (((api.region or "", api.url), 1),)
 
 
+def _restored(report: AccountReport) -> float | None:
+    persistence = report.account.state.persistence
+    return persistence.restored if persistence else None
+
+
+def _written(report: AccountReport) -> float | None:
+    persistence = report.account.state.persistence
+    return persistence.up if persistence else None
+
+
+def _written_at(report: AccountReport) -> float | None:
+    persistence = report.account.state.persistence
+    return persistence.written_at if persistence else None
+
+
 def _collectors_up(report: AccountReport) -> Samples:
     account = report.account
     return (((collector,), account.collector_state(collector).up) for collector in account.details.collectors)
@@ -145,6 +160,21 @@ GAUGES: Final = (
         "Series of a collector that are not exposed because the account has more than limits.series.",
         _series_dropped,
         ("collector",),
+    ),
+    _gauge(
+        "exporter_state_restored",
+        "Whether the account started with the state that an earlier process saved; absent without state.path.",
+        _restored,
+    ),
+    _gauge(
+        "exporter_state_last_write_successful",
+        "Whether the last attempt to save the state of the account succeeded; absent before the first.",
+        _written,
+    ),
+    _gauge(
+        "exporter_state_last_write_success_timestamp_seconds",
+        "When the state of the account was last saved by this process; absent before the first time.",
+        _written_at,
     ),
     _gauge(
         "exporter_credentials_expiration_timestamp_seconds",

@@ -22,8 +22,8 @@ class Generation:
 
     @property
     def ready(self) -> bool:
-        """Whether every account has been polled once."""
-        return self.was_ready or all(account.state.last_poll is not None for account in self.accounts)
+        """Whether every account has been polled once, or has the saved state of an earlier process."""
+        return self.was_ready or all(account.state.last_poll or account.state.snapshot for account in self.accounts)
 
     async def render_views_of(self, previous: "Generation", now: float) -> None:
         """Render the views that were recently requested from `previous`, so that their next scrape does not wait."""

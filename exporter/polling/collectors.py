@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from exporter.polling.consistency import read_consistency
+from exporter.polling.consistency import Verification, read_consistency
 from exporter.polling.detail_client import DetailClient, DetailReading
 from exporter.polling.events import log_server_errors, log_unread_projects
-from exporter.polling.projects import read_projects
+from exporter.polling.projects import ProjectMembers, read_projects
 from exporter.polling.snapshot import Snapshot
-from exporter.sms.details import index_errors, index_tasks
+from exporter.sms.details import MigrationError, MigrationTask, index_errors, index_tasks
 from exporter.sms.endpoints import MIGRATION_ERRORS, MIGRATION_TASKS
 
 ReadDetails: TypeAlias = Callable[
@@ -24,12 +24,13 @@ ReadDetails: TypeAlias = Callable[
 
 @dataclass(frozen=True, slots=True)
 class DetailCollector:
-    """How a collector reads its data, and the IAM action that it needs.
+    """How a collector reads its data, the type of its records, and the IAM action that it needs.
 
     `log_news` logs what a new snapshot has of it; its second argument remembers what has been logged.
     """
 
     read: ReadDetails
+    record_type: type
     action: str
     log_news: Callable[[Snapshot, set[tuple[str, str]]], None] = lambda _, __: None
 
@@ -51,10 +52,10 @@ async def _read_tasks(client: DetailClient, _: Snapshot | None, __: Mapping[str,
 
 DETAIL_COLLECTORS: Final[Mapping[str, DetailCollector]] = MappingProxyType(
     {
-        "errors": DetailCollector(_read_errors, "sms:server:listErrors", log_server_errors),
-        "task_details": DetailCollector(_read_tasks, "sms:server:listTask"),
-        "consistency": DetailCollector(read_consistency, "sms:server:getConsistencyCheckResult"),
-        "projects": DetailCollector(read_projects, "sms:migproject:list", log_unread_projects),
+        "errors": DetailCollector(_read_errors, MigrationError, "sms:server:listErrors", log_server_errors),
+        "task_details": DetailCollector(_read_tasks, MigrationTask, "sms:server:listTask"),
+        "consistency": DetailCollector(read_consistency, Verification, "sms:server:getConsistencyCheckResult"),
+        "projects": DetailCollector(read_projects, ProjectMembers, "sms:migproject:list", log_unread_projects),
     }
 )
 """The collectors by name."""

@@ -10,6 +10,7 @@ from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
 from exporter.logs import bind_contextvars, get_logger
 from exporter.polling.events import log_poll, log_transitions, log_undocumented_values
 from exporter.polling.lockout import Accept, CredentialsGuard
+from exporter.polling.migrations import record_migrations
 from exporter.polling.schedule import Schedule
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.polling.state import Account, PageRead, Poll
@@ -181,6 +182,8 @@ class Poller:
             poll = self._reads.poll(None)
             await self._listener.snapshot_read(snapshot)
             await self._worker.run(state.progress.add, snapshot, state.snapshot)
+            if state.migrations is not None:
+                state.migrations = await self._worker.run(record_migrations, state.migrations, snapshot, state.snapshot)
             state.snapshot = snapshot
         log_transitions(snapshot)
         log_undocumented_values(snapshot, state.undocumented_logged_at)

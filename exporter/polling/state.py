@@ -9,6 +9,7 @@ from typing import Final
 
 from exporter.auth import Credentials
 from exporter.errors import PollError
+from exporter.polling.migrations import Migrations
 from exporter.polling.progress import ProgressHistory
 from exporter.polling.snapshot import Details, Snapshot
 from exporter.settings import NO_DETAILS, AccountSettings, DetailSettings
@@ -75,6 +76,19 @@ NOT_READ: Final = CollectorState()
 """The state of a collector before its first reading has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """How the state of an account is saved.
+
+    `restored` is True if it began with what an earlier process saved. `up` is whether the last attempt to save it
+    succeeded, None before the first. `written_at` is when it was last saved, in seconds since the epoch.
+    """
+
+    restored: bool = False
+    up: bool | None = None
+    written_at: float | None = None
+
+
 @dataclass(slots=True, eq=False)
 class AccountState:
     """What the polls of one list have learned. The account's poller writes it, and its readers of other lists.
@@ -82,8 +96,9 @@ class AccountState:
     `history` has the last polls, the newest last. `snapshot` is of the last complete list, `progress` of those before
     it. `next_poll_at` is when the next poll is due, in seconds since the epoch, None before the first poll has ended.
     `undocumented_logged_at` is when an undocumented value, by (field, value), was last logged. `collectors` has the
-    collectors that read other lists, by name. Whoever replaces `snapshot` holds `publishing` from the moment at which
-    it reads the previous one.
+    collectors that read other lists, by name. `migrations` is the record of finished and failed migrations, and
+    `persistence` how the state is saved; both are None if it is not. Whoever replaces `snapshot` or `migrations` holds
+    `publishing` from the moment at which it reads the previous one.
     """
 
     history: deque[Poll] = field(default_factory=lambda: deque(maxlen=MAX_POLLS))
@@ -92,6 +107,8 @@ class AccountState:
     next_poll_at: float | None = None
     undocumented_logged_at: dict[tuple[str, str], float] = field(default_factory=dict)
     collectors: dict[str, CollectorState] = field(default_factory=dict)
+    migrations: Migrations | None = None
+    persistence: Persistence | None = None
     publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

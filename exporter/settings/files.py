@@ -1,5 +1,6 @@
 """Files that the configuration names, read with bounds."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -37,6 +38,15 @@ def check_regular_file(path: Path) -> Path:
     except OSError as error:
         msg = f"cannot be read: {error.strerror}"
         raise ValueError(msg) from None
+    return path
+
+
+def check_directory(path: Path) -> Path:
+    """Return the path of a directory, which need not exist. Raise ValueError if something else has this path."""
+    with contextlib.suppress(OSError):  # The exporter reports it when it starts to use the directory.
+        if not stat.S_ISDIR(path.stat().st_mode):
+            msg = "is not a directory"
+            raise ValueError(msg)
     return path
 
 

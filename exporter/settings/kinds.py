@@ -11,6 +11,7 @@ import annotated_types
 from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
+from exporter.settings.files import check_directory
 from exporter.settings.quantities import (
     check_listen_address,
     check_socket_addresses,
@@ -34,6 +35,7 @@ _LIST: Final = Kind("WORD", "a list")
 _DURATION: Final = Kind("DURATION", "a duration with its unit, such as 30s, 5m or 1h30m")
 _BY_PARSER: Final[Mapping[object, Kind]] = {
     parse_duration: _DURATION,
+    check_directory: Kind("DIRECTORY", "the path of a directory"),
     parse_url: Kind("URL", "a URL"),
     parse_proxy: Kind("URL", "a URL"),
     check_listen_address: Kind("ADDRESS", "an address"),

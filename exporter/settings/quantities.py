@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
 
 from exporter.errors import mask_credentials
-from exporter.settings.files import check_regular_file
+from exporter.settings.files import check_directory, check_regular_file
 
 
 class Group(BaseModel):
@@ -199,6 +199,9 @@ def _has_valid_port(url: SplitResult) -> bool:
     except ValueError:
         return False
 
+
+OutputDirectory = Annotated[Path, AfterValidator(check_directory)]
+"""A directory that is created if it does not exist."""
 
 InputFile = Annotated[Path, AfterValidator(check_regular_file)]
 """The path of a file that exists."""

@@ -26,7 +26,7 @@ from exporter.settings.account import (
 from exporter.settings.faults import Contradiction, explain, format_location
 from exporter.settings.loading import TracedSettings
 from exporter.settings.options import Flag, Option, options
-from exporter.settings.quantities import AccountName, Group, SocketAddresses, Url, Words
+from exporter.settings.quantities import AccountName, Group, OutputDirectory, SocketAddresses, Url, Words
 
 INFO_LABELS: Final = (
     "clone_id",
@@ -130,6 +130,16 @@ class WebSettings(Group):
         if self.systemd_socket and "listen_address" in self.model_fields_set:
             raise Contradiction("{} and {} are both set: keep one", "systemd_socket", "listen_address")
         return self
+
+
+class StateSettings(Group):
+    """What is saved for the next start."""
+
+    path: OutputDirectory | None = Field(
+        None,
+        description="Directory in which the data of the accounts and the record of ended migrations are saved, so that "
+        "a restart causes no gap; created if its parent exists.",
+    )
 
 
 class LogSettings(Group):
@@ -249,6 +259,7 @@ class Settings(TracedSettings):
 
     config: ConfigSettings = ConfigSettings()
     web: WebSettings = WebSettings()
+    state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
     account: AccountNameSettings = AccountNameSettings()
     api: ApiSettings = ApiSettings()

@@ -107,7 +107,7 @@ def test_status_lists_servers_that_need_attention_first_then_running_migrations(
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        ({"state": "replicate,error"}, ["b", "c"]),
+        ({"only_state": "replicate,error"}, ["b", "c"]),
         ({"problem": "any"}, ["b"]),
         ({"search": "db"}, ["c"]),
         ({"sort": "-name"}, ["c", "b", "a"]),

@@ -1,0 +1,106 @@
+"""The record of finished and failed migrations, because the API forgets a server that is deleted."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from exporter.polling.snapshot import Snapshot
+from exporter.sms.model import NO_TASK, SourceServer
+
+MAX_MIGRATIONS: Final = 20_000
+"""Maximum number of migrations that are recorded per account; beyond it, the oldest are dropped."""
+
+Result: TypeAlias = Literal["finished", "failed"]
+
+RESULTS: Final[Mapping[str | None, Result]] = MappingProxyType({"finished": "finished", "error": "failed"})
+"""The result of a migration, by the state of the server that ends it."""
+
+
+class Migration(Struct, frozen=True, kw_only=True, gc=False):
+    """A migration that has finished or failed. Times are in seconds since the epoch, None if unknown.
+
+    `size` and `replicated` are in bytes. Those of a server that the API reports without sizes once it has finished are
+    from the list before.
+    """
+
+    server_id: str
+    name: str
+    ip: str = ""
+    task_id: str = ""
+    result: Result
+    started_at: float | None = None
+    ended_at: float
+    size: int | None = None
+    replicated: int | None = None
+    error_code: str = ""
+
+    @property
+    def duration(self) -> float | None:
+        """The seconds from the start to the end, if both are known."""
+        return self.ended_at - self.started_at if self.started_at is not None else None
+
+
+Migrations: TypeAlias = tuple[Migration, ...]
+"""The record of an account, the oldest first."""
+
+
+def record_migrations(migrations: Migrations, snapshot: Snapshot, previous: Snapshot | None) -> Migrations:
+    """Return the record with the migrations that ended between two lists; the same object if there are none.
+
+    The migration of a server that is new in the list is recorded unless it is the newest one of that server already.
+    """
+    known = {server.id: server for server in previous.servers} if previous else {}
+    changed = {transition.server.id for transition in snapshot.transitions}
+    ended = [server for server in snapshot.servers if server.state in RESULTS]
+    added = [_migration(server, snapshot, known.get(server.id)) for server in ended if server.id in changed]
+    if unknown := [server for server in ended if server.id not in known]:
+        added += _without_recorded((_migration(server, snapshot, None) for server in unknown), migrations)
+    if not added:
+        return migrations
+    return (*migrations, *sorted(added, key=lambda migration: migration.ended_at))[-MAX_MIGRATIONS:]
+
+
+def merge_migrations(saved: Migrations, recorded: Migrations) -> Migrations:
+    """Return what was saved, and after it what was recorded without knowing it."""
+    return (*saved, *_without_recorded(recorded, saved))[-MAX_MIGRATIONS:]
+
+
+def _without_recorded(found: Iterable[Migration], migrations: Migrations) -> list[Migration]:
+    """Return the migrations without those that are the newest one of their server in the record."""
+    newest = {migration.server_id: _identity(migration) for migration in migrations}
+    return [migration for migration in found if newest.get(migration.server_id) != _identity(migration)]
+
+
+def newest_first(migrations: Iterable[Migration]) -> list[Migration]:
+    """Return the migrations by the time of their end."""
+    return sorted(migrations, key=lambda migration: (-migration.ended_at, migration.name))
+
+
+def _identity(migration: Migration) -> tuple[str, str, str]:
+    return migration.server_id, migration.task_id, migration.result
+
+
+def _migration(server: SourceServer, snapshot: Snapshot, before: SourceServer | None) -> Migration:
+    task = server.current_task or (before.current_task if before else None) or NO_TASK
+    error = snapshot.details["errors"].records.get(server.id) if "errors" in snapshot.details else None
+    started_at = task.start_date / 1000 if task.start_date else None
+    return Migration(
+        server_id=server.id,
+        name=server.name or "",
+        ip=server.ip or "",
+        task_id=task.id or "",
+        result=RESULTS[server.state],
+        started_at=started_at,
+        ended_at=_ended_at(server, snapshot, started_at),
+        size=server.totalsize or (before.totalsize if before else server.totalsize),
+        replicated=server.replicatesize or (before.replicatesize if before else server.replicatesize),
+        error_code=error.code if error else "",
+    )
+
+
+def _ended_at(server: SourceServer, snapshot: Snapshot, started_at: float | None) -> float:
+    """Return when the server came into its state: as the API reports it, else when the list shows it."""
+    reported = (server.state_action_time or 0) / 1000
+    return reported if (started_at or 0.0) < reported <= snapshot.read_at else snapshot.read_at

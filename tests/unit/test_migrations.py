@@ -1,0 +1,125 @@
+from typing import Any
+
+from exporter.polling.migrations import MAX_MIGRATIONS, Migration, Migrations, merge_migrations, record_migrations
+from exporter.polling.snapshot import Details, Snapshot, next_snapshot
+from exporter.sms.details import MigrationError
+from exporter.sms.model import SourceServer
+from exporter.sms.paging import Listing
+from support import NOW, account, server
+
+MILLISECONDS = 1000
+
+
+class Record:
+    """The record of an account, and its last snapshot."""
+
+    def __init__(self, migrations: Migrations = ()) -> None:
+        self.migrations = migrations
+        self.last: Snapshot | None = None
+
+    def poll(self, *servers: SourceServer, read_at: float = NOW, **details: Details) -> Migrations:
+        snapshot = next_snapshot(Listing(servers, len(servers)), account(), read_at, self.last, details)
+        self.migrations = record_migrations(self.migrations, snapshot, self.last)
+        self.last = snapshot
+        return self.migrations
+
+    def results(self) -> list[tuple[str, str]]:
+        return [(migration.server_id, migration.result) for migration in self.migrations]
+
+
+def migrating(server_id: str = "s1", **fields: Any) -> SourceServer:
+    task = {"id": "t1", "start_date": (NOW - 3600) * MILLISECONDS}
+    given = {"name": "web-1", "ip": "10.0.0.1", "totalsize": 100, "replicatesize": 40, "current_task": task}
+    return server(server_id, **{"state": "replicate", **given, **fields})
+
+
+def test_a_server_that_finishes_is_recorded_with_its_start_end_and_bytes() -> None:
+    record = Record()
+    assert record.poll(migrating()) == ()
+    (recorded,) = record.poll(migrating(state="finished", replicatesize=100), read_at=NOW + 60)
+    assert recorded == Migration(
+        server_id="s1",
+        name="web-1",
+        ip="10.0.0.1",
+        task_id="t1",
+        result="finished",
+        started_at=NOW - 3600,
+        ended_at=NOW + 60,
+        size=100,
+        replicated=100,
+    )
+    assert recorded.duration == 3660
+
+
+def test_the_end_is_the_time_that_the_api_reports() -> None:
+    record = Record()
+    record.poll(migrating())
+    reported = (NOW + 30) * MILLISECONDS
+    (recorded,) = record.poll(migrating(state="finished", state_action_time=reported), read_at=NOW + 60)
+    assert recorded.ended_at == NOW + 30
+
+
+def test_an_end_in_the_future_or_before_the_start_is_not_believed() -> None:
+    for reported in (NOW + 3600, NOW - 7200):
+        record = Record()
+        record.poll(migrating())
+        finished = migrating(state="finished", state_action_time=reported * MILLISECONDS)
+        assert record.poll(finished, read_at=NOW + 60)[0].ended_at == NOW + 60
+
+
+def test_a_finished_server_without_sizes_keeps_those_of_the_list_before() -> None:
+    record = Record()
+    record.poll(migrating(replicatesize=99))
+    (recorded,) = record.poll(migrating(state="finished", totalsize=0, replicatesize=0))
+    assert (recorded.size, recorded.replicated) == (100, 99)
+
+
+def test_a_finished_server_is_recorded_once_and_stays_after_it_is_deleted() -> None:
+    record = Record()
+    record.poll(migrating())
+    recorded = record.poll(migrating(state="finished"))
+    assert record.poll(migrating(state="finished", last_visit_time=1)) is recorded
+    assert record.poll() is recorded
+
+
+def test_each_failure_of_a_server_and_its_later_success_are_recorded() -> None:
+    record = Record()
+    for state in ("replicate", "error", "replicate", "error", "replicate", "finished"):
+        record.poll(migrating(state=state))
+    assert record.results() == [("s1", "failed"), ("s1", "failed"), ("s1", "finished")]
+
+
+def test_a_server_that_has_finished_before_the_first_list_is_recorded_once() -> None:
+    record = Record()
+    record.poll(migrating("s1", state="finished"), migrating("s2", state="error"), migrating("s3"))
+    assert record.results() == [("s1", "finished"), ("s2", "failed")]
+    restarted = Record(record.migrations)
+    restarted.poll(migrating("s1", state="finished"), migrating("s2", state="error"), migrating("s3"))
+    assert restarted.migrations is record.migrations
+
+
+def test_a_failure_has_its_error_code_if_that_is_known() -> None:
+    record = Record()
+    record.poll(migrating())
+    errors = Details(NOW, {"s1": MigrationError(id="s1", error_json='{"code": "SMS.0515"}')})
+    (recorded,) = record.poll(migrating(state="error"), errors=errors)
+    assert recorded.error_code == "SMS.0515"
+
+
+def test_a_record_that_is_full_drops_the_oldest() -> None:
+    old = Migration(server_id="old", name="", result="finished", ended_at=1.0)
+    record = Record((old,) * MAX_MIGRATIONS)
+    record.poll(migrating())
+    record.poll(migrating(state="finished"))
+    assert len(record.migrations) == MAX_MIGRATIONS
+    assert record.migrations[-1].server_id == "s1"
+
+
+def test_a_record_that_was_not_known_is_continued() -> None:
+    earlier = Record()
+    earlier.poll(migrating("s1", state="finished"), migrating("s2", state="error"))
+    meanwhile = Record()
+    meanwhile.poll(migrating("s1", state="finished"), migrating("s2", state="replicate"))
+    meanwhile.poll(migrating("s1", state="finished"), migrating("s2", state="finished"))
+    merged = Record(merge_migrations(earlier.migrations, meanwhile.migrations))
+    assert merged.results() == [("s1", "finished"), ("s2", "failed"), ("s2", "finished")]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures scrapes and polls, prints the rows of the tables, and writes docs/performance.md.
+"""`python -m benchmarks`: measures scrapes, polls and commands, prints the rows, and writes docs/performance.md.
 
 With a number, as in `python -m benchmarks 1000`, only fleets up to that number of servers are measured, and nothing is
 written.
@@ -18,7 +18,7 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks import polls, programs
+from benchmarks import polls, programs, startup
 from benchmarks.scrapes import Latency, first_bytes, keep_scraping, measure_in_turn, scrapes
 
 FLEETS: Final = (200, 1_000, 10_000, 50_000)
@@ -169,10 +169,18 @@ async def page_rows(servers: int) -> list[str]:
         return rows
 
 
+async def startup_rows() -> list[str]:
+    """Return the table rows of the commands: their CPU time, and its ratio to that of the baseline."""
+    seconds = await startup.measure()
+    baseline = seconds[startup.BASELINE]
+    return [_row((f"`{name}`", f"**{cpu / baseline:.2f}**", f"{cpu * 1e3:.0f}")) for name, cpu in seconds.items()]
+
+
 def measure(fleets: Iterable[int]) -> Mapping[str, str]:
     """Return the rows of each table."""
     polled, scraped, processes, stalled = [], [], [], []
     costs: dict[int, polls.PollCost] = {}
+    started = [_print(row) for row in asyncio.run(startup_rows())]
     for servers in fleets:
         # With the largest fleet the baseline alone takes minutes.
         for choice in CHOICES if servers <= polls.SLOW_BASELINE_SERVERS else CHOICES[:1]:
@@ -194,6 +202,7 @@ def measure(fleets: Iterable[int]) -> Mapping[str, str]:
         "processes": "\n".join(processes),
         "stalls": "\n".join(stalled),
         "pages": "\n".join(pages),
+        "startup": "\n".join(started),
         "growth": f"{growth:.2f}",
         "smallest": f"{smallest:,}",
         "largest": f"{largest:,}",

@@ -35,7 +35,7 @@ def pages_of(records: Sequence[Mapping[str, Any]]) -> list[bytes]:
     """Return a list as encoded pages."""
     return [
         msgspec.json.encode({"count": len(records), "source_servers": records[start : start + PAGE_SIZE]})
-        for start in range(0, len(records), PAGE_SIZE)
+        for start in range(0, max(1, len(records)), PAGE_SIZE)
     ]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from detail_api import POLL, READING, Api, refuse
 from exporter.polling.collectors import DETAIL_COLLECTORS
+from html_page import page
 from support import NOW, FakeClock, Scrape, fetch, scrape
 
 COLLECTORS = tuple(DETAIL_COLLECTORS)
@@ -94,3 +95,40 @@ async def test_an_endpoint_that_hangs_delays_neither_polls_nor_other_collectors(
             read_at = seen.value("collector_last_success_timestamp_seconds", collector=collector)
             assert read_at == NOW + 2 * READING
         api.hanging[hanging].set()
+
+
+async def test_the_page_of_a_server_shows_what_the_collectors_know(api: Api) -> None:
+    api.errors = [{"source_id": "s1", "error_json": 'SMS.0515 {"error_msg": "disk\nsdb <b>changed</b>"}'}]
+    api.tasks[0] |= {
+        "error_json": "SMS.0805 the network failed",
+        "sub_tasks": [
+            {"name": "MIGRATE_LINUX_FILE", "progress": 100, "start_date": NOW * 1000 - 60_000, "end_date": NOW * 1000},
+            {"name": "SYNC_LINUX_FILE", "progress": 37.5, "start_date": NOW * 1000},
+        ],
+        "total_cpu_usage": 41,
+        "agent_mem_usage": 6,
+        "total_disk_io": 8,
+        "network_check_info": {"network_delay": 12.5, "loss_percentage": 2, "destination_connectivity": False},
+    }
+    files = {"num_total_files": 48_211, "num_different_files": 2, "num_target_miss_files": 0}
+    api.results["t1"] = {"finished_time": NOW * 1000, "check_result": "passed", "consistency_result": [files]}
+    api.projects[0] |= {"isdefault": True, "speed_limit": 800, "type": "MIGRATE_FILE"}
+    async with api.exporting(readers=READERS, collector=ALL) as service:
+        known = await page(service, "/servers/default/s1")
+        unknown = await page(service, "/servers/default/s2")
+    for text in (
+        'Migration error Error code SMS.0515 Error text SMS.0515 {"error_msg": "disk sdb <b>changed</b>"}',
+        "Error code of the task SMS.0805 Error text of the task SMS.0805 the network failed",
+        "MIGRATE_LINUX_FILE 100.0 % 2027-01-15 07:59:00 UTC 2027-01-15 08:00:00 UTC",
+        "SYNC_LINUX_FILE 37.5 % 2027-01-15 08:00:00 UTC",
+        "CPU, in total 41.0 %",
+        "Memory, agent 6.00 MiB",
+        "Disk, in total 977 KiB/s",
+        "Delay 12.5 ms Packet loss 2.0 % Target server reachable no",
+        "Files compared 48,211 Files that differ 2 Files missing on the target 0 Result passed Verified 2027-01-15",
+        "Migration project Name wave-1 Id p1 Type MIGRATE_FILE Default project yes Speed limit 800 Mbit/s",
+        "Address 192.0.2.1",
+    ):
+        assert text in known.text, text
+    for title in ("Migration error", "Sub-tasks", "Network check", "Migration project"):
+        assert title not in unknown.text

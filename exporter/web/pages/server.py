@@ -7,9 +7,12 @@ from typing import Final
 from exporter.language import Translatable
 from exporter.polling.progress import ProgressHistory, StateChange
 from exporter.polling.snapshot import Snapshot
+from exporter.sms.details import SubTask
 from exporter.sms.model import EnvironmentCheck, InitTargetServer, SourceServer
 from exporter.translation import Translator
-from exporter.views.details import Facts, Line, build_facts, build_line, promql_selector
+from exporter.views.collector_facts import list_subtasks
+from exporter.views.details import Line, build_facts, build_line, promql_selector
+from exporter.views.facts import Facts
 from exporter.views.formatting import format_size, format_speed
 from exporter.views.servers import ServerView, build_server_view
 
@@ -30,6 +33,7 @@ class ServerPage:
     row: ServerView
     read_at: float
     sections: Sequence[Facts]
+    subtasks: Sequence[SubTask]
     checks: Sequence[EnvironmentCheck]
     disks: InitTargetServer | None
     lines: Sequence[tuple[Translatable, Callable[[float], str], Line]]
@@ -55,6 +59,7 @@ def build_server_page(
         row=build_server_view(server, snapshot),
         read_at=snapshot.read_at,
         sections=build_facts(server, snapshot, translator),
+        subtasks=list_subtasks(server.id, snapshot),
         checks=sorted(server.checks or (), key=_check_rank),
         disks=server.init_target_server,
         lines=[(title, write, line) for title, write, line in charts if line],

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import ClassVar
 
+from exporter.language import Translatable
+
 
 class ConfigurationError(Exception):
     """The configuration cannot be used. `lines` say why, one problem each, and contain no secret."""
@@ -39,13 +41,13 @@ class PollError(Exception):
     """
 
     reason: ClassVar[str]
-    default_hint: ClassVar[str]
+    default_hint: ClassVar[Translatable]
 
     def __init__(
         self,
         message: str,
         *,
-        hint: str | None = None,
+        hint: Translatable | None = None,
         status: int | None = None,
         code: str | None = None,
         request_id: str | None = None,
@@ -75,63 +77,69 @@ class AuthError(PollError):
     """The credentials are missing, wrong, expired or locked."""
 
     reason = "auth"
-    default_hint = "check the credentials: a token lives 24 hours; an access key locks after 5 refusals in a row"
+    default_hint = Translatable(
+        "check the credentials: a token lives 24 hours; an access key locks after 5 refusals in a row"
+    )
 
 
 class PermissionDenied(PollError):
     """The credentials are valid, but are not allowed to list source servers."""
 
     reason = "permission"
-    default_hint = "grant the IAM action sms:server:list (with roles: sms:server:queryServer) to this user"
+    default_hint = Translatable(
+        "grant the IAM action sms:server:list (with roles: sms:server:queryServer) to this user"
+    )
 
 
 class Throttled(PollError):
     """The API asks for fewer requests."""
 
     reason = "throttled"
-    default_hint = "other clients share this account's quota: raise poll.interval or lower api.concurrency"
+    default_hint = Translatable(
+        "other clients share this account's quota: raise poll.interval or lower api.concurrency"
+    )
 
 
 class ServerFault(PollError):
     """The API, or a gateway in front of it, failed."""
 
     reason = "server_error"
-    default_hint = "none needed if it passes; otherwise open a ticket that names the request ID"
+    default_hint = Translatable("none needed if it passes; otherwise open a ticket that names the request ID")
 
 
 class RequestTimeout(PollError):
     """There was no answer in time."""
 
     reason = "timeout"
-    default_hint = "check the route to the endpoint, or raise api.read-timeout and poll.timeout"
+    default_hint = Translatable("check the route to the endpoint, or raise api.read-timeout and poll.timeout")
 
 
 class ConnectionFailed(PollError):
     """No connection could be opened, or it was closed early."""
 
     reason = "connection"
-    default_hint = "check the host name of the endpoint, DNS, the firewall and the proxy"
+    default_hint = Translatable("check the host name of the endpoint, DNS, the firewall and the proxy")
 
 
 class TlsFailed(PollError):
     """The certificate of the server could not be verified."""
 
     reason = "tls"
-    default_hint = "set api.ca-file to the CA bundle of your proxy or private endpoint"
+    default_hint = Translatable("set api.ca-file to the CA bundle of your proxy or private endpoint")
 
 
 class BadResponse(PollError):
     """There was an answer that the API does not document."""
 
     reason = "bad_response"
-    default_hint = "check api.endpoint and api.region: something other than the SMS API answered"
+    default_hint = Translatable("check api.endpoint and api.region: something other than the SMS API answered")
 
 
 class Inconsistent(PollError):
     """The list kept changing while it was read, so no complete one could be read."""
 
     reason = "inconsistent"
-    default_hint = "none needed if it passes: servers were added or removed while the list was read"
+    default_hint = Translatable("none needed if it passes: servers were added or removed while the list was read")
 
 
 REASONS = (

@@ -12,6 +12,10 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 
 
+BINARY: Final = frozenset({".mo", ".png"})
+"""The endings of files that are no text."""
+
+
 def repository_url(root: Path = ROOT) -> str:
     """Return the address of the repository, from the project metadata."""
     metadata = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
@@ -23,7 +27,7 @@ def tracked_files(root: Path) -> list[Path]:
     """Return the text files of the repository."""
     listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True)  # noqa: S607
     files = (root / name for name in listed.stdout.splitlines())
-    return [file for file in files if file.is_file() and not file.is_symlink() and file.suffix != ".png"]
+    return [file for file in files if file.is_file() and not file.is_symlink() and file.suffix not in BINARY]
 
 
 def change_url(root: Path, new: str) -> None:

@@ -22,6 +22,7 @@ from exporter.blocking import SharedCall
 from exporter.clock import Clock
 from exporter.errors import AuthError, PollError
 from exporter.http.transport import Api, Transport
+from exporter.language import Translatable
 from exporter.settings import AccountSettings, AuthSettings
 
 METADATA_TIMEOUT_SECONDS: Final = 5.0
@@ -62,8 +63,10 @@ async def find_credentials(lookup: Lookup) -> Credentials:
         reasons.append(found.reason)
     raise AuthError(
         f"no credentials found: {', '.join(reasons)}",
-        hint="set --auth.access-key-file and --auth.secret-key-file, or --auth.user-name, --auth.domain-name "
-        "and --auth.password-file, or --auth.token-file",
+        hint=Translatable(
+            "set --auth.access-key-file and --auth.secret-key-file, or --auth.user-name, --auth.domain-name "
+            "and --auth.password-file, or --auth.token-file"
+        ),
     )
 
 
@@ -73,7 +76,7 @@ async def find_in_options(lookup: Lookup) -> Credentials | Missing:
     names = _name_options(lookup.account.auth)
     for kind in KINDS:
         if kind.selected_by in secrets or kind.selected_by in names:
-            description = Description(secrets, names, "given by options", lookup.account.iam_url)
+            description = Description(secrets, names, Translatable("given by options"), lookup.account.iam_url)
             return kind.build(description, lookup.transport, lookup.clock)
     return Missing("no option auth.*")
 
@@ -89,7 +92,11 @@ async def find_in_environment(lookup: Lookup) -> Credentials | Missing:
             description = Description(
                 secrets,
                 _with_options(names, lookup.account.auth),
-                f"from the environment of {tool.name} ({found.variables[found.kind.selected_by]})",
+                Translatable(
+                    "from the environment of %(tool)s (%(variable)s)",
+                    tool=tool.name,
+                    variable=found.variables[found.kind.selected_by],
+                ),
                 lookup.account.iam.endpoint or iam_endpoint(environ) or lookup.account.iam_url,
             )
             if found.kind.selected_by == "access_key":
@@ -108,7 +115,8 @@ async def find_in_profile(lookup: Lookup) -> Credentials | Missing:
         return Missing(f"no file {path} (or {FILE_VARIABLE})")
     file = ProfileFile(path)
     profile = await file.read()
-    provider = StoredProvider(f"access key of section [{profile.section}] of {path}", file.read_key)
+    source = Translatable("access key of section [%(section)s] of %(file)s", section=profile.section, file=str(path))
+    provider = StoredProvider(source, file.read_key)
     return _signed(provider, lookup, profile.names)
 
 
@@ -149,7 +157,8 @@ def _check_project(auth: AuthSettings) -> None:
     """Raise AuthError if the options name a project in a way that a signed request cannot."""
     if auth.project_name and not auth.project_id:
         raise AuthError(
-            "auth.project-name cannot be used with an access key", hint="set auth.project-id, or neither of them"
+            "auth.project-name cannot be used with an access key",
+            hint=Translatable("set auth.project-id, or neither of them"),
         )
 
 

@@ -9,6 +9,7 @@ from exporter.auth.signing import AccessKey, sign
 from exporter.clock import Clock
 from exporter.errors import AuthError
 from exporter.http.transport import Request
+from exporter.language import Translatable
 
 T = TypeVar("T")
 
@@ -18,7 +19,7 @@ TOKEN_HEADER: Final = "X-Auth-Token"  # noqa: S105 - the name of a header
 class StoredProvider(Generic[T]):
     """Provides what somebody else stores and replaces: it is read again for every request."""
 
-    def __init__(self, source: str, read: Callable[[], Awaitable[T]]) -> None:
+    def __init__(self, source: Translatable, read: Callable[[], Awaitable[T]]) -> None:
         self.source = source
         self.term: Term | None = None
         self.get = read
@@ -58,7 +59,7 @@ class Credentials:
         self._authenticate: Callable[[Request, Any], Mapping[str, str]] = authenticate
 
     @property
-    def source(self) -> str:
+    def source(self) -> Translatable:
         """Where they come from, in words for a log line; never a secret."""
         return self._provider.source
 

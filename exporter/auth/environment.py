@@ -9,13 +9,14 @@ from yarl import URL
 
 from exporter.auth.kinds import KINDS, Kind
 from exporter.errors import AuthError
+from exporter.language import Translatable
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A tool, and for each option of `AuthSettings` its variables; the first that is set counts."""
 
-    name: str
+    name: Translatable
     variables: Mapping[str, tuple[str, ...]]
 
 
@@ -38,7 +39,7 @@ def _terraform(prefix: str) -> Mapping[str, tuple[str, ...]]:
 
 TOOLS: Final = (
     Tool(
-        "the official SDK",
+        Translatable("the official SDK"),
         MappingProxyType(
             {
                 "access_key": ("HUAWEICLOUD_SDK_AK",),
@@ -50,11 +51,11 @@ TOOLS: Final = (
         ),
     ),
     Tool(
-        "the SDK's samples",
+        Translatable("the SDK's samples"),
         MappingProxyType({"access_key": ("CLOUD_SDK_AK",), "secret_key": ("CLOUD_SDK_SK",)}),
     ),
-    Tool("Terraform", _terraform("HW_")),
-    Tool("OpenStack", _terraform("OS_")),
+    Tool(Translatable("Terraform"), _terraform("HW_")),
+    Tool(Translatable("OpenStack"), _terraform("OS_")),
 )
 """In the order in which their variables are searched."""
 
@@ -105,9 +106,12 @@ def iam_endpoint(environ: Mapping[str, str]) -> str | None:
     except ValueError:
         is_usable = False
     if not is_usable:
-        raise AuthError(f"{variable} is not the URL of IAM", hint=f"set {variable} to https://HOST, or unset it")
+        raise AuthError(
+            f"{variable} is not the URL of IAM",
+            hint=Translatable("set %(variable)s to https://HOST, or unset it", variable=variable),
+        )
     return environ[variable].rstrip("/").removesuffix("/v3")
 
 
 def _incomplete(is_set: str, missing: tuple[str, ...]) -> AuthError:
-    return AuthError(f"{is_set} is set, but {' or '.join(missing)} is not", hint="set both, or neither")
+    return AuthError(f"{is_set} is set, but {' or '.join(missing)} is not", hint=Translatable("set both, or neither"))

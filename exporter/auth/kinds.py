@@ -11,6 +11,7 @@ from exporter.auth.secret import Secret
 from exporter.auth.signing import AccessKey
 from exporter.clock import Clock
 from exporter.http.transport import Api, Transport
+from exporter.language import Translatable
 
 NAMES: Final = ("user_name", "domain_name", "domain_id", "project_name", "project_id")
 """The options of `AuthSettings` that describe credentials and may be shown."""
@@ -25,7 +26,7 @@ class Description:
 
     secrets: Mapping[str, Secret]
     names: Mapping[str, str]
-    source: str
+    source: Translatable
     iam_url: str
 
 
@@ -57,13 +58,14 @@ def _access_key(description: Description, transport: Callable[[Api], Transport],
             await security_token.read() if security_token else None,
         )
 
-    provider = StoredProvider(f"access key {description.source}", read)
+    provider = StoredProvider(Translatable("access key %(origin)s", origin=description.source), read)
     return signed_credentials(provider, clock, description.names)
 
 
 def _token(description: Description, transport: Callable[[Api], Transport], clock: Clock) -> Credentials:
     del transport, clock
-    return token_credentials(StoredProvider(f"token {description.source}", description.secrets["token"].read))
+    source = Translatable("token %(origin)s", origin=description.source)
+    return token_credentials(StoredProvider(source, description.secrets["token"].read))
 
 
 def _password(description: Description, transport: Callable[[Api], Transport], clock: Clock) -> Credentials:
@@ -72,7 +74,7 @@ def _password(description: Description, transport: Callable[[Api], Transport], c
         User(names["user_name"], names["domain_name"]),
         description.secrets["password"],
         Scope(names.get("project_id"), names.get("project_name")),
-        f"password of an IAM user {description.source}",
+        Translatable("password of an IAM user %(origin)s", origin=description.source),
         iam_url=description.iam_url,
         transport=transport("iam"),
         clock=clock,

@@ -13,6 +13,7 @@ from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse
 from exporter.http.api_errors import api_error
 from exporter.http.transport import Request, Response, Transport
+from exporter.language import Translatable
 
 REFUSED_PASSWORD_PAUSE_SECONDS: Final = 240.0
 """How long a password that IAM refused is not sent again: wrong ones lock the user."""
@@ -57,7 +58,7 @@ class TokenIssuer:
         user: User,
         password: Secret,
         scope: Scope,
-        source: str,
+        source: Translatable,
         *,
         iam_url: str,
         transport: Transport,
@@ -93,7 +94,7 @@ class TokenIssuer:
         self._refused_until = self._clock.monotonic() + REFUSED_PASSWORD_PAUSE_SECONDS
         raise AuthError(
             f"IAM refused the password of user {self._user.name}: {error.message}",
-            hint="check auth.user-name, auth.domain-name and the password; wrong ones lock the user",
+            hint=Translatable("check auth.user-name, auth.domain-name and the password; wrong ones lock the user"),
             status=error.status,
             code=error.code,
             request_id=error.request_id,
@@ -118,5 +119,7 @@ def _lease(response: Response) -> Lease[str]:
         token, expires_at = "", ""
     if not token:
         # The body of such an answer may contain anything, so it is not part of the message.
-        raise BadResponse("IAM answered 201 without a token and its expiry", hint="check iam.endpoint") from None
-    return Lease(clean_secret("the token of IAM", token), parse_expiry("IAM", expires_at))
+        raise BadResponse(
+            "IAM answered 201 without a token and its expiry", hint=Translatable("check iam.endpoint")
+        ) from None
+    return Lease(clean_secret("the token of IAM", token), parse_expiry(Translatable("IAM"), expires_at))

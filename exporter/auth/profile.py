@@ -9,6 +9,7 @@ from typing import Final
 from exporter.auth.secret import SecretFile, clean_secret
 from exporter.auth.signing import AccessKey
 from exporter.errors import AuthError
+from exporter.language import Translatable
 
 FILE_VARIABLE: Final = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 SECTIONS: Final = ("basic", "global")
@@ -42,7 +43,7 @@ class ProfileFile:
             # The line may contain half of a key, so the cause is not shown.
             raise AuthError(
                 f"{self.path} is not an INI file ({type(error).__name__})",
-                hint="write it as the SDK does: a section [basic] with ak and sk",
+                hint=Translatable("write it as the SDK does: a section [basic] with ak and sk"),
             ) from None
         for section in SECTIONS:
             if parser.has_section(section):
@@ -59,7 +60,7 @@ class ProfileFile:
                     return Profile(section, key, ids)
         raise AuthError(
             f"{self.path} has no ak and sk in {' or '.join(f'[{section}]' for section in SECTIONS)}",
-            hint="write both into the section [basic]",
+            hint=Translatable("write both into the section [basic]"),
         )
 
     async def read_key(self) -> AccessKey:

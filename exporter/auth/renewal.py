@@ -9,6 +9,7 @@ from exporter.auth.secret import digest
 from exporter.clock import Clock
 from exporter.errors import BadResponse, PollError, RequestTimeout
 from exporter.http.foreign_text import clean_text
+from exporter.language import Translatable
 from exporter.logs import get_logger
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class Lease(Generic[T_co]):
     expires_at: float
 
 
-def parse_expiry(service: str, text: str) -> float:
+def parse_expiry(service: Translatable, text: str) -> float:
     """Return when a value of `service` expires, in seconds since the epoch; a time without a zone is UTC.
 
     Raise BadResponse if it is not a plausible date.
@@ -49,7 +50,9 @@ def parse_expiry(service: str, text: str) -> float:
     if not EXPIRY_YEARS[0] <= expiry.year <= EXPIRY_YEARS[1]:
         raise BadResponse(
             f"{service} sent an expiry that is not a plausible date: {clean_text(text, max_characters=40)!r}",
-            hint=f"check that it is {service} which answers, and the clock of that machine",
+            hint=Translatable(
+                "check that it is %(service)s which answers, and the clock of that machine", service=service
+            ),
         )
     return expiry.replace(tzinfo=expiry.tzinfo or UTC).timestamp()
 
@@ -69,7 +72,7 @@ class Issuer(Protocol[T_co]):
     """A service that issues tokens or temporary keys."""
 
     @property
-    def source(self) -> str:
+    def source(self) -> Translatable:
         """Which service it is and what it issues, in words for a log line."""
 
     async def issue(self) -> Lease[T_co]:
@@ -101,7 +104,7 @@ class RenewingProvider(Generic[T]):
         self._renewal: asyncio.Task[Lease[T]] | None = None
 
     @property
-    def source(self) -> str:
+    def source(self) -> Translatable:
         """The words of the issuer."""
         return self._issuer.source
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from exporter.blocking import SharedCall
 from exporter.errors import AuthError
+from exporter.language import Translatable
 from exporter.settings.files import read_regular_file
 
 MAX_SECRET_BYTES: Final = 65_536
@@ -44,25 +45,31 @@ class SecretFile:
 
     async def read(self) -> str:
         """Return the text. Raise AuthError if it cannot be read within the limits."""
+        file = str(self._path)
         try:
             async with asyncio.timeout(self._timeout):
                 content = await self._content()
         except TimeoutError:
             raise self._error(
                 f"could not be read within {self._timeout:g} seconds",
-                f"check the file system of {self._path}",
+                Translatable("check the file system of %(file)s", file=file),
             ) from None
         except OSError as error:
             raise self._error(
                 f"cannot be read: {error.strerror}",
-                f"make {self._path} a regular file that contains only the secret and that the exporter's user can read",
+                Translatable(
+                    "make %(file)s a regular file that contains only the secret and that the exporter's user can read",
+                    file=file,
+                ),
             ) from None
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise self._error("is not UTF-8 text", f"write {self._path} as UTF-8 or ASCII") from None
+            raise self._error(
+                "is not UTF-8 text", Translatable("write %(file)s as UTF-8 or ASCII", file=file)
+            ) from None
 
-    def _error(self, problem: str, hint: str) -> AuthError:
+    def _error(self, problem: str, hint: Translatable) -> AuthError:
         return AuthError(f"{self._where} {problem}", hint=hint)
 
 
@@ -90,12 +97,12 @@ def clean_secret(name: str, text: str) -> str:
     """
     secret = text.strip().removeprefix("\ufeff").strip()
     if not secret:
-        raise AuthError(f"{name} is empty", hint="write the secret there")
+        raise AuthError(f"{name} is empty", hint=Translatable("write the secret there"))
     if "\n" in secret or "\r" in secret:
-        raise AuthError(f"{name} has a line break inside", hint="keep only the line with the secret")
+        raise AuthError(f"{name} has a line break inside", hint=Translatable("keep only the line with the secret"))
     if not secret.isprintable():
         raise AuthError(
             f"{name} contains a character that cannot be printed",
-            hint="write the secret as plain text in UTF-8, not as UTF-16 or binary data",
+            hint=Translatable("write the secret as plain text in UTF-8, not as UTF-16 or binary data"),
         )
     return secret

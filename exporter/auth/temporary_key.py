@@ -14,6 +14,7 @@ from exporter.clock import Clock
 from exporter.errors import AuthError, PollError, ServerFault, Throttled
 from exporter.http.api_errors import api_error
 from exporter.http.transport import Request, Response, Transport
+from exporter.language import Translatable
 
 METADATA_TOKEN_SECONDS: Final = 21_600
 _NO_METADATA_TOKEN: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -31,14 +32,14 @@ _FIELDS: Final = {
 class EcsMetadata:
     """The ECS metadata service at `base_url`, which issues keys of the server's agency."""
 
-    source = "temporary key of this server's agency (ECS metadata service)"
+    source = Translatable("temporary key of this server's agency (ECS metadata service)")
 
     def __init__(self, base_url: str, transport: Transport, clock: Clock) -> None:
         self._base_url = base_url
         self._transport = transport
         self._answers = _Answers(
-            "the ECS metadata service",
-            "bind an agency to this server that is allowed to list SMS servers",
+            Translatable("the ECS metadata service"),
+            Translatable("bind an agency to this server that is allowed to list SMS servers"),
             clock,
         )
 
@@ -72,13 +73,17 @@ class EcsMetadata:
 class PodIdentity:
     """The identity service of a pod, at the address and with the token that the pod's environment names."""
 
-    source = "temporary key of this pod's identity"
+    source = Translatable("temporary key of this pod's identity")
 
     def __init__(self, url: str, token: Secret, transport: Transport, clock: Clock) -> None:
         self._url = URL(url)
         self._token = token
         self._transport = transport
-        self._answers = _Answers("the pod identity service", "check the identity that is bound to this pod", clock)
+        self._answers = _Answers(
+            Translatable("the pod identity service"),
+            Translatable("check the identity that is bound to this pod"),
+            clock,
+        )
 
     async def identity(self) -> tuple[str, ...]:
         """Return the address of the service and the pod's token."""
@@ -93,7 +98,7 @@ class PodIdentity:
 class _Answers:
     """Reads the answers of `service`; `hint` says what to do if it issues no key."""
 
-    def __init__(self, service: str, hint: str, clock: Clock) -> None:
+    def __init__(self, service: Translatable, hint: Translatable, clock: Clock) -> None:
         self._service = service
         self._hint = hint
         self._clock = clock
@@ -119,7 +124,9 @@ class _Answers:
         may_pass = isinstance(failure, ServerFault | Throttled)
         return (type(failure) if may_pass else AuthError)(
             f"{self._service} answered {response.status}",
-            hint=f"none needed if it passes; otherwise check {self._service}" if may_pass else self._hint,
+            hint=Translatable("none needed if it passes; otherwise check %(service)s", service=self._service)
+            if may_pass
+            else self._hint,
             status=response.status,
             retry_after=failure.retry_after if may_pass else None,
         )

@@ -11,20 +11,23 @@ from pydantic import Field
 from exporter.auth import Credentials
 from exporter.auth.renewal import Term
 from exporter.clock import SystemClock
+from exporter.commands.languages import get_translator
 from exporter.commands.options import OnceSettings, load_once
-from exporter.commands.output import PROG, print_report, print_text
+from exporter.commands.output import PROG, count_cells, print_report, print_text
 from exporter.commands.process import get_runtime
 from exporter.commands.usage import ALL_OPTIONS_HINT
 from exporter.errors import AuthError, ConfigurationError, PollError, RequestTimeout
 from exporter.http.transport import Api, Response
+from exporter.language import Translatable
 from exporter.polling.connections import Runtime, account_client
 from exporter.settings import AccountSettings, FilterSettings, Settings
-from exporter.settings.faults import suggest_name
+from exporter.settings.faults import find_near_name
 from exporter.settings.manual import Manual
 from exporter.sms.client import ListClient, RetryBudget
 from exporter.sms.decoding import Records
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
+from exporter.translation import IN_ENGLISH, Translator
 from exporter.views.formatting import escape_unprintable, format_duration, format_latency, format_time
 
 DESCRIPTION: Final = (
@@ -60,22 +63,23 @@ def main(argv: Sequence[str]) -> int:
 
 def report(settings: Settings, *, live: bool) -> int:
     """Check these settings, print the report and return the exit code."""
-    web = _check_web(settings)
+    translator = get_translator()
+    web = _check_web(settings, translator)
     findings = asyncio.run(check(settings, get_runtime(), live=live))
-    print_report((line for finding in findings for line in finding.lines()), COLUMN)
+    print_report((line for finding in findings for line in finding.lines(translator)), COLUMN)
     if web:
-        print_text(f"web: {web}")
+        print_text(translator.gettext("web: %(summary)s") % {"summary": web})
     return max(finding.exit_code for finding in findings)
 
 
-def _check_web(settings: Settings) -> str:
+def _check_web(settings: Settings, translator: Translator) -> str:
     """Return a summary of the web configuration; empty if there is none. Raise ConfigurationError."""
     file = settings.web.config_file
     if file is None:
         return ""
     from exporter.web.toolkit import read_policy, summary
 
-    return summary(read_policy(file, SystemClock()).config)
+    return summary(read_policy(file, SystemClock()).config, translator)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Finding:
     """
 
     account: AccountSettings
-    source: str = ""
+    source: Translatable | None = None
     term: Term | None = None
     count: int | None = None
     rows: int | None = None
@@ -103,28 +107,36 @@ class Finding:
         """The exit code for this account."""
         return 0 if self.error is None else 1 if self.is_configured else 2
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, translator: Translator = IN_ENGLISH) -> Iterator[str]:
         """Yield the report: the account and its condition, then one fact per line."""
-        condition = "ok" if self.error is None else f"failed ({self.error.reason})"
-        yield f"account {self.account.name}: {condition}"
+        _ = translator.gettext
+        condition = _("ok") if self.error is None else _("failed (%(reason)s)") % {"reason": self.error.reason}
+        yield _("account %(name)s: %(condition)s") % {"name": self.account.name, "condition": condition}
         api = self.account.api
-        yield _fact("endpoint", f"{api.url} ({api.region})" if api.region and not api.endpoint else api.url)
-        yield from (_fact("warning", text) for text in _check_filter(self.account.filter))
+        yield _fact(_("endpoint"), f"{api.url} ({api.region})" if api.region and not api.endpoint else api.url)
+        for warning in _check_filter(self.account.filter):
+            yield _fact(_("warning"), translator.translate(warning))
         if self.source:
-            until = f", until {format_time(self.term.expires_at)} UTC" if self.term else ""
-            yield _fact("credentials", f"{self.source}{until}")
+            yield _fact(_("credentials"), self._credentials(self.source, translator))
         if self.count is not None:
-            first_page = "" if self.rows == self.count else f", {self.rows} of them on the first page"
-            yield _fact("servers", f"{self.count}{first_page}")
+            first_page = _("%(count)s, %(rows)s of them on the first page") if self.rows != self.count else "%(count)s"
+            yield _fact(_("servers"), first_page % {"count": self.count, "rows": self.rows})
         if self.latency is not None:
-            yield _fact("latency", format_latency(self.latency))
+            yield _fact(_("latency"), format_latency(self.latency, translator))
         if self.skew is not None:
-            yield _fact("clock", _skew(self.skew))
+            yield _fact(_("clock"), _skew(self.skew, translator))
         if self.error is not None:
-            yield _fact("error", escape_unprintable(self.error.message))
+            yield _fact(_("error"), escape_unprintable(self.error.message))
             if self.error.request_id:
-                yield _fact("request id", escape_unprintable(self.error.request_id))
-            yield _fact("hint", self.error.hint)
+                yield _fact(_("request id"), escape_unprintable(self.error.request_id))
+            yield _fact(_("hint"), translator.translate(self.error.hint))
+
+    def _credentials(self, source: Translatable, translator: Translator) -> str:
+        where = translator.translate(source)
+        if self.term is None:
+            return where
+        until = translator.gettext("%(credentials)s, until %(time)s UTC")
+        return until % {"credentials": where, "time": format_time(self.term.expires_at)}
 
 
 async def check(settings: Settings, runtime: Runtime, *, live: bool) -> Sequence[Finding]:
@@ -197,22 +209,36 @@ class _LatencyObserver:
         """Do nothing: one request is never throttled."""
 
 
-def _check_filter(options: FilterSettings) -> Iterator[str]:
+def _check_filter(options: FilterSettings) -> Iterator[Translatable]:
     """Yield a warning for each value that the API does not document: it may answer with an error or an empty list."""
     for name, value, documented in (
         ("filter.state", options.state, SOURCE_STATES),
         ("filter.migration-cycle", options.migration_cycle, MIGRATION_CYCLES),
     ):
         if value is not None and value not in documented:
-            question = suggest_name(value, documented) or f"; the API documents {', '.join(documented)}"
-            yield f"{name}: the API does not document {value!r}{question}"
+            if near := find_near_name(value, documented):
+                yield Translatable(
+                    "%(option)s: the API does not document '%(value)s'; did you mean %(near)s?",
+                    option=name,
+                    value=value,
+                    near=near,
+                )
+            else:
+                yield Translatable(
+                    "%(option)s: the API does not document '%(value)s'; the API documents %(values)s",
+                    option=name,
+                    value=value,
+                    values=", ".join(documented),
+                )
 
 
 def _fact(name: str, value: str) -> str:
-    return f"  {name}".ljust(COLUMN) + value
+    return f"  {name}{' ' * (COLUMN - 2 - count_cells(name))}{value}"
 
 
-def _skew(seconds: float) -> str:
+def _skew(seconds: float, translator: Translator) -> str:
     if abs(seconds) < MIN_REPORTED_SKEW_SECONDS:
-        return "in sync with the API"
-    return f"{format_duration(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} the API"
+        return translator.gettext("in sync with the API")
+    ahead = translator.gettext("%(duration)s ahead of the API")
+    behind = translator.gettext("%(duration)s behind the API")
+    return (ahead if seconds > 0 else behind) % {"duration": format_duration(abs(seconds), translator)}

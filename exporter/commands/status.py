@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.clock import SystemClock
+from exporter.commands.languages import get_translator
 from exporter.commands.options import load_once
 from exporter.commands.output import PROG, is_terminal, print_text
 from exporter.commands.process import get_runtime
@@ -37,12 +38,13 @@ def main(argv: Sequence[str]) -> int:
     output = settings.output or ("table" if is_terminal() else "tsv")
     if settings.watch and not (output == "table" and is_terminal()):
         raise ConfigurationError(["--watch: needs a terminal and --output=table"])
+    translator = get_translator()
     if settings.watch:
-        return asyncio.run(watch_status(settings, get_runtime()))
-    with show_progress():
+        return asyncio.run(watch_status(settings, get_runtime(), translator))
+    with show_progress(translator):
         reading = asyncio.run(read_once(settings, get_runtime()))
     if output == "table":
-        show_status(build_status_view(reading, settings, SystemClock().time()))
+        show_status(build_status_view(reading, settings, SystemClock().time()), translator)
         if is_terminal():
             # The table shows the failures.
             return EXIT_FAILURE if reading.failures() else 0

@@ -9,16 +9,21 @@ from typing import Final
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError, ServerFault, Throttled
 from exporter.http.foreign_text import clean_text
 from exporter.http.transport import SERVICES, Response, read_http_date
+from exporter.language import Translatable
 
 MAX_CODE_CHARACTERS: Final = 64
 
 MAX_ERROR_BODY_BYTES: Final = 16_384
 """Size limit of a body that is searched for an error."""
 
-_CLOCK_HINT: Final = "set this machine's clock (NTP): a signature is refused when it is 15 minutes off"
-_LOCK_HINT: Final = "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
-_ERROR_IN_200_HINT: Final = "none needed if it passes; otherwise open a ticket with the code and the request ID"
-_REJECTED_HINT: Final = "check the options filter.*: the API rejected a value of the request"
+_CLOCK_HINT: Final = Translatable("set this machine's clock (NTP): a signature is refused when it is 15 minutes off")
+_LOCK_HINT: Final = Translatable(
+    "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
+)
+_ERROR_IN_200_HINT: Final = Translatable(
+    "none needed if it passes; otherwise open a ticket with the code and the request ID"
+)
+_REJECTED_HINT: Final = Translatable("check the options filter.*: the API rejected a value of the request")
 
 _BY_CODE: Final[Mapping[str, type[PollError]]] = {
     ".0301": AuthError,
@@ -49,12 +54,12 @@ def api_error(response: Response, *, now: float) -> PollError:
     """Return the error that a response reports, by its code or else its status; `now` is seconds since the epoch."""
     body = read_error_body(response)
     kind = _kind(response.status, body.code)
-    name, endpoint_hint = SERVICES[response.api]
+    name, wrong_service_hint = SERVICES[response.api]
     status = f"{response.status} {_phrase(response.status)}".rstrip()
     code, text = (f" ({body.code})" if body.code else ""), (f": {body.text}" if body.text else "")
     hint = _hint(kind, response, body)
     if kind is BadResponse and hint is None:
-        hint = f"{endpoint_hint}: something other than {name} answered"
+        hint = wrong_service_hint
     return kind(
         f"{name} answered {status}{code}{text}",
         hint=hint,
@@ -98,7 +103,7 @@ def _kind(status: int, code: str) -> type[PollError]:
     return _BY_STATUS.get(status, BadResponse)
 
 
-def _hint(kind: type[PollError], response: Response, body: ErrorBody) -> str | None:
+def _hint(kind: type[PollError], response: Response, body: ErrorBody) -> Translatable | None:
     """Return what to do about an error; None for what is usual for its kind."""
     words = body.text.lower()
     if kind is AuthError:
@@ -107,7 +112,7 @@ def _hint(kind: type[PollError], response: Response, body: ErrorBody) -> str | N
         if "lock" in words or "reach the limit" in words:
             return _LOCK_HINT
     if response.api == "iam" and kind is not ServerFault:
-        return "check auth.user-name, auth.domain-name, auth.project-name and auth.project-id"
+        return Translatable("check auth.user-name, auth.domain-name, auth.project-name and auth.project-id")
     if response.status == HTTPStatus.BAD_REQUEST and body.code:
         return _REJECTED_HINT
     if response.status == HTTPStatus.OK and kind is BadResponse:

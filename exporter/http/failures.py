@@ -13,6 +13,7 @@ from yarl import URL
 from exporter.errors import BadResponse, ConnectionFailed, PollError, RequestTimeout, TlsFailed
 from exporter.http.foreign_text import clean_text
 from exporter.http.proxies import Proxy
+from exporter.language import Translatable
 
 
 class Stage(Enum):
@@ -48,19 +49,19 @@ def timeout_error(url: URL, proxy: Proxy | None, stage: Stage, limits: Limits) -
     message, hint = {
         Stage.LOOKUP: (
             f"the name {proxy.url.host if proxy else url.host} was not resolved within {connect}",
-            "check the name servers of this machine (/etc/resolv.conf)",
+            Translatable("check the name servers of this machine (/etc/resolv.conf)"),
         ),
         Stage.TCP: (
             f"{peer} did not accept a connection within {connect}",
-            "check the route to it and the firewall, or raise api.connect-timeout",
+            Translatable("check the route to it and the firewall, or raise api.connect-timeout"),
         ),
         Stage.PROXY: (
             f"{peer} did not connect to {url.host} within {connect}",
-            "check the proxy: api.proxy, HTTPS_PROXY and NO_PROXY",
+            Translatable("check the proxy: api.proxy, HTTPS_PROXY and NO_PROXY"),
         ),
         Stage.TLS: (
             f"the TLS handshake with {url.host} was not complete within {connect}",
-            "check the firewall and the proxy, or raise api.connect-timeout",
+            Translatable("check the firewall and the proxy, or raise api.connect-timeout"),
         ),
         Stage.HEADERS: (f"{url.host} sent no response within {read}", None),
         Stage.BODY: (f"{url.host} did not send its complete response within {total}", None),
@@ -69,7 +70,7 @@ def timeout_error(url: URL, proxy: Proxy | None, stage: Stage, limits: Limits) -
 
 
 def connection_error(
-    host: str, error: aiohttp.ClientError | OSError, secrets: Iterable[str], service_hint: str
+    host: str, error: aiohttp.ClientError | OSError, secrets: Iterable[str], service_hint: Translatable
 ) -> PollError:
     """Return the error that names what went wrong; `service_hint` is what to check if it is the wrong service."""
     cause = clean_text(_cause(error), secrets)
@@ -78,7 +79,7 @@ def connection_error(
         case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
             failure = TlsFailed(f"the certificate of {host} could not be verified: {cause}")
         case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
-            hint = f"check that the server speaks TLS on this port; {service_hint}"
+            hint = Translatable("check that the server speaks TLS on this port; %(otherwise)s", otherwise=service_hint)
             failure = TlsFailed(f"the TLS handshake with {host} failed: {cause}", hint=hint)
         case aiohttp.ClientPayloadError():
             failure = ConnectionFailed(f"{host} closed the connection in the middle of a response")
@@ -120,9 +121,11 @@ def _refused_by_proxy(host: str | None, status: int) -> ConnectionFailed:
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return ConnectionFailed(
             f"the proxy requires a user and a password for a connection to {host}: status {status}",
-            hint="add them to api.proxy, or to HTTPS_PROXY of the environment: http://USER:PASSWORD@HOST:PORT",
+            hint=Translatable(
+                "add them to api.proxy, or to HTTPS_PROXY of the environment: http://USER:PASSWORD@HOST:PORT"
+            ),
         )
     return ConnectionFailed(
         f"the proxy refused a connection to {host}: status {status}",
-        hint="allow connections to this host in the proxy, or check api.proxy, HTTPS_PROXY and NO_PROXY",
+        hint=Translatable("allow connections to this host in the proxy, or check api.proxy, HTTPS_PROXY and NO_PROXY"),
     )

@@ -20,6 +20,7 @@ from exporter.http.failures import Limits, Stage, connection_error, timeout_erro
 from exporter.http.foreign_text import clean_text
 from exporter.http.proxies import Proxies, Proxy
 from exporter.http.resolver import SystemResolver
+from exporter.language import Translatable
 
 MAX_HEADER_BYTES: Final = 32_768
 """Size limit of a response header; the header with a token of IAM can have 16,384 characters."""
@@ -86,10 +87,13 @@ async def open_session(trust: ssl.SSLContext | bool, max_connections: int) -> As
 Api = Literal["sms", "iam", "metadata"]
 """Which service a request is for; a label of the request metrics."""
 
-SERVICES: Final[Mapping[Api, tuple[str, str]]] = {
-    "sms": ("the API", "check api.endpoint and api.region"),
-    "iam": ("IAM", "check iam.endpoint"),
-    "metadata": ("the metadata service", "check auth.metadata-endpoint"),
+SERVICES: Final[Mapping[Api, tuple[str, Translatable]]] = {
+    "sms": ("the API", Translatable("check api.endpoint and api.region: something other than the API answered")),
+    "iam": ("IAM", Translatable("check iam.endpoint: something other than IAM answered")),
+    "metadata": (
+        "the metadata service",
+        Translatable("check auth.metadata-endpoint: something other than the metadata service answered"),
+    ),
 }
 """The name of each service in messages, and what to check if something else answers in its place."""
 
@@ -201,7 +205,7 @@ class Transport:
             raise BadResponse(
                 f"{request.url.host} answered {response.status}, a redirect to "
                 f"{_host_of(response.clean_header('Location') or '')}; redirects are refused",
-                hint=self._wrong_service_hint(),
+                hint=SERVICES[self._api][1],
                 status=response.status,
                 request_id=response.clean_header("X-Request-Id"),
             )
@@ -231,7 +235,7 @@ class Transport:
         except TimeoutError as error:
             raise timeout_error(request.url, proxy, progress.stage, self._limits) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise connection_error(request.url.host or "", error, secrets, self._wrong_service_hint()) from error
+            raise connection_error(request.url.host or "", error, secrets, SERVICES[self._api][1]) from error
         finally:
             PROGRESS.reset(token)
 
@@ -245,13 +249,9 @@ class Transport:
                 raise BadResponse(
                     f"{response.url.host} sent more than {self._limits.max_response_size} bytes",
                     status=response.status,
-                    hint="raise api.max-response-size if the API really sends that much",
+                    hint=Translatable("raise api.max-response-size if the API really sends that much"),
                 )
         return b"".join(chunks)
-
-    def _wrong_service_hint(self) -> str:
-        name, hint = SERVICES[self._api]
-        return f"{hint}: something other than {name} answered"
 
 
 def _headers_and_proxy(request: Request, proxy: Proxy | None) -> Mapping[str, Any]:

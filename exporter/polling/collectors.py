@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from exporter.language import Translatable
 from exporter.polling.consistency import Verification, read_consistency
 from exporter.polling.detail_client import DetailClient, DetailReading
 from exporter.polling.events import log_server_errors, log_unread_projects
@@ -34,11 +35,12 @@ class DetailCollector:
     action: str
     log_news: Callable[[Snapshot, set[tuple[str, str]]], None] = lambda _, __: None
 
-    def hint(self, collector: str) -> str:
+    def hint(self, collector: str) -> Translatable:
         """Return what to do if the permission is missing."""
-        return (
-            f"grant the IAM action {self.action} (with roles: sms:server:queryServer) to this user, or turn off "
-            f"collector.{collector.replace('_', '-')}"
+        return Translatable(
+            "grant the IAM action %(action)s (with roles: sms:server:queryServer) to this user, or turn off %(option)s",
+            action=self.action,
+            option=f"collector.{collector.replace('_', '-')}",
         )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError
+from exporter.language import Translatable
 from exporter.logs import bind_contextvars, get_logger
 from exporter.polling.collectors import DETAIL_COLLECTORS
 from exporter.polling.detail_client import DetailClient, DetailReading, LeftOut
@@ -97,7 +98,7 @@ class DetailReader:
     async def fail(self, defect: BaseException) -> None:
         """Count a defect of the exporter as a failed reading."""
         message = f"the data of the collector {self.collector} could not be processed: {type(defect).__name__}"
-        hint = "this is a defect of the exporter: please report it with the traceback from the log"
+        hint = Translatable("this is a defect of the exporter: please report it with the traceback from the log")
         await self._end(BadResponse(message, hint=hint), None)
 
     async def _read(self) -> DetailReading:

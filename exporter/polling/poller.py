@@ -7,6 +7,7 @@ from typing import Final, Protocol, TypeAlias
 from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
+from exporter.language import Translatable
 from exporter.logs import bind_contextvars, get_logger
 from exporter.polling.events import log_poll, log_transitions, log_undocumented_values
 from exporter.polling.lockout import Accept, CredentialsGuard
@@ -155,7 +156,7 @@ class Poller:
         """Count a defect of the exporter as a failed poll."""
         error = BadResponse(
             f"the list could not be processed: {type(defect).__name__}",
-            hint="this is a defect of the exporter: please report it with the traceback from the log",
+            hint=Translatable("this is a defect of the exporter: please report it with the traceback from the log"),
         )
         return await self._end(self._reads.poll(error), None)
 

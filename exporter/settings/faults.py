@@ -61,9 +61,13 @@ def show(value: object) -> str:
 
 def suggest_name(name: str, known: Iterable[str], prefix: str = "") -> str:
     """Return a question for the known name that is nearest; empty if none is near. All of them have the prefix."""
-    stems = [other.removeprefix(prefix) for other in known]
-    near = difflib.get_close_matches(name.removeprefix(prefix), stems, 1, cutoff=0.75)
-    return f"; did you mean {prefix}{near[0]}?" if near else ""
+    near = find_near_name(name.removeprefix(prefix), (other.removeprefix(prefix) for other in known))
+    return f"; did you mean {prefix}{near}?" if near else ""
+
+
+def find_near_name(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is nearest; empty if none is near."""
+    return next(iter(difflib.get_close_matches(name, list(known), 1, cutoff=0.75)), "")
 
 
 def _explain(fault: Any, model: type[BaseModel], source: Callable[[Location], str]) -> str:  # noqa: ANN401 - ErrorDetails

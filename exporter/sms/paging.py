@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final, Generic, Literal, TypeAlias
 
 from exporter.errors import Inconsistent, PollError
+from exporter.language import Translatable
 from exporter.logs import get_logger
 from exporter.sms.decoding import Page
 from exporter.sms.endpoints import Endpoint
@@ -45,8 +46,12 @@ WHOLE_LIST: Final[Narrowing] = MappingProxyType({})
 FetchPage: TypeAlias = Callable[[int, int, Narrowing], Awaitable[Page[RecordT]]]
 """Returns the page at (offset, limit) of the part of the list that a narrowing selects."""
 
-_LASTING_HINT: Final = "the API does not page as documented: if this lasts, open a ticket with this message"
-_OFFSET_HINT: Final = "check for a gateway or proxy that drops or caches query parameters: api.endpoint, api.proxy"
+_LASTING_HINT: Final = Translatable(
+    "the API does not page as documented: if this lasts, open a ticket with this message"
+)
+_OFFSET_HINT: Final = Translatable(
+    "check for a gateway or proxy that drops or caches query parameters: api.endpoint, api.proxy"
+)
 
 log = get_logger(__name__)
 
@@ -63,7 +68,7 @@ class ListChanged(Exception):
     The message says how that was detected. `hint` is what to do if it happens in every reading.
     """
 
-    def __init__(self, message: str, *, hint: str = _LASTING_HINT) -> None:
+    def __init__(self, message: str, *, hint: Translatable = _LASTING_HINT) -> None:
         super().__init__(message)
         self.hint = hint
 
@@ -114,7 +119,7 @@ class Pager(Generic[RecordT]):
                 changes.append(change)
                 log.debug("list changed while it was read", how=str(change))
             except _TooLong as error:
-                raise Inconsistent(str(error), hint="narrow the list with filter options") from None
+                raise Inconsistent(str(error), hint=Translatable("narrow the list with filter options")) from None
             if (
                 self._may_switch
                 and reading.contradicts_addressing

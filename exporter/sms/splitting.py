@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from exporter.errors import BadResponse
+from exporter.language import Translatable
 
 MAX_NESTING: Final = 10_000
 """Deeper nesting is not searched for its end: that would take seconds."""
@@ -35,7 +36,7 @@ def split_array(text: bytes, max_items: int) -> list[bytes]:
         if len(items) == max_items:
             raise BadResponse(
                 f"the API sent more than {max_items} rows on one page",
-                hint="check api.endpoint: the SMS API sends at most the requested number of rows",
+                hint=Translatable("check api.endpoint: the SMS API sends at most the requested number of rows"),
             )
         items.append(item)
     return items

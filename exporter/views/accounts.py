@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import Literal
 from urllib.parse import urlsplit
 
+from exporter.language import Translatable
 from exporter.polling.state import Account
 
 AccountStatus = Literal["waiting", "up", "failing"]
@@ -35,7 +36,7 @@ class AccountView:
     consecutive_failures: int
     reason: str = ""
     message: str = ""
-    hint: str = ""
+    hint: Translatable | None = None
 
 
 def build_account_views(accounts: Sequence[Account], now: float) -> tuple[AccountView, ...]:
@@ -62,5 +63,5 @@ def _account_view(account: Account, now: float) -> AccountView:
         consecutive_failures=sum(1 for _ in takewhile(lambda failed: failed.error, reversed(account.state.history))),
         reason=error.reason if error else "",
         message=error.message if error else "",
-        hint=error.hint if error else "",
+        hint=error.hint if error else None,
     )

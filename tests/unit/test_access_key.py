@@ -9,6 +9,7 @@ from exporter.auth.credentials import Credentials, StoredProvider, signed_creden
 from exporter.auth.secret import Secret, SecretFile
 from exporter.auth.signing import AccessKey
 from exporter.http.transport import Request
+from exporter.language import Translatable
 from support import FakeClock
 
 PAGE = Request("GET", URL("https://sms.example.org/v3/sources?limit=200&offset=0"))
@@ -23,7 +24,7 @@ def credentials(clock: FakeClock, tmp_path: Path) -> Credentials:
     async def read() -> AccessKey:
         return AccessKey(await key_id.read(), await secret.read())
 
-    return signed_credentials(StoredProvider("files", read), clock, {})
+    return signed_credentials(StoredProvider(Translatable("files"), read), clock, {})
 
 
 @pytest.mark.parametrize("rotated", ["ak", "sk"])

@@ -12,6 +12,7 @@ from exporter.commands.status_view import StatusSettings, format_servers
 from exporter.errors import AuthError
 from exporter.exposition.bodies import Exposition
 from exporter.exposition.health import Health
+from exporter.language import Translatable
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
 from exporter.views.tables import FIELDS
@@ -43,8 +44,8 @@ def test_the_clock_skew_is_described_in_words(skew: float, words: str) -> None:
 
 
 def test_a_check_reports_a_failure_with_its_hint_and_exit_code() -> None:
-    error = AuthError("the token is refused", hint="renew it", request_id="r1")
-    found = Finding(account(), "token", error=error)
+    error = AuthError("the token is refused", hint=Translatable("renew it"), request_id="r1")
+    found = Finding(account(), Translatable("token"), error=error)
     assert next(found.lines()) == "account default: failed (auth)"
     assert facts(found)["error"] == "the token is refused"
     assert facts(found)["hint"] == "renew it"

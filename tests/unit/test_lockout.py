@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from exporter.errors import AuthError, PermissionDenied, PollError, RequestTimeout
+from exporter.language import Translatable
 from exporter.polling.lockout import (
     BACKOFF_SECONDS,
     MAX_BACKOFF_SECONDS,
@@ -44,7 +45,7 @@ class Api:
 
 
 async def test_of_accounts_that_start_together_one_tries_credentials_that_are_refused(clock: FakeClock) -> None:
-    api = Api(clock, AuthError("the API answered 401", hint="check the key"))
+    api = Api(clock, AuthError("the API answered 401", hint=Translatable("check the key")))
     errors = await api.attempts_of(6)
     assert api.attempts == 1
     assert {type(error) for error in errors} == {AuthError}

@@ -7,13 +7,14 @@ from structlog.testing import capture_logs
 
 from exporter.auth.renewal import Lease, RenewingProvider, Term
 from exporter.errors import RequestTimeout, ServerFault
+from exporter.language import Translatable
 from support import NOW, FakeClock
 
 
 class FakeIssuer:
     """Issues the numbers from 1, each valid for `life` seconds, unless it is `down` or does not answer."""
 
-    source = "number"
+    source = Translatable("number")
 
     def __init__(self, clock: FakeClock, life: float) -> None:
         self.clock = clock

@@ -6,6 +6,7 @@ import pytest
 
 from exporter.errors import AuthError
 from exporter.families import FLEET, SnapshotFamily
+from exporter.language import Translatable
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
 from exporter.simulator import Fleet
@@ -174,7 +175,9 @@ def test_a_failing_account_shows_its_error_and_hint() -> None:
     polled.state.snapshot = snapshot(server())
     polled.state.record(Poll(NOW, 1.0, 1))
     for second in (60, 120):
-        polled.state.record(Poll(NOW + second, 0.5, 1, AuthError("the token is refused", hint="renew it")))
+        polled.state.record(
+            Poll(NOW + second, 0.5, 1, AuthError("the token is refused", hint=Translatable("renew it")))
+        )
     (view,) = build_account_views([polled], NOW + 125)
     assert (view.status, view.reason, view.message, view.hint) == (
         "failing",

@@ -24,6 +24,7 @@ from exporter.exposition.text import render_lines
 from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS, Collector, Family, full_name
 from exporter.families.family import POLLED_AT, PREFIX, label_names, sample_name
 from exporter.http.transport import Response
+from exporter.language import Translatable
 from exporter.polling.consistency import Verification
 from exporter.polling.projects import ProjectMembers
 from exporter.polling.snapshot import Details, Snapshot, next_snapshot
@@ -236,7 +237,7 @@ def _page(fleet: Fleet, moment: float) -> bytes:
 def _health() -> Iterable[Metric]:
     """Return the families of the exporter's own metrics, each with samples."""
     tree = Settings.model_validate({"api": {"region": "cn-north-4"}, "account": {"name": ACCOUNT}})
-    provider = StoredProvider("token", Secret("auth.token", "secret").read)
+    provider = StoredProvider(Translatable("token"), Secret("auth.token", "secret").read)
     provider.term = Term(MOMENT + 3600, MOMENT + 2880)
     account = Account(tree.targets()[0], credentials=token_credentials(provider), details=DetailSettings(("errors",)))
     account.state.collectors["errors"] = CollectorState(Details(MOMENT, {}))

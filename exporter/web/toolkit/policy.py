@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
+from exporter.translation import IN_ENGLISH, Translator
 from exporter.web.toolkit.model import WebConfig
 from exporter.web.toolkit.reading import OPTION, Locate, parse, read_file
 from exporter.web.toolkit.tls import Certificates, TlsProblem, build_context, read_certificates
@@ -125,20 +126,26 @@ def _build_bucket(config: WebConfig, previous: Policy | None, clock: Clock) -> T
     return TokenBucket(limit.interval, limit.burst, clock) if limit.interval else None
 
 
-def summary(config: WebConfig) -> str:
+def summary(config: WebConfig, translator: Translator = IN_ENGLISH) -> str:
     """Return a summary in one line."""
-    return "; ".join(_parts(config))
+    return "; ".join(_parts(config, translator))
 
 
-def _parts(config: WebConfig) -> Iterator[str]:
+def _parts(config: WebConfig, translator: Translator) -> Iterator[str]:
+    _ = translator.gettext
     tls = config.tls_server_config
     if tls is None:
-        yield "no TLS"
+        yield _("no TLS")
     else:
-        yield f"{tls.min_version} to {tls.max_version}"
-        clients = {"RequireAndVerifyClientCert": "required", "VerifyClientCertIfGiven": "verified if given"}
-        yield f"client certificates {clients.get(tls.client_auth_type, 'not requested')}"
+        yield _("%(lowest)s to %(highest)s") % {"lowest": tls.min_version, "highest": tls.max_version}
+        clients = {
+            "RequireAndVerifyClientCert": _("client certificates required"),
+            "VerifyClientCertIfGiven": _("client certificates verified if given"),
+        }
+        yield clients.get(tls.client_auth_type, _("client certificates not requested"))
     number = len(config.basic_auth_users)
-    yield f"{number} user{'' if number == 1 else 's'}" if number else "no users"
+    users = translator.ngettext("%(number)s user", "%(number)s users", number) % {"number": number}
+    yield users if number else _("no users")
     if config.rate_limit.interval:
-        yield f"one request every {config.rate_limit.interval:g}s, burst {config.rate_limit.burst}"
+        limit = {"interval": f"{config.rate_limit.interval:g}s", "burst": config.rate_limit.burst}
+        yield _("one request every %(interval)s, burst %(burst)s") % limit

@@ -1,13 +1,14 @@
 """The texts of one language, from the catalogues in `exporter/locale`."""
 
 from gettext import GNUTranslations, NullTranslations
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from exporter.language import ENGLISH, Translatable
 
 DOMAIN: Final = "exporter"
 """The name of the files of the catalogues."""
+CATALOGUES: Final = Path(__file__).with_name("locale")
 
 
 class Translator:
@@ -17,7 +18,7 @@ class Translator:
         self.language = language
         translations = NullTranslations()
         if language != ENGLISH:
-            file = files("exporter") / "locale" / language.replace("-", "_") / "LC_MESSAGES" / f"{DOMAIN}.mo"
+            file = CATALOGUES / language.replace("-", "_") / "LC_MESSAGES" / f"{DOMAIN}.mo"
             with file.open("rb") as catalogue:
                 translations = GNUTranslations(catalogue)
         self.gettext = translations.gettext

@@ -18,11 +18,10 @@ from exporter.commands.demo import DemoSettings
 from exporter.language import ENGLISH, LANGUAGES
 from exporter.settings import Settings
 from exporter.settings.options import options
-from exporter.translation import DOMAIN
+from exporter.translation import CATALOGUES, DOMAIN
 from exporter.views.meanings import EXPLAINED_VALUES
 
 PACKAGE: Final = Path(exporter.__file__).parent
-CATALOGUES: Final = PACKAGE / "locale"
 KEYWORDS: Final = {
     "_": None,
     "gettext": None,

@@ -13,8 +13,9 @@ from exporter.auth.renewal import Term
 from exporter.clock import SystemClock
 from exporter.commands.languages import get_translator
 from exporter.commands.options import OnceSettings, load_once
-from exporter.commands.output import PROG, count_cells, print_report, print_text
+from exporter.commands.output import PROG, print_text
 from exporter.commands.process import get_runtime
+from exporter.commands.report import count_cells, print_report
 from exporter.commands.usage import ALL_OPTIONS_HINT
 from exporter.errors import AuthError, ConfigurationError, PollError, RequestTimeout
 from exporter.http.transport import Api, Response
@@ -28,7 +29,8 @@ from exporter.sms.decoding import Records
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 from exporter.translation import IN_ENGLISH, Translator
-from exporter.views.formatting import escape_unprintable, format_duration, format_latency, format_time
+from exporter.views.escaping import escape_unprintable
+from exporter.views.formatting import format_duration, format_latency, format_time
 
 DESCRIPTION: Final = (
     "Checks the configuration and prints the endpoint and the credentials of each account. "

@@ -13,9 +13,9 @@ from rich.text import Text
 from exporter.commands.status_view import NO_VALUE
 from exporter.translation import Translator
 from exporter.views.accounts import AccountView
+from exporter.views.escaping import escape_unprintable
 from exporter.views.fleet import Bar
 from exporter.views.formatting import (
-    escape_unprintable,
     format_duration,
     format_latency,
     format_number,

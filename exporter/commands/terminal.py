@@ -25,9 +25,9 @@ from exporter.commands.status_view import StatusSettings, StatusView, build_stat
 from exporter.polling.connections import Runtime
 from exporter.translation import Translator
 from exporter.views.accounts import AccountView
+from exporter.views.escaping import escape_unprintable
 from exporter.views.fleet import FleetView
 from exporter.views.formatting import (
-    escape_unprintable,
     format_duration,
     format_number,
     format_percent,

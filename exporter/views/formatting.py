@@ -79,10 +79,3 @@ def format_time(seconds: float) -> str:
 def percent(part: float, whole: float) -> float:
     """Return a share from 0 to 100, rounded down to one digit, so that only a complete part is 100."""
     return min(100.0, math.floor(1000 * part / whole) / 10) if whole > 0 else 0.0
-
-
-def escape_unprintable(text: str) -> str:
-    """Escape control characters, line breaks and direction marks, so that a server's name cannot control a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -39,7 +39,7 @@ async def imported(*argv: str) -> set[str]:
 async def test_the_version_is_printed_without_any_library() -> None:
     modules = await imported("--version")
     assert "exporter.commands.output" in modules
-    assert modules & (LIBRARIES | {"asyncio", "ssl", "exporter.settings"}) == set()
+    assert modules & (LIBRARIES | {"asyncio", "gettext", "ssl", "exporter.settings"}) == set()
 
 
 async def test_the_help_needs_only_the_libraries_of_the_options() -> None:

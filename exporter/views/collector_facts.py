@@ -39,14 +39,17 @@ def list_sync_facts(task: MigrationTask | None, translator: Translator) -> Itera
             yield Fact(_("Last synchronization"), time=synced_at)
 
 
+def build_error_facts(server_id: str, snapshot: Snapshot, translator: Translator) -> Facts:
+    """Return the errors of a server and its task."""
+    return Facts(translator.gettext("Migration error"), tuple(_errors(server_id, snapshot, translator)))
+
+
 def build_collector_facts(server_id: str, snapshot: Snapshot, translator: Translator) -> Iterator[Facts]:
     """Return the facts of each collector that knows something about a server."""
     _ = translator.gettext
-    error: MigrationError | None = _find_record("errors", server_id, snapshot)
     verification = _find_record("consistency", server_id, snapshot)
     task = find_task(server_id, snapshot)
     project = _find_project(server_id, snapshot)
-    yield Facts(_("Migration error"), tuple(_error(error, task, translator)))
     if task is not None:
         yield Facts(_("Load of the source server"), tuple(_load(task, translator)))
         yield Facts(_("Network check"), tuple(_network(task.network_check_info or NetworkCheck(), translator)))
@@ -65,11 +68,14 @@ def _find_project(server_id: str, snapshot: Snapshot) -> MigrationProject | None
     return next((each.project for each in list_projects(snapshot) if server_id in (each.servers or ())), None)
 
 
-def _error(error: MigrationError | None, task: MigrationTask | None, translator: Translator) -> Iterator[Fact]:
+def _errors(server_id: str, snapshot: Snapshot, translator: Translator) -> Iterator[Fact]:
     _ = translator.gettext
+    error: MigrationError | None = _find_record("errors", server_id, snapshot)
+    task = find_task(server_id, snapshot)
     if error is not None:
         yield from list_texts((_("Error code"), error.code), (_("Error text"), clean_text(error.error_json or "")))
-    if task is not None and task.code is not None:
+    # As a rule, the error of a server is that of its task.
+    if task is not None and task.code is not None and (error is None or task.error_json != error.error_json):
         yield from list_texts(
             (_("Error code of the task"), task.code), (_("Error text of the task"), clean_text(task.error_json or ""))
         )

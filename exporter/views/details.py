@@ -11,7 +11,7 @@ from exporter.polling.snapshot import Snapshot
 from exporter.sms.details import MigrationTask
 from exporter.sms.model import NO_CLONE, NO_TASK, SourceServer, TargetServer, Task
 from exporter.translation import Translator
-from exporter.views.collector_facts import build_collector_facts, find_task, list_sync_facts
+from exporter.views.collector_facts import build_collector_facts, build_error_facts, find_task, list_sync_facts
 from exporter.views.facts import Fact, Facts, format_flag, format_speed_limit, list_texts, list_times
 from exporter.views.formatting import format_duration, format_size, format_speed
 from exporter.views.meanings import explain_value
@@ -38,6 +38,7 @@ def build_facts(server: SourceServer, snapshot: Snapshot, translator: Translator
     listed = find_task(server.id, snapshot)
     _ = translator.gettext
     sections = [
+        build_error_facts(server.id, snapshot, translator),
         Facts(_("Source server"), tuple(_source(server, translator))),
         Facts(_("Migration task"), (*_task(task, snapshot, translator), *list_sync_facts(listed, translator))),
         Facts(_("Target"), tuple(_target(task, listed, translator))),

@@ -132,3 +132,11 @@ async def test_the_page_of_a_server_shows_what_the_collectors_know(api: Api) -> 
         assert text in known.text, text
     for title in ("Migration error", "Sub-tasks", "Network check", "Migration project"):
         assert title not in unknown.text
+
+
+async def test_the_page_of_a_server_shows_an_error_of_server_and_task_once(api: Api) -> None:
+    api.errors = [{"source_id": "s1", "error_json": "SMS.0515 the disks changed"}]
+    api.tasks[0]["error_json"] = "SMS.0515 the disks changed"
+    async with api.exporting(readers=READERS, collector=ALL) as service:
+        shown = await page(service, "/servers/default/s1")
+    assert shown.text.count("SMS.0515 the disks changed") == 1

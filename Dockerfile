@@ -30,7 +30,8 @@ RUN export SOURCE_DATE_EPOCH PYTHONHASHSEED=0 \
  && pip --python /opt/sms-exporter/bin/python install --no-cache-dir --no-compile --no-deps /opt/wheels/*.whl \
  && rm -r /opt/sms-exporter/include /opt/sms-exporter/bin/[Aa]ctivate* \
  && /opt/sms-exporter/bin/python -m compileall -q -f -j 1 --invalidation-mode unchecked-hash /opt/sms-exporter/lib \
- && find /opt/sms-exporter -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
+ && mkdir /opt/state && mkdir --mode=700 /opt/state/sms-exporter \
+ && find /opt/sms-exporter /opt/state -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
 
 FROM python:${PYTHON}
 # Nothing is installed in the running image.
@@ -50,6 +51,8 @@ LABEL org.opencontainers.image.title="huaweicloud-sms-exporter" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY LICENSE /licenses/LICENSE
 COPY --from=build /opt/sms-exporter /opt/sms-exporter
+# An empty directory for --state.path: a new volume that is mounted there gets its owner.
+COPY --from=build --chown=65534:65534 /opt/state /var/lib
 # The user nobody as a number, so that Kubernetes can verify runAsNonRoot.
 USER 65534:65534
 EXPOSE 10058

@@ -60,7 +60,8 @@ def test_every_bind_mount_exists_and_is_read_only(files: tuple[str, ...]) -> Non
 def test_the_exporter_accepts_the_configuration_with_secrets_as_files(tmp_path: Path) -> None:
     project = loaded(("compose.yaml", "compose.real.yaml"))
     exporter = project["services"]["exporter"]
-    assert exporter["command"] == ["--config.file=/etc/sms-exporter/config.yml"]
+    assert exporter["command"] == ["--config.file=/etc/sms-exporter/config.yml", "--state.path=/var/lib/sms-exporter"]
+    assert ("exporter", "/var/lib/sms-exporter") in {(each["source"], each["target"]) for each in exporter["volumes"]}
     secrets = {f"/run/secrets/{secret['source']}" for secret in exporter["secrets"]}
     config = yaml.safe_load((COMPOSE / "config.yml").read_text(encoding="utf-8"))
     assert set(config["auth"].values()) == secrets

@@ -157,7 +157,7 @@ def test_without_an_account_the_chart_fails_with_a_hint() -> None:
         ("extraEnv[0].name=SMS_EXPORTER_WEB_LISTEN_ADDRESS", "'/extraEnv/0/name'"),
         ("replicaCount=2", "replicaCount is not a value of this chart: set replicas"),
         ("ingress.enabled=true", "put the Ingress into extraManifests"),
-        ("persistence.enabled=true", "the exporter keeps nothing on disk"),
+        ("persistence.size=many", "'/persistence/size'"),
         ("prometheusRule.enabled=true,prometheusRule.alerts.SmsNone.for=1m", "there is no alert of this name"),
         ("prometheusRule.deadlines[0].account=a,prometheusRule.deadlines[0].time=tomorrow", "/deadlines/0/time'"),
     ],
@@ -166,6 +166,25 @@ def test_an_invalid_value_is_rejected_by_its_path(values: str, error: str) -> No
     errors = error_of("--set", f"demo.enabled=true,{values}")
     assert error in errors
     assert "s3cr3t" not in errors
+
+
+def test_with_persistence_the_state_is_in_a_volume_that_one_pod_uses_at_a_time() -> None:
+    objects = rendered(EXAMPLE["persistence"])
+    deployment, claim = only(objects, "Deployment"), only(objects, "PersistentVolumeClaim")
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    volume = {"name": "state", "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}}
+    assert volume in deployment["spec"]["template"]["spec"]["volumes"]
+    (mount,) = (mount for mount in container(objects)["volumeMounts"] if mount["name"] == "state")
+    assert f"--state.path={mount['mountPath']}" in container(objects)["args"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "5Gi"
+
+
+def test_an_existing_claim_is_used_and_none_is_created() -> None:
+    values = ("--values", EXAMPLE["persistence"], "--set", "persistence.existingClaim=mine")
+    objects = documents(helm("template", "sms", CHART, *values))
+    assert "PersistentVolumeClaim" not in {each["kind"] for each in objects}
+    volumes = only(objects, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "state", "persistentVolumeClaim": {"claimName": "mine"}} in volumes
 
 
 def test_a_changed_configuration_replaces_the_pods() -> None:

@@ -69,6 +69,10 @@ namespace: {{ . | quote }}
 - name: web
   secret: {secretName: {{ . | quote }}, defaultMode: 0440}
 {{- end }}
+{{- if .Values.persistence.enabled }}
+- name: state
+  persistentVolumeClaim: {claimName: {{ .Values.persistence.existingClaim | default (include "sms.fullname" .) | quote }}}
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
@@ -83,6 +87,9 @@ namespace: {{ . | quote }}
 {{- end }}
 {{- if .Values.web.existingSecret }}
 - {name: web, mountPath: /etc/sms-exporter/web, readOnly: true}
+{{- end }}
+{{- if .Values.persistence.enabled }}
+- {name: state, mountPath: /var/lib/sms-exporter}
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}

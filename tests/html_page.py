@@ -46,6 +46,34 @@ class Page(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
+class VisibleText(HTMLParser):
+    """The text of a page that a reader sees or hears, without names, values, and what is marked as English."""
+
+    SPOKEN = ("alt", "aria-label", "data-copied", "data-label", "data-local", "data-sort", "data-utc", "title")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.hidden: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self.hidden or tag in {"bdi", "code", "script", "style"} or dict(attrs).get("lang") == "en":
+            if tag not in VOID:
+                self.hidden.append(tag)
+        else:
+            self.texts += [value for name, value in attrs if name in self.SPOKEN and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.hidden and tag == self.hidden[-1]:
+            self.hidden.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.texts.append(data)
+
+
 async def page(service: Service, path: str) -> Page:
     """Fetch and parse a page."""
     status, text, headers = await fetch(f"{service.urls[0]}{path}")

@@ -4,7 +4,6 @@ Adds new texts to the catalogue of each language, without a translation, removes
 """
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from exporter.translation import CATALOGUES, DOMAIN
 from exporter.views.meanings import EXPLAINED_VALUES
 
 PACKAGE: Final = Path(exporter.__file__).parent
+TRANSLATED: Final = tuple(language for language in LANGUAGES if language != ENGLISH)
 KEYWORDS: Final = {
     "_": None,
     "gettext": None,
@@ -34,11 +34,9 @@ TEMPLATE_OPTIONS: Final = dict.fromkeys(("newstyle_gettext", "trim_blocks", "lst
 """As the renderer of the pages reads them."""
 
 
-def catalogue_files() -> Iterator[Path]:
-    """Yield the file with the translations of each language."""
-    for language in LANGUAGES:
-        if language != ENGLISH:
-            yield CATALOGUES / language.replace("-", "_") / "LC_MESSAGES" / f"{DOMAIN}.po"
+def catalogue_file(language: str) -> Path:
+    """Return the file with the translations of a language."""
+    return CATALOGUES / language.replace("-", "_") / "LC_MESSAGES" / f"{DOMAIN}.po"
 
 
 def extract_texts() -> Catalog:
@@ -95,7 +93,7 @@ def translations(message: Message) -> tuple[str, ...]:
 def main() -> None:
     """Update and compile all catalogues, and print the texts that lack a translation."""
     texts = extract_texts()
-    for file in catalogue_files():
+    for file in map(catalogue_file, TRANSLATED):
         file.write_bytes(update_catalogue(read_catalogue(file), texts))
         catalogue = read_catalogue(file)
         file.with_suffix(".mo").write_bytes(compile_catalogue(catalogue))

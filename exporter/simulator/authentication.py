@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.simulator.errors import TOKEN_EXPIRED, gateway_error, permission_denied
+from exporter.simulator.errors import TOKEN_EXPIRED, bad_authentication, gateway_error, permission_denied
 from exporter.simulator.signing import AccessKeys, SignedRequest
 from exporter.simulator.tokens import Tokens, TokenStatus
 
@@ -82,7 +82,7 @@ class Authenticator:
         self._permissions.check(action)
 
     async def authenticate(self, request: web.Request) -> None:
-        """Raise ErrorResponse if the request is not authenticated: 401, or 403 for an invalid token."""
+        """Raise ErrorResponse 401 if the request is not authenticated, 403 if its user has no permission at all."""
         if "Authorization" in request.headers:
             signed = SignedRequest(request.method, request.raw_path, request.headers, await request.read())
             self._keys.verify(signed, self._now())
@@ -90,5 +90,7 @@ class Authenticator:
         status = self._tokens.status(request.headers.get("X-Auth-Token"), self._now())
         if status is TokenStatus.EXPIRED:
             raise gateway_error(HTTPStatus.UNAUTHORIZED, TOKEN_EXPIRED, "The token must be updated.")
-        if status is not TokenStatus.VALID:
+        if status is TokenStatus.UNKNOWN:
+            raise bad_authentication("decrypt token fail")
+        if status is TokenStatus.NOT_PERMITTED:
             raise permission_denied()

@@ -9,6 +9,8 @@ _GIBIBYTE: Final = 1 << 30
 _BLOCK: Final = 4096
 _BOOT: Final = 512 << 20
 _LVM_SHARE: Final = 0.35
+_BOTH_USES: Final = 3
+"""One system volume in so many is reported as `BOOT|OS`."""
 _INODE_BYTES: Final = 16_384
 _PLAIN_SHARE: Final = 0.2
 """Share of servers whose agent reports only name, size and use of a disk, as in the example of the reference."""
@@ -70,7 +72,8 @@ def _linux_disk(rng: Random, number: int, used: int, system: bool, *, lvm: bool)
     else:
         file_system = rng.choice(("ext4", "xfs"))
         mount = "/" if system else rng.choice(("/data", "/var/lib/pgsql", "/srv", "/home"))
-        use = "OS" if system else "NORMAL"
+        # Some agents report both uses of the only volume of a system disk.
+        use = ("BOOT|OS" if used % _BOTH_USES == 0 else "OS") if system else "NORMAL"
         volumes = [
             {
                 **_volume(rng, 0, f"{name}1", size, used, file_system=file_system, use=use),

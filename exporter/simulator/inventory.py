@@ -1,6 +1,7 @@
 """The identity of a simulated server: name, addresses, operating system and projects."""
 
 import hashlib
+from ipaddress import ip_address
 from random import Random
 from types import MappingProxyType
 from typing import Final
@@ -32,6 +33,8 @@ _LINUX_ROLES: Final = ("web", "app", "api", "db-pg", "db-mysql", "cache", "mq", 
 _WINDOWS_ROLES: Final = ("win-ad", "win-sql", "win-file", "win-iis", "win-erp")
 _CORES: Final = (1, 2, 2, 4, 4, 8, 8, 16, 32)
 _HOSTS_PER_SUBNET: Final = 250
+_INTEGER_PROJECT: Final = 5
+"""The default project of one server in so many is an integer."""
 
 ENTERPRISE_PROJECTS: Final = (
     "4f3b8f5e-7c0f-4c51-9a3d-1f2e7d6b5a01",
@@ -61,7 +64,7 @@ class Identity(Struct, frozen=True, gc=False):
     oem_system: bool
     cpu_quantity: int
     memory: int
-    enterprise_project_id: str | None
+    enterprise_project_id: str | int | None
     migproject: str
 
 
@@ -82,13 +85,18 @@ def build_identity(rng: Random, *, server_id: str, index: int) -> Identity:
         index=index,
         name=f"{role}-{index + 1:03d}",
         ip=f"10.{20 + subnet // 250}.{subnet % 250}.{host + 2}",
-        ipv6=f"fd5e:{subnet:x}::{host + 2:x}" if rng.random() < 0.25 else None,  # noqa: PLR2004 - a share
+        ipv6=str(ip_address(f"fd5e:{subnet:x}::{host + 2:x}")) if rng.random() < 0.25 else None,  # noqa: PLR2004 - a share
         windows=windows,
         os_version=rng.choice(_WINDOWS if windows else _LINUX),
         oem_system=windows and rng.random() < 0.1,  # noqa: PLR2004 - a share
         cpu_quantity=cores,
         # The firmware reserves some of it, so real values are never round.
         memory=(cores * rng.choice((1024, 2048, 4096)) - rng.randrange(16, 64)) * _MEBIBYTE,
-        enterprise_project_id=rng.choice(("0", None, *ENTERPRISE_PROJECTS)),
+        enterprise_project_id=_project_id(rng.choice(("0", None, *ENTERPRISE_PROJECTS)), index),
         migproject=_PROJECT_IDS[index % len(_PROJECT_IDS)],
     )
+
+
+def _project_id(project: str | None, index: int) -> str | int | None:
+    """Return the default project as an integer for some servers, as the API does."""
+    return 0 if project == "0" and index % _INTEGER_PROJECT == 0 else project

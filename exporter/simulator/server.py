@@ -84,7 +84,7 @@ class _Facts:
         target = build_target(rng, windows=self.identity.windows, used=self.plan.size)
         self.heartbeat = rng.uniform(0.0, _HEARTBEAT)
         self.consistency = rng.random() < 0.3  # noqa: PLR2004 - a share
-        self.forgets_sizes = rng.random() < 0.3  # noqa: PLR2004 - a share
+        self.forgets_sizes = rng.random() < 0.7  # noqa: PLR2004 - a share
         self.fixed = _fixed_fields(
             self.identity,
             add_date=milliseconds(epoch - self.plan.offset - rng.uniform(1.0, 40.0) * _DAY),

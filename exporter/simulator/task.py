@@ -139,8 +139,8 @@ class TaskBuilder:
 
 
 def milliseconds(moment: float) -> int:
-    """Format seconds since the epoch as the API does; times before the epoch become 0."""
-    return max(0, int(moment * 1000))
+    """Format seconds since the epoch as the API does, as whole seconds; times before the epoch become 0."""
+    return max(0, int(moment)) * 1000
 
 
 def _remaining(position: Position) -> float | None:
@@ -153,9 +153,8 @@ def _remaining(position: Position) -> float | None:
 
 def _task_state(position: Position) -> str:
     leg = position.phase.leg
-    if leg.state == "error":
-        return "SYNC_FAIL" if leg.cycle == "syncing" else "MIGRATE_FAIL"
-    return _STATES[leg.state]
+    # Also for a server that failed in continuous synchronization.
+    return "MIGRATE_FAIL" if leg.state == "error" else _STATES[leg.state]
 
 
 def _describe(subtasks: Sequence[SubTask]) -> str | None:

@@ -34,6 +34,8 @@ class Api:
         self.results: dict[str, Any] = {}
         self.projects: list[dict[str, Any]] = []
         self.members: dict[str, str] = {}
+        self.offset_step = 1
+        """Number of records per unit of an offset: 1 if it counts records, 0 if the API ignores it."""
         self.answers: dict[str, Callable[[], web.Response]] = {}
         self.hanging: dict[str, asyncio.Event] = {}
         self.queries: dict[str, list[dict[str, str]]] = defaultdict(list)
@@ -61,18 +63,22 @@ class Api:
         match request.path.split("/")[2:]:
             case ["sources"] if project is not None:
                 members = [each for each in self.servers if project in self.members.get(each["id"], "").split()]
-                return "projects", lambda: _page(request, "source_servers", members)
+                return "projects", lambda: self._page(request, "source_servers", members)
             case ["sources"]:
-                return "sources", lambda: _page(request, "source_servers", self.servers)
+                return "sources", lambda: self._page(request, "source_servers", self.servers)
             case ["errors"]:
-                return "errors", lambda: _page(request, "migration_errors", self.errors)
+                return "errors", lambda: self._page(request, "migration_errors", self.errors)
             case ["tasks"]:
-                return "task_details", lambda: _page(request, "tasks", self.tasks)
+                return "task_details", lambda: self._page(request, "tasks", self.tasks)
             case ["migprojects"]:
-                return "projects", lambda: _page(request, "migprojects", self.projects)
+                return "projects", lambda: self._page(request, "migprojects", self.projects)
             case ["tasks", task_id, "consistency-result"]:
                 return "consistency", lambda: self._result(task_id)
         raise AssertionError(f"the exporter must not request {request.path}")
+
+    def _page(self, request: web.Request, key: str, records: list[dict[str, Any]]) -> web.Response:
+        offset, limit = int(request.query["offset"]) * self.offset_step, int(request.query["limit"])
+        return web.json_response({"count": len(records), key: records[offset : offset + limit]})
 
     def _result(self, task_id: str) -> web.Response:
         result = self.results.get(task_id)
@@ -106,11 +112,6 @@ class Api:
             first = await self.clock.until_asleep(tasks)
             self.clock.advance(min(first, end - self.clock.monotonic()))
             await self.clock.until_asleep(tasks)
-
-
-def _page(request: web.Request, key: str, records: list[dict[str, Any]]) -> web.Response:
-    offset, limit = int(request.query["offset"]), int(request.query["limit"])
-    return web.json_response({"count": len(records), key: records[offset : offset + limit]})
 
 
 def error(status: int, code: str) -> web.Response:

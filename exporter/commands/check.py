@@ -12,6 +12,7 @@ from exporter.auth import Credentials
 from exporter.auth.renewal import Term
 from exporter.clock import SystemClock
 from exporter.commands.languages import get_translator
+from exporter.commands.live_check import LiveCheck, LiveFindings
 from exporter.commands.options import OnceSettings, load_once
 from exporter.commands.output import PROG, print_text
 from exporter.commands.process import get_runtime
@@ -21,7 +22,7 @@ from exporter.errors import AuthError, ConfigurationError, PollError, RequestTim
 from exporter.http.transport import Api, Response
 from exporter.language import Translatable
 from exporter.polling.connections import Runtime, account_client
-from exporter.settings import AccountSettings, FilterSettings, Settings
+from exporter.settings import AccountSettings, DetailSettings, FilterSettings, Settings
 from exporter.settings.faults import find_near_name
 from exporter.settings.manual import Manual
 from exporter.sms.client import ListClient, RetryBudget
@@ -34,12 +35,13 @@ from exporter.views.formatting import format_duration, format_latency, format_ti
 
 DESCRIPTION: Final = (
     "Checks the configuration and prints the endpoint and the credentials of each account. "
-    "With --live it also authenticates and reads the first page of each account's list."
+    "With --live it also authenticates, reads the first pages of each account's list, and sends one request for each "
+    "collector that is on."
 )
 EXIT_CODES: Final = MappingProxyType(
     {
         0: "No problem was found.",
-        1: "Authentication failed, or the API returned no page.",
+        1: "Authentication failed, the API returned no page, or a collector that is on cannot read its data.",
         2: "The configuration is invalid, or an account has no credentials.",
     },
 )
@@ -53,7 +55,7 @@ MIN_REPORTED_SKEW_SECONDS: Final = 2.0
 class CheckSettings(OnceSettings):
     """Options of a check."""
 
-    live: bool = Field(False, description="Also call the API: authenticate, and read one page of each account.")
+    live: bool = Field(False, description="Also call the API: authenticate, and send a few requests for each account.")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -90,8 +92,8 @@ class Finding:
 
     `count` is the number of servers that the API reports, `rows` the number on the first page, `latency` the seconds
     from sending the request to the last byte of the response, and `skew` the seconds by which this machine's clock is
-    ahead of the API's. They are None without `--live`, or if the API did not report them. `is_configured` is False if
-    the account has no credentials.
+    ahead of the API's, and `live` what further requests found. They are None without `--live`, or if the API did not
+    report them. `is_configured` is False if the account has no credentials.
     """
 
     account: AccountSettings
@@ -101,13 +103,16 @@ class Finding:
     rows: int | None = None
     latency: float | None = None
     skew: float | None = None
+    live: LiveFindings | None = None
     error: PollError | None = None
     is_configured: bool = True
 
     @property
     def exit_code(self) -> int:
         """The exit code for this account."""
-        return 0 if self.error is None else 1 if self.is_configured else 2
+        if self.error is None:
+            return 1 if self.live is not None and self.live.failed else 0
+        return 1 if self.is_configured else 2
 
     def lines(self, translator: Translator = IN_ENGLISH) -> Iterator[str]:
         """Yield the report: the account and its condition, then one fact per line."""
@@ -127,6 +132,8 @@ class Finding:
             yield _fact(_("latency"), format_latency(self.latency, translator))
         if self.skew is not None:
             yield _fact(_("clock"), _skew(self.skew, translator))
+        if self.live is not None:
+            yield from (_fact(name, value) for name, value in self.live.facts(translator))
         if self.error is not None:
             yield _fact(_("error"), escape_unprintable(self.error.message))
             if self.error.request_id:
@@ -143,18 +150,23 @@ class Finding:
 
 async def check(settings: Settings, runtime: Runtime, *, live: bool) -> Sequence[Finding]:
     """Check all accounts at the same time and return one finding per account."""
-    return await asyncio.gather(*(_check_account(account, runtime, live=live) for account in settings.targets()))
+    details = settings.collector.details if live else None
+    return await asyncio.gather(*(_check_account(account, runtime, details) for account in settings.targets()))
 
 
-async def _check_account(account: AccountSettings, runtime: Runtime, *, live: bool) -> Finding:
+async def _check_account(account: AccountSettings, runtime: Runtime, details: DetailSettings | None) -> Finding:
+    """Check one account; call the API if `details` are given."""
     observer = _LatencyObserver()
     try:
         async with account_client(account, observer, runtime) as (client, credentials):
             finding = Finding(account, credentials.source)
-            if not live:
+            if details is None:
                 return await _read_secrets(finding, credentials)
-            finding = await _read_page(finding, client, credentials, runtime)
-            return replace(finding, term=credentials.term, latency=observer.latency, skew=observer.skew)
+            finding, page = await _read_page(finding, client, credentials, runtime)
+            finding = replace(finding, term=credentials.term, latency=observer.latency, skew=observer.skew)
+            if page is None:
+                return finding
+            return replace(finding, live=await LiveCheck(client, account, page).run(details))
     except ConfigurationError as error:
         if not isinstance(error.__cause__, PollError):
             raise
@@ -175,18 +187,18 @@ async def _read_page(
     client: ListClient,
     credentials: Credentials,
     runtime: Runtime,
-) -> Finding:
-    """Read the first page, without retries: a wrong access key must count as one refusal only."""
+) -> tuple[Finding, bytes | None]:
+    """Read the first page, without retries: a wrong access key must count as one refusal only. Return it as well."""
     timeout = finding.account.poll.timeout
     try:
         async with asyncio.timeout(timeout), runtime.lockout.attempt(await credentials.fingerprint()):
             body = await client.page(0, SOURCE_SERVERS.max_page_rows, {}, RetryBudget(0))
         page = await Records(SOURCE_SERVERS).decode(body)
     except TimeoutError:
-        return replace(finding, error=RequestTimeout(f"the API returned no page within {timeout:g} seconds"))
+        return replace(finding, error=RequestTimeout(f"the API returned no page within {timeout:g} seconds")), None
     except PollError as error:
-        return replace(finding, error=error)
-    return replace(finding, count=page.count, rows=page.rows)
+        return replace(finding, error=error), None
+    return replace(finding, count=page.count, rows=page.rows), body
 
 
 class _LatencyObserver:

@@ -1,6 +1,5 @@
 """Reads the results of consistency verifications: one request per task, and only if the task has changed."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -8,7 +7,7 @@ from typing import Any, Final, TypeAlias
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError, ServerFault
 from exporter.polling.detail_client import DetailClient, DetailReading
 from exporter.polling.snapshot import Snapshot
-from exporter.sms.consistency import NOUN, ConsistencyResult, parse_consistency_result
+from exporter.sms.consistency import NOUN, ConsistencyResult, get_result_path, is_task_id, parse_consistency_result
 from exporter.sms.model import NO_TASK, SourceServer
 from exporter.sms.tolerant import Findings
 
@@ -20,8 +19,6 @@ MAX_FAILURES: Final = 10
 
 TaskVersion: TypeAlias = tuple[object, ...]
 """The condition of a task and its server, without the values that change while data is replicated."""
-
-_TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +67,8 @@ async def read_consistency(
 def _list_tasks(snapshot: Snapshot) -> Iterator[tuple[str, tuple[str, TaskVersion]]]:
     """Return the task of each server that has a result, by the id of the server: its id and its version."""
     for server in snapshot.servers:
-        task_id = (server.current_task or NO_TASK).id or ""
-        # The id becomes part of a path.
-        if server.is_consistency_result_exist and _TASK_ID.fullmatch(task_id):
+        task_id = (server.current_task or NO_TASK).id
+        if server.is_consistency_result_exist and task_id and is_task_id(task_id):
             yield server.id, (task_id, _get_version(server))
 
 
@@ -95,7 +91,7 @@ def _list_pending(tasks: Mapping[str, tuple[str, TaskVersion]], known: Mapping[s
 
 
 async def _read_result(client: DetailClient, task_id: str) -> ConsistencyResult | None:
-    body = await client.read_object(f"/v3/tasks/{task_id}/consistency-result", NOUN)
+    body = await client.read_object(get_result_path(task_id), NOUN)
     findings = Findings()
     result = parse_consistency_result(body, findings)
     client.left_out.add_findings(findings)

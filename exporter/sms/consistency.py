@@ -4,6 +4,7 @@ Three shapes of the response are published, and all are read: a list of results,
 result without a list.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Final
@@ -14,6 +15,19 @@ from exporter.sms.tolerant import UNREADABLE, Findings, load_json, read_struct
 
 LIST_FIELD: Final = "result_list"
 NOUN: Final = "the consistency result of a task"
+
+
+_TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_task_id(text: str) -> bool:
+    """Return whether a text can be the id of a task in a path."""
+    return _TASK_ID.fullmatch(text) is not None
+
+
+def get_result_path(task_id: str) -> str:
+    """Return the path of the result of a task."""
+    return f"/v3/tasks/{task_id}/consistency-result"
 
 
 class DirectoryResult(Record, frozen=True, kw_only=True, gc=False):

@@ -5,7 +5,7 @@ As in `exporter/sms/model.py`, a struct has the fields that are exposed, and eve
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,6 @@ UNKNOWN_ERROR: Final = "unknown"
 """Stands for the code of an error whose text has none."""
 
 _ERROR_CODE: Final = re.compile(r"SMS\.[0-9]{4}(?![0-9])")
-
 
 SUBTASKS: Final = (
     "CREATE_CLOUD_SERVER",
@@ -40,6 +39,12 @@ SUBTASKS: Final = (
 )
 """The documented names of subtasks."""
 
+# As in `exporter/sms/model.py`: other names are text, too, and are counted.
+if TYPE_CHECKING:
+    SubtaskName: TypeAlias = str
+else:
+    SubtaskName = Literal[SUBTASKS]
+
 
 def find_error_code(text: str | None) -> str:
     """Return the first error code in a text, such as `SMS.0515`; UNKNOWN_ERROR if there is none."""
@@ -63,7 +68,7 @@ class MigrationError(ListedRecord, frozen=True, kw_only=True, gc=False):
 class SubTask(Record, frozen=True, kw_only=True, gc=False):
     """One step of a task."""
 
-    name: Text | None = None
+    name: SubtaskName | None = None
     progress: NonNegativeFloat | None = None
     start_date: NonNegativeInt | None = None
     end_date: NonNegativeInt | None = None

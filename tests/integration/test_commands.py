@@ -80,7 +80,10 @@ async def test_a_live_check_reports_every_account(simulator: Simulator, north_an
     assert "sms:server:list" in east["hint"]
     assert east["request id"]
     assert simulator.token not in output
-    assert [request.query for request in simulator.requests] == [{"limit": "200", "offset": "0"}]
+    assert [request.query for request in simulator.requests] == [
+        {"limit": "200", "offset": "0"},
+        {"limit": "200", "offset": "200"},
+    ]
 
 
 async def test_a_live_check_obtains_a_token_with_a_password(simulator: Simulator) -> None:

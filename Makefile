@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-rules mutants docs translations dashboards screenshots golden requirements tools manifests compose clean \
+.PHONY: help demo test lint format bench bench-compare bench-rules mutants docs translations dashboards screenshots golden requirements tools manifests compose clean \
 	site dist wheel-test sbom chart image image-push image-sbom image-sign chart-push coverage lint-workflows \
 	check-version release-notes ci-container
 
@@ -39,6 +39,9 @@ format: $(VENV)/dev ## Fix what the style checks can fix
 bench: $(VENV)/dev ## Measure scrapes, polls and accounts, and write docs/performance.md and docs/scaling.md
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.accounts
+
+bench-compare: $(VENV)/dev ## Compare polls, scrapes and start-up with another revision: REV=…
+	@$(BIN)/python -m benchmarks.compare $(REV) $(ARGS)
 
 mutants: $(VENV)/dev ## Check that the tests of the rules find small changes of them (takes half an hour)
 	$(BIN)/python -m tools.mutants $(ARGS)

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import sys
 import tempfile
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
+ROOT: Final = Path(__file__).parent.parent
 START_TIMEOUT_SECONDS: Final = 300.0
 """How long a program may take to start."""
 GO_PEER: Final = "prometheus-pushgateway"
@@ -32,6 +34,11 @@ class Program:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 @contextlib.asynccontextmanager
 async def served(kind: str, servers: int, collectors: str = "default", delay: float = 0.0) -> AsyncIterator[Program]:
@@ -42,8 +49,10 @@ async def served(kind: str, servers: int, collectors: str = "default", delay: fl
 
 
 @contextlib.asynccontextmanager
-async def exporter(api: Program, collectors: str = "default", *options: str) -> AsyncIterator[Program]:
-    """Run the exporter, as users do, until the first poll of a served list has ended."""
+async def exporter(
+    api: Program, collectors: str = "default", *options: str, root: Path = ROOT
+) -> AsyncIterator[Program]:
+    """Run the exporter in `root`, as users do; enter the context when the first poll of a served list has ended."""
     url = f"http://127.0.0.1:{free_port()}"
     given = (
         f"--api.endpoint={api.url}",
@@ -53,7 +62,7 @@ async def exporter(api: Program, collectors: str = "default", *options: str) -> 
         *(("--collector.disks",) if collectors == "all" else ()),
         *options,
     )
-    async with started(sys.executable, "-m", "exporter", *given) as process:
+    async with started(sys.executable, "-m", "exporter", *given, cwd=str(root), env=environment(root)) as process:
         await wait_until_ready(f"{url}/-/ready")
         yield Program(url, process.pid)
 
@@ -93,15 +102,22 @@ def _push(ours: str, url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def started(*command: str, cwd: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+async def started(
+    *command: str, cwd: str | None = None, env: Mapping[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a program inside the context."""
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=cwd)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=cwd, env=env)
     try:
         yield process
     finally:
         if process.returncode is None:
             process.terminate()
         await process.communicate()
+
+
+def environment(root: Path) -> Mapping[str, str]:
+    """Return the environment of a process that runs the code in `root`, wherever the packages are installed."""
+    return {**os.environ, "PYTHONPATH": str(root)}
 
 
 async def read_line(process: asyncio.subprocess.Process) -> str:

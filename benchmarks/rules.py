@@ -42,7 +42,6 @@ RUNS: Final = 3
 RECORDED: Final = "server:huaweicloud_sms_replicated_bytes:freshest"
 SERVER_ID: Final = re.compile(r'source_server_replicated_bytes\{account="demo",server_id="([^"]+)"\} (\S+)')
 
-_TICKS: Final = 100
 _VARIABLE: Final = re.compile(r"\$(?:\{([a-z_]\w*)[^}]*\}|([a-z_]\w*))")
 _BUILT_IN: Final = {"__rate_interval": "1m", "__range": "1h", "__interval": "15s"}
 
@@ -54,12 +53,6 @@ class Panel:
     dashboard: str
     title: str
     queries: Sequence[tuple[str, bool]]
-
-
-def get_cpu_seconds(program: Program) -> float:
-    """Return the CPU seconds that a process has used."""
-    fields = Path(f"/proc/{program.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def load_panels(folder: Path, server_id: str) -> Iterator[Panel]:
@@ -155,13 +148,13 @@ async def measure_panel(session: aiohttp.ClientSession, program: Program, panel:
         runs = []
         for _ in range(RUNS):
             now = time.time()
-            before, begun = get_cpu_seconds(program), time.perf_counter()
+            before, begun = program.cpu_seconds(), time.perf_counter()
             if instant:
                 await get_json(session, f"{program.url}/api/v1/query", query=query, time=str(now))
             else:
                 span = {"start": str(now - RANGE_SECONDS), "end": str(now), "step": str(4 * INTERVAL_SECONDS)}
                 await get_json(session, f"{program.url}/api/v1/query_range", query=query, **span)
-            runs.append((time.perf_counter() - begun, get_cpu_seconds(program) - before))
+            runs.append((time.perf_counter() - begun, program.cpu_seconds() - before))
         wall += min(run[0] for run in runs)
         cpu += min(run[1] for run in runs)
     return cpu, wall, max(len(query) for query, _ in panel.queries)
@@ -226,9 +219,9 @@ def _panel_rows(costs: Sequence[tuple[Panel, float, float, int]]) -> Iterator[st
 
 async def measure_cpu_per_interval(program: Program) -> float:
     """Return the CPU seconds per scrape and evaluation."""
-    before = get_cpu_seconds(program)
+    before = program.cpu_seconds()
     await asyncio.sleep(EVALUATIONS * INTERVAL_SECONDS)
-    return (get_cpu_seconds(program) - before) / EVALUATIONS
+    return (program.cpu_seconds() - before) / EVALUATIONS
 
 
 def main() -> None:

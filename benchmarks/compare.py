@@ -68,9 +68,7 @@ def compare(revision: Path, fleets: Sequence[int], rounds: int) -> Iterator[Comp
         with tempfile.TemporaryDirectory() as folder:
             _write_lists(Path(folder), servers)
             for choice in CHOICES:
-                polls = [
-                    [_poll(root, Path(folder), choice) for root in roots] for _ in range(rounds)
-                ]
+                polls = [[_poll(root, Path(folder), choice) for root in roots] for _ in range(rounds)]
                 yield from _comparisons(polls, f"{servers:,} servers, {choice} collectors: ")
         yield asyncio.run(_compare_scrapes(roots, servers, rounds))
 
@@ -84,10 +82,7 @@ async def _compare_startup(roots: Roots, rounds: int) -> Sequence[Comparison]:
     async with programs.served("api", 0) as api:
         commands = startup.exporter_commands(api)
         figures = [
-            [
-                {name: startup.measure_cpu(command, root) for name, command in commands.items()}
-                for root in roots
-            ]
+            [{name: startup.measure_cpu(command, root) for name, command in commands.items()} for root in roots]
             for _ in range(rounds)
         ]
     return list(_comparisons(figures, "command "))
@@ -129,15 +124,20 @@ def _poll(root: Path, folder: Path, choice: str) -> Figures:
     printed = subprocess.run(  # noqa: S603 - our own command
         command, cwd=root, env=programs.environment(root), stdout=subprocess.PIPE, check=True
     ).stdout
-    figures: Roots = tuple[Path, Path]
-"""The folders of the revision and of the working tree."""
-Figures = json.loads(printed)
+    figures: Figures = json.loads(printed)
     return figures
 
 
 def _check_out(revision: str, folder: Path) -> None:
-    """Write the files of a revision into a folder. Raise CalledProcessError if there is no such revision."""
-    archive = subprocess.run(("git", "archive", revision), cwd=programs.ROOT, stdout=subprocess.PIPE, check=True)  # noqa: S603, S607
+    """Write the files of a revision into a folder. Exit if there is no such revision."""
+    archive = subprocess.run(  # noqa: S603 - a revision that the user names
+        ("git", "archive", revision),  # noqa: S607
+        cwd=programs.ROOT,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if archive.returncode:
+        sys.exit(archive.returncode)  # Git has printed the reason.
     subprocess.run(("tar", "-x", "-C", str(folder)), input=archive.stdout, check=True)  # noqa: S603, S607
 
 

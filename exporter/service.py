@@ -52,6 +52,7 @@ class Service:
         self._runners: tuple[AccountRunner, ...] = ()
         self._polling = False
         self._reader = Worker()
+        self._reload_error = ""
         self._reload_lock = asyncio.Lock()
         self._reloads: set[asyncio.Task[Sequence[str]]] = set()
         self._closing: set[asyncio.Task[None]] = set()
@@ -66,55 +67,61 @@ class Service:
         """The pollers of the accounts, in the same order."""
         return tuple(runner.poller for runner in self._runners)
 
-    async def reload(self) -> Sequence[str]:
+    @property
+    def runners(self) -> Sequence[AccountRunner]:
+        """The runners of the accounts, in the same order."""
+        return self._runners
+
+    @property
+    def reload_failed(self) -> bool:
+        """Whether the last reload failed."""
+        return bool(self._reload_error)
+
+    async def reload(self, *, is_automatic: bool = False) -> Sequence[str]:
         """Apply the configuration as it is written now, and return the options that need a restart.
 
         Unchanged accounts are not interrupted. Raise ConfigurationError if the configuration cannot be used; then
-        only the metrics of reloads have changed. A reload is cancelled when the exporter stops.
+        only the metrics of reloads have changed. An automatic reload logs an error once while it lasts. A reload is
+        cancelled when the exporter stops.
         """
-        reload = asyncio.create_task(self._reload())
+        reload = asyncio.create_task(self._reload(is_automatic=is_automatic))
         self._reloads.add(reload)
         reload.add_done_callback(self._reloads.discard)
         return await reload
 
-    async def _reload(self) -> Sequence[str]:
+    async def _reload(self, *, is_automatic: bool) -> Sequence[str]:
         async with self._reload_lock:
             try:
                 read = await self._reader.run(self._read_settings)
                 settings, waiting = without_fixed(self.generation.settings, read)
                 await self.apply(settings)
             except ConfigurationError as error:
-                self.health.reloaded(successful=False)
-                # Without a traceback: the message names the file, the line and the option.
-                log.error("configuration reload failed, keeping the previous one", err=str(error))  # noqa: TRY400
+                self._reload_failed(error, is_automatic=is_automatic)
                 raise
             except Exception as error:  # A defect must stop neither the exporter nor later reloads.
-                self.health.reloaded(successful=False)
-                log.exception("configuration reload failed because of a defect of the exporter")
-                raise ConfigurationError([f"a defect of the exporter: {type(error).__name__}"]) from error
+                reason = ConfigurationError([f"a defect of the exporter: {type(error).__name__}"])
+                self._reload_failed(reason, is_automatic=is_automatic, defect=error)
+                raise reason from error
+            self._reload_error = ""
             self.health.reloaded(successful=True)
             log.info("configuration reloaded", accounts=len(self._runners))
             if waiting:
                 log.warning("changed options need a restart", options=",".join(waiting))
             return waiting
 
-    @contextlib.asynccontextmanager
-    async def reloading_when(self, requested: asyncio.Event) -> AsyncIterator[None]:
-        """Reload each time that `requested` is set, while the context lasts."""
-
-        async def reload_when_requested() -> None:
-            while True:
-                await requested.wait()
-                requested.clear()
-                with contextlib.suppress(ConfigurationError):  # It is logged already.
-                    await self.reload()
-
-        reloading = asyncio.create_task(reload_when_requested())
-        try:
-            yield
-        finally:
-            reloading.cancel()
-            await asyncio.wait([reloading])
+    def _reload_failed(
+        self, reason: ConfigurationError, *, is_automatic: bool, defect: Exception | None = None
+    ) -> None:
+        """Count a failed reload, and log why; after an automatic one, only if the reason is new."""
+        self.health.reloaded(successful=False)
+        is_known, self._reload_error = str(reason) == self._reload_error, str(reason)
+        if is_automatic and is_known:
+            return
+        if defect is None:
+            # Without a traceback: the message names the file, the line and the option.
+            log.error("configuration reload failed, keeping the previous one", err=str(reason))
+        else:
+            log.error("configuration reload failed because of a defect of the exporter", exc_info=defect)
 
     def start(self) -> None:
         """Start polling the accounts, and from now on those that a reload adds."""

@@ -10,6 +10,7 @@ from exporter.commands.output import PROG
 from exporter.commands.process import get_runtime, run_server, until_stopped
 from exporter.commands.usage import DESCRIPTION, OPTION_SOURCES, SERVING_EXIT_CODES
 from exporter.logs import configure_logs, get_logger
+from exporter.reloading import reloading
 from exporter.service import running
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
@@ -34,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     async def serve() -> None:
         reload = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
-        async with running(settings, get_runtime(), read) as service, service.reloading_when(reload):
+        runtime = get_runtime()
+        async with running(settings, runtime, read) as service, reloading(service, runtime.clock, reload):
             log.info("listening", version=__version__, urls=" ".join(service.urls))
             try:
                 await until_stopped()

@@ -11,10 +11,9 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final, TypeVar
 
-import structlog
-
 from exporter.blocking import Worker
 from exporter.clock import Clock
+from exporter.logs import get_logger
 from exporter.polling.migrations import Migrations, merge_migrations
 from exporter.polling.state import Account, AccountState, CollectorState, Persistence
 from exporter.polling.state_directory import StateDirectory
@@ -36,7 +35,7 @@ LAST_WRITE_SECONDS: Final = 3.0
 
 T = TypeVar("T")
 
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def file_stem(account: str) -> str:

@@ -16,7 +16,11 @@ class PlainText(str):
 
 @dataclass(frozen=True)
 class Document:
-    """The content of a file. `line` returns the line of a key or a list item; None if the file does not have it."""
+    """The content of a file. `line` returns the line of a key or a list item; None if the file does not have it.
+
+    `digest` changes with the bytes of the file; empty if there is no file.
+    """
 
     content: dict[str, Any]
     line: Callable[[Location], int | None] = lambda _: None
+    digest: str = ""

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings
 from exporter.errors import ConfigurationError, HelpRequested
 from exporter.settings.document import Document, Location
 from exporter.settings.faults import explain, format_location, suggest_name
+from exporter.settings.files import read_regular_file
 from exporter.settings.flags import parse_flags
 from exporter.settings.kinds import get_model, is_list
 from exporter.settings.manual import Manual, help_text
@@ -33,9 +34,13 @@ _SERVICE_LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.+")
 
 @dataclass(frozen=True)
 class _Trace:
-    """The function that returns the source of a value. Equal values from different sources are equal settings."""
+    """Where values come from: a function that returns the source of one, and the digest of the configuration file.
+
+    Equal values from different sources are equal settings.
+    """
 
     source: Callable[[Location], str] = field(default=lambda _: "", compare=False)
+    file_digest: str = field(default="", compare=False)
 
 
 class TracedSettings(BaseSettings):
@@ -43,9 +48,17 @@ class TracedSettings(BaseSettings):
 
     _trace: _Trace = PrivateAttr(default=_Trace())
 
-    def trace(self, source: Callable[[Location], str]) -> None:
-        """Remember the function that returns the source of the value at a location; empty for a default."""
-        self._trace = _Trace(source)
+    def trace(self, source: Callable[[Location], str], file_digest: str) -> None:
+        """Remember the function that returns the source of the value at a location; empty for a default.
+
+        `file_digest` is that of the configuration file that was read; empty if there is none.
+        """
+        self._trace = _Trace(source, file_digest)
+
+    @property
+    def file_digest(self) -> str:
+        """The digest of the configuration file that was read; empty if there is none."""
+        return self._trace.file_digest
 
     def source(self, *location: str | int) -> str:
         """Return where the value at a location was set: a flag, a variable, or a line of the file; empty if nowhere."""
@@ -66,7 +79,7 @@ def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
         # An account that inherits a wrong value repeats its line.
         raise ConfigurationError(dict.fromkeys(explain(error, tree, sources.locate))) from None
     if isinstance(settings, TracedSettings):
-        settings.trace(sources.describe)
+        settings.trace(sources.describe, sources.document.digest)
     return settings
 
 
@@ -138,6 +151,13 @@ def read_sources(tree: type[BaseSettings], argv: Sequence[str], environ: Mapping
 
     document = read_yaml(Path(path), sources.locate(("config", "file")))
     return Sources(known, flags, variables, path, _check_shape(tree, document, path))
+
+
+def read_digest(path: Path | None) -> str:
+    """Return the digest of a configuration file as it is now. Raise OSError if it cannot be read."""
+    from exporter.settings.strict_yaml import MAX_FILE_BYTES, get_digest
+
+    return get_digest(read_regular_file(path, MAX_FILE_BYTES)) if path else ""
 
 
 def _read_variables(environ: Mapping[str, str], known: Sequence[Option], prefix: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ So a value means the same in a file, a flag and a variable.
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +48,12 @@ def parse_yaml(content: bytes, source: str) -> Document:
     if tree is not None and not isinstance(tree, dict):
         kind = "a list" if isinstance(tree, list) else "a single value"
         raise ConfigurationError([f"{source}: must be a mapping (key: value), not {kind}"])
-    return Document(tree or {}, partial(_find_line, root))
+    return Document(tree or {}, partial(_find_line, root), get_digest(content))
+
+
+def get_digest(content: bytes) -> str:
+    """Return a digest of the content of a file."""
+    return sha256(content).hexdigest()
 
 
 def read_yaml(path: Path, option: str) -> Document:

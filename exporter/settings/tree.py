@@ -26,7 +26,7 @@ from exporter.settings.account import (
 from exporter.settings.faults import Contradiction, explain, format_location
 from exporter.settings.loading import TracedSettings
 from exporter.settings.options import Flag, Option, options
-from exporter.settings.quantities import AccountName, Group, OutputDirectory, SocketAddresses, Url, Words
+from exporter.settings.quantities import AccountName, Duration, Group, OutputDirectory, SocketAddresses, Url, Words
 
 INFO_LABELS: Final = (
     "clone_id",
@@ -57,7 +57,19 @@ class ConfigSettings(Group):
     file: Path | None = Field(
         None, description="YAML file with any of these options; flags and variables take precedence."
     )
+    enable_auto_reload: bool = Field(
+        False, description="Reload the configuration automatically when the content of the file has changed."
+    )
+    auto_reload_interval: Duration = Field(
+        30.0, ge=1, description="Interval of the checks whether the configuration file has changed."
+    )
     check: bool = Field(False, description="Check the configuration, as the command check does, and exit.")
+
+    @model_validator(mode="after")
+    def _check_auto_reload(self) -> Self:
+        if self.enable_auto_reload and self.file is None:
+            raise Contradiction("{} requires {}", "enable_auto_reload", "file")
+        return self
 
 
 class WebSettings(Group):
@@ -344,7 +356,7 @@ def _inherited(entry: Any, above: dict[str, Any]) -> Any:  # noqa: ANN401 - not 
     return merged
 
 
-LIVE: Final = frozenset({*AccountSettings.model_fields, "account", "accounts", "collector", "log", "config"})
+LIVE: Final = frozenset({*AccountSettings.model_fields, "account", "accounts", "collector", "log"})
 """Groups whose changes take effect at a reload; all others need a restart."""
 
 

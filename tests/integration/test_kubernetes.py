@@ -195,6 +195,16 @@ def test_a_changed_configuration_replaces_the_pods() -> None:
     assert annotations[0] != annotations[1]
 
 
+def test_with_automatic_reload_a_changed_configuration_does_not_replace_the_pods() -> None:
+    def template(region: str) -> Object:
+        values = ("--set", f"autoReload.enabled=true,config.api.region={region}")
+        return dict(only(documents(helm("template", "sms", CHART, *values)), "Deployment")["spec"]["template"])
+
+    assert template("cn-north-4") == template("ap-southeast-3")
+    arguments = template("cn-north-4")["spec"]["containers"][0]["args"]
+    assert arguments[1:] == ["--config.enable-auto-reload", "--config.auto-reload-interval=30s"]
+
+
 def test_with_tls_probes_and_scrapes_use_https() -> None:
     objects = rendered(EXAMPLE["tls"])
     assert only(objects, "ServiceMonitor")["spec"]["endpoints"][0]["scheme"] == "https"

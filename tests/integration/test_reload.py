@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 
 from exporter.polling.connections import Runtime
 from exporter.polling.schedule import spread
+from exporter.reloading import reloading
 from exporter.service import Service, running
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
@@ -181,7 +182,7 @@ async def test_stopping_during_a_reload_closes_the_accounts_that_it_removed(worl
 
     async def reload_by_signal(service: Service) -> None:
         asked = asyncio.Event()
-        async with service.reloading_when(asked):
+        async with reloading(service, world.clock, asked):
             asked.set()
             await closing.wait()
         released.set()
@@ -585,7 +586,7 @@ async def test_a_reload_during_the_shutdown_leaves_nothing_open(world: World) ->
         lost = {**world.account("depot"), "auth": {"metadata_endpoint": world.simulators["depot"].url}}
         world.write("shop", lost)
         asked = asyncio.Event()
-        async with service.reloading_when(asked):
+        async with reloading(service, world.clock, asked):
             asked.set()
             await until(lambda: asyncio.sleep(0, bool(world.simulators["depot"].requests)))
         assert (await scrape(service.urls[0])).value("exporter_config_last_reload_successful") == 1

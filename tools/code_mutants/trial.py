@@ -1,0 +1,108 @@
+"""Runs tests on a mutant, in a process that has everything imported except this project's own modules."""
+
+import gc
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import hypothesis
+import pytest
+
+from tools.code_mutants.changes import Mutant
+
+ROOT: Final = Path(__file__).parent.parent.parent
+
+QUIET: Final = ("-n0", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""Options of pytest for a process that forks, whose parent has imported what it imports."""
+
+
+class _Loader(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Loads one module from the source of a mutant."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Return the spec of the changed module, None for all others."""
+        del path, target
+        if fullname != self._mutant.module:
+            return None
+        file = ROOT.joinpath(*fullname.split(".")).with_suffix(".py")
+        return importlib.util.spec_from_file_location(fullname, file, loader=self)  # type: ignore[arg-type]
+
+    def get_source(self, fullname: str) -> str:
+        """Return the source of the mutant."""
+        del fullname
+        return self._mutant.source.decode()
+
+    def get_filename(self, fullname: str) -> str:
+        """Return the name of the real file."""
+        return str(ROOT.joinpath(*fullname.split(".")).with_suffix(".py"))
+
+
+class _WithoutShrinking:
+    """A plugin of pytest: an example that fails is enough, and need not be made smaller."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self) -> None:
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+        hypothesis.settings.register_profile("mutants", hypothesis.settings(), phases=phases)
+        hypothesis.settings.load_profile("mutants")
+
+
+def import_dependencies(arguments: Sequence[str]) -> None:
+    """Import what the tests import, and forget the project's own modules."""
+    pytest.main([*arguments, "--collect-only", "-qqq", *QUIET])
+    own = [
+        name
+        for name, module in sys.modules.items()
+        if (file := getattr(module, "__file__", None))
+        and Path(file).is_relative_to(ROOT)
+        and not Path(file).is_relative_to(ROOT / ".venv")
+        and not name.startswith(("tools.code_mutants", "__main__"))
+        and name != "tools"
+    ]
+    for name in own:
+        del sys.modules[name]
+    gc.collect()
+    gc.freeze()
+
+
+def fails(mutant: Mutant, tests: Sequence[str], seconds: float) -> bool:
+    """Return whether a test fails with the mutant, or the tests do not end within `seconds`."""
+    process = os.fork()
+    if not process:
+        _run(mutant, tests)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return status != 0
+        time.sleep(0.02)
+    os.killpg(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return True
+
+
+def _run(mutant: Mutant, tests: Sequence[str]) -> None:
+    """Run the tests and exit: 0 if all pass."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+    sys.meta_path.insert(0, _Loader(mutant))
+    status: int = 1
+    try:
+        status = int(pytest.main([*tests, "-x", "-q", *QUIET], plugins=[_WithoutShrinking()]))
+    finally:
+        os._exit(status)

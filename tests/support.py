@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.polling.connections import Runtime
 from exporter.polling.snapshot import Snapshot
@@ -17,13 +16,12 @@ from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Simulator
 from exporter.sms.model import SourceServer
 from exporter.sms.tolerant import Findings, read_record
+from parsing import Labels, parse_samples
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(__file__).parent / "golden"
 NOW = 1_800_000_000.0
 NOWHERE = Path("/nonexistent")
-
-Labels = frozenset[tuple[str, str]]
 
 
 class FakeClock:
@@ -119,11 +117,9 @@ class Scrape:
     def __init__(self, text: str) -> None:
         self.text = text
         self.samples: dict[tuple[str, Labels], float] = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                key = (sample.name, frozenset(sample.labels.items()))
-                assert key not in self.samples, f"duplicate series: {key}"
-                self.samples[key] = sample.value
+        for name, labels, value in parse_samples(text):
+            assert (name, labels) not in self.samples, f"duplicate series: {name}{labels}"
+            self.samples[name, labels] = value
 
     def value(self, name: str, **labels: str) -> float | None:
         """Return the only sample of this name whose labels include `labels`, or None."""

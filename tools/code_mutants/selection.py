@@ -96,7 +96,5 @@ def record(arguments: Sequence[str], source: Path, file: Path) -> None:
 def load(file: Path) -> Selection:
     """Read what `record` wrote."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    tests = {
-        module: {int(line): ids for line, ids in lines.items()} for module, lines in content["tests"].items()
-    }
+    tests = {module: {int(line): ids for line, ids in lines.items()} for module, lines in content["tests"].items()}
     return Selection(tests, content["seconds"])

@@ -30,6 +30,13 @@ class Browser:
         self._http = http
         self._session = session
 
+    async def reset(self) -> None:
+        """Leave the page, and forget its messages, the size of the window and the time zone."""
+        await self.open("about:blank")
+        await self.console()
+        await self.view()
+        await self.time_zone("")
+
     async def view(self, *, width: int = 1440, height: int = 900, dark: bool = False) -> None:
         """Set the window size in CSS pixels and the preferred colour scheme."""
         await self._devtools(

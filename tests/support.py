@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +115,20 @@ def account(**groups: Mapping[str, object]) -> AccountSettings:
 
 
 class Scrape:
-    """A parsed text exposition."""
+    """A text exposition. Samples are parsed when they are read: a scrape of a large list has many thousands."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.samples: dict[tuple[str, Labels], float] = {}
-        for name, labels, value in parse_samples(text):
-            assert (name, labels) not in self.samples, f"duplicate series: {name}{labels}"
-            self.samples[name, labels] = value
+        self._values: dict[str, dict[Labels, float]] = {}
+
+    @cached_property
+    def samples(self) -> dict[tuple[str, Labels], float]:
+        """All samples, by name and labels."""
+        samples: dict[tuple[str, Labels], float] = {}
+        for name, labels, value in parse_samples(self.text):
+            assert (name, labels) not in samples, f"duplicate series: {name}{labels}"
+            samples[name, labels] = value
+        return samples
 
     def value(self, name: str, **labels: str) -> float | None:
         """Return the only sample of this name whose labels include `labels`, or None."""
@@ -130,9 +139,12 @@ class Scrape:
     def values(self, name: str, **labels: str) -> dict[Labels, float]:
         """Return all samples of this name whose labels include `labels`."""
         full = name if name.startswith(("process_", "python_")) else f"huaweicloud_sms_{name}"
-        return {
-            own: value for (sample, own), value in self.samples.items() if sample == full and labels.items() <= set(own)
-        }
+        if full not in self._values:
+            lines = re.findall(rf"^{full}[ {{].*", self.text, re.MULTILINE)
+            found = [(own, value) for _, own, value in parse_samples("\n".join(lines))]
+            self._values[full] = dict(found)
+            assert len(self._values[full]) == len(found), f"duplicate series: {full}"
+        return {own: value for own, value in self._values[full].items() if labels.items() <= set(own)}
 
     def total(self, name: str, **labels: str) -> float:
         """Return the sum of all samples of this name whose labels include `labels`."""
@@ -150,9 +162,17 @@ async def scrape(url: str) -> Scrape:
         return Scrape(await response.text())
 
 
+@dataclass(frozen=True)
+class FakeApi:
+    """The address of an API other than the simulator, and a token for it."""
+
+    url: str
+    token: str = "t"
+
+
 @contextlib.asynccontextmanager
 async def exporting(
-    simulator: Simulator,
+    simulator: Simulator | FakeApi,
     clock: FakeClock,
     *,
     auth: Mapping[str, object] | None = None,
@@ -162,7 +182,7 @@ async def exporting(
     polled: bool = True,
     **groups: object,
 ) -> AsyncIterator[Service]:
-    """Run an exporter for the simulator on a free port; with `polled`, after its first poll."""
+    """Run an exporter for the API on a free port; with `polled`, after its first poll."""
     tree = Settings.model_validate(
         {
             "api": {"endpoint": simulator.url, **(api or {})},

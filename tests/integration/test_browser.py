@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from browser import Browser, browsing
 from exporter.simulator import Simulator
@@ -17,10 +18,21 @@ LONG = "a-name-without-any-break-" * 10
 NASTY = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with browsing() as window:
-        yield window
+# One browser for all tests, because it takes a second of processor time to start.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def window() -> AsyncIterator[Browser]:
+    async with browsing() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(window: Browser) -> Browser:
+    """Return the browser as if it was just started."""
+    await window.reset()
+    return window
 
 
 async def counts(browser: Browser, kind: str) -> dict[str, float]:

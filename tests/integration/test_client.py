@@ -13,7 +13,7 @@ from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import ListedRecord, TaskState
 from exporter.sms.paging import Narrowing, Pager
 from programs import serving
-from support import NOWHERE, FakeClock, Scrape, Unobserved, account, exporting, fetch, scrape
+from support import NOWHERE, FakeApi, FakeClock, Scrape, Unobserved, account, exporting, fetch, scrape
 
 RATE = 8
 
@@ -27,15 +27,8 @@ async def test_the_rate_limit_holds_in_every_second(clock: FakeClock) -> None:
         records = [{"id": f"s{number}"} for number in range(offset, offset + 200)]
         return web.json_response({"count": 4000, "source_servers": records})
 
-    class Endpoint:
-        token = "t"
-
-        def __init__(self, url: str) -> None:
-            self.url = url
-
     async with serving(page) as url:
-        endpoint = Endpoint(url)
-        async with exporting(endpoint, clock, api={"rate_limit": RATE}, polled=False) as service:  # type: ignore[arg-type]
+        async with exporting(FakeApi(url), clock, api={"rate_limit": RATE}, polled=False) as service:
             (poller,) = service.pollers
             while await clock.until_asleep() and not poller.polled.is_set():
                 clock.advance(await clock.until_asleep())

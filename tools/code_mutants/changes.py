@@ -114,7 +114,9 @@ class _Finder(ast.NodeVisitor):
             self.visit(statement)
         self._scope.pop()
 
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _visit_scope
+    visit_FunctionDef = _visit_scope  # noqa: N815 - the name that ast requires
+    visit_AsyncFunctionDef = _visit_scope  # noqa: N815 - as above
+    visit_ClassDef = _visit_scope  # noqa: N815 - as above
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None and ast.unparse(node.annotation) != "TypeAlias":

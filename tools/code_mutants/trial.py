@@ -38,7 +38,7 @@ class _Loader(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         if fullname != self._mutant.module:
             return None
         file = ROOT.joinpath(*fullname.split(".")).with_suffix(".py")
-        return importlib.util.spec_from_file_location(fullname, file, loader=self)  # type: ignore[arg-type]
+        return importlib.util.spec_from_file_location(fullname, file, loader=self)
 
     def get_source(self, fullname: str) -> str:
         """Return the source of the mutant."""

@@ -56,6 +56,8 @@ class Server:
     clone: str = "NOT_READY"
     check: str = "OK"
     listed: When = always
+    more: Sequence[tuple[str, str, Value]] = ()
+    """Metric, labels and value of further series."""
 
     def series(self, server_id: str) -> Iterator[tuple[str, str, Value]]:
         """Return the metric, labels and value of each series."""
@@ -73,6 +75,8 @@ class Server:
         if self.check != "OK":
             labels = f'{own}, check="RSYNC", error_code="SMS.6517", result="{self.check}"'
             yield "source_server_check_failed", labels, lambda _: 1
+        for metric, labels, value in self.more:
+            yield metric, ", ".join(filter(None, (own, labels))), value
 
 
 @dataclass(frozen=True)

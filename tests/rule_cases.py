@@ -19,6 +19,23 @@ Servers = Sequence[tuple[str, Server]]
 NEVER: Final[Value] = lambda _: -7200  # noqa: E731
 HEALTHY: Final = Server(replicated=lambda minute: minute, size=10**6)
 STALLED: Final = Server(increased=NEVER)
+
+
+def subtask(event: str, when: Value, name: str = "ATTACH_AGENT_IMAGE") -> tuple[str, str, Value]:
+    """Return the series of the start or the end of a subtask."""
+    return f"task_subtask_{event}_timestamp_seconds", f'subtask="{name}"', when
+
+
+def seconds_ago(seconds: float) -> Value:
+    """Return a time that is always the same number of seconds ago."""
+    return lambda minute: minute * 60 - seconds
+
+
+def cpu(source: float, agent: float) -> Sequence[tuple[str, str, Value]]:
+    """Return the series of the CPU use of a source server and its agent."""
+    return [("task_source_cpu_ratio", "", lambda _: source), ("task_agent_cpu_ratio", "", lambda _: agent)]
+
+
 PROBLEMS: Final[Mapping[str, Server]] = {
     "SmsServerFailed": Server(state="error"),
     "SmsTaskFailed": replace(HEALTHY, task="SYNC_FAIL"),
@@ -31,8 +48,11 @@ PROBLEMS: Final[Mapping[str, Server]] = {
     "SmsCloneStuck": Server(state="cloning"),
     "SmsCheckFailed": Server(state="waiting", check="ERROR"),
     "SmsServerUnavailable": Server(state="unavailable"),
+    "SmsServerLagging": replace(HEALTHY, state="syncing", more=[("task_last_sync_timestamp_seconds", "", NEVER)]),
+    "SmsSubtaskSlow": replace(HEALTHY, more=[subtask("start", NEVER)]),
+    "SmsSourceOverloaded": replace(HEALTHY, more=cpu(0.91, 0.46)),
 }
-ON_SERVERS: Final = "SmsServer.+|Sms(Task|Check)Failed|Sms(Launch|Clone)Stuck"
+ON_SERVERS: Final = "SmsServer.+|Sms(Task|Check)Failed|Sms(Launch|Clone)Stuck|Sms(SubtaskSlow|SourceOverloaded)"
 NEAR_MISSES: Final[Mapping[str, Sequence[Server]]] = {
     "SmsServerFailed": [Server(state="stopping"), Server(state="premiged")],
     "SmsTaskFailed": [
@@ -75,6 +95,23 @@ NEAR_MISSES: Final[Mapping[str, Sequence[Server]]] = {
         Server(state="deleting", check="ERROR"),
     ],
     "SmsServerUnavailable": [Server(state="waiting"), Server(state="unavailable", check="ERROR")],
+    "SmsServerLagging": [
+        replace(HEALTHY, state="syncing", more=[("task_last_sync_timestamp_seconds", "", seconds_ago(3600))]),
+        replace(HEALTHY, more=[("task_last_sync_timestamp_seconds", "", NEVER)]),
+        replace(HEALTHY, state="syncing"),
+    ],
+    "SmsSubtaskSlow": [
+        replace(HEALTHY, more=[subtask("start", NEVER), subtask("end", lambda _: -7000)]),
+        replace(HEALTHY, more=[subtask("start", seconds_ago(1800), "SSL_CONFIG")]),
+        replace(HEALTHY, more=[subtask("start", NEVER, "MIGRATE_LINUX_FILE")]),
+        replace(HEALTHY, more=[subtask("start", NEVER, "SYNC_WINDOWS_BLOCK")]),
+        Server(state="error", more=[subtask("start", NEVER, "FORMAT_DISK_LINUX")]),
+    ],
+    "SmsSourceOverloaded": [
+        replace(HEALTHY, more=cpu(0.9, 0.9)),
+        replace(HEALTHY, more=cpu(0.95, 0.47)),
+        replace(HEALTHY, state="stopped", more=cpu(1, 1)),
+    ],
 }
 """For each alert, servers that must not raise it, but nearly do."""
 
@@ -101,6 +138,11 @@ FURTHER: Final[Mapping[str, Sequence[Server]]] = {
         replace(HEALTHY, clone="PREPARING"),
     ],
     "SmsCheckFailed": [Server(state="unavailable", check="ERROR"), Server(state="error", check="ERROR")],
+    "SmsSubtaskSlow": [
+        replace(HEALTHY, state=state, more=[subtask("start", seconds_ago(1801), "CREATE_CLOUD_SERVER")])
+        for state in ("initialize", "syncing", "stopping", "cloning", "cutovering")
+    ],
+    "SmsSourceOverloaded": [replace(HEALTHY, state="syncing", more=cpu(1, 0.5))],
 }
 """For each alert, further servers that must raise it."""
 
@@ -150,7 +192,7 @@ def groups() -> Iterator[Group]:
 Parts = Iterator[tuple[str, Group]]
 
 FAST: Final = on_servers("SmsServerStalled", "SmsServerFailed", "SmsLaunchStuck", "SmsCloneStuck")
-MEDIUM: Final = FAST | on_servers("SmsServerDisconnected", "SmsTaskFailed", "SmsServerNotStarted")
+MEDIUM: Final = FAST | on_servers("SmsServerDisconnected", "SmsTaskFailed", "SmsServerNotStarted", "SmsSubtaskSlow")
 SLOW: Final = MEDIUM | on_servers("SmsCheckFailed")
 TIMING: Final[Mapping[int, set[str]]] = {
     0: set(),
@@ -409,18 +451,23 @@ def _records() -> Group:
     old = [(server_id, replace(server, remaining=500, name="old")) for server_id, server in servers]
     lags = Exporter(old, instance="y", polls_succeed=until(50), served_polls=100)
     records = group("records for dashboards", [Exporter(servers), lags], {60: set()})
-    info = f"server:{prefix}replicating_info:freshest"
+    info = f"server:{prefix}state:freshest"
+    first = 'name="one", state="replicate"'
     expected: dict[str, dict[str, float]] = {
         info: {
             f'{info}{{account="a", server_id="1", name="one", state="replicate"}}': 1,
             f'{info}{{account="a", server_id="2", name="two", state="syncing"}}': 1,
+            f'{info}{{account="a", server_id="3", name="three", state="stopped"}}': 1,
         },
         f"server:{prefix}remaining_seconds:estimated": {
-            f'server:{prefix}remaining_seconds:estimated{{account="a", server_id="{server_id}"}}': seconds
-            for server_id, seconds in (("1", 99), ("2", 50))
+            f'server:{prefix}remaining_seconds:estimated{{account="a", server_id="{server_id}", {facts}}}': seconds
+            for server_id, facts, seconds in (
+                ("1", first, 99),
+                ("2", 'name="two", state="syncing"', 50),
+            )
         },
         f"server:{prefix}remaining_seconds:measured < Inf": {
-            f'server:{prefix}remaining_seconds:measured{{account="a", server_id="1"}}': 5400,
+            f'server:{prefix}remaining_seconds:measured{{account="a", server_id="1", {first}}}': 5400,
         },
         f"account:{prefix}replicated_bytes:deriv30m": {f'account:{prefix}replicated_bytes:deriv30m{{account="a"}}': 1},
         f"account:{prefix}source_servers:freshest": {f'account:{prefix}source_servers:freshest{{account="a"}}': 3},

@@ -22,7 +22,15 @@ import yaml
 
 ROOT: Final = Path(__file__).parent.parent
 DEPLOY: Final = ROOT / "deploy" / "prometheus"
-ORDER: Final = ("sms-deadline", "sms-records", "sms-servers", "sms-exporter")
+ORDER: Final = (
+    "sms-deadline",
+    "sms-remedies",
+    "sms-records",
+    "sms-estimates",
+    "sms-verdicts",
+    "sms-servers",
+    "sms-exporter",
+)
 
 _ALL_OR_NONE: Final = "alerts of an account are held only if the data of all its servers is missing"
 _ONE_EXPORTER: Final = "the filter leaves one exporter per account"
@@ -184,9 +192,10 @@ def _succeeds(command: Sequence[str], folder: Path) -> bool:
 def main(chosen: Sequence[str]) -> int:
     """Try all mutants, or every STEPth from FIRST; print survivors, and return how many are not equivalent."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from rule_cases import groups  # noqa: PLC0415 - a module of the tests
+    import detail_cases  # noqa: PLC0415 - a module of the tests
+    import rule_cases  # noqa: PLC0415 - as above
 
-    cases = sorted(groups(), key=lambda group: group["interval"])
+    cases = sorted([*rule_cases.groups(), *detail_cases.groups()], key=lambda group: group["interval"])
     mutants = dict(enumerate(find_mutants()))
     if chosen:
         first, step = map(int, chosen)

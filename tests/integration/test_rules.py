@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+import detail_cases
+import rule_cases
 from alert_texts import Case, cases
 from grafana.promql import FAILED_STATES, MIGRATING_STATES, MOVING_STATES
 from programs import program, run
 from promtool import Group
-from rule_cases import PROBLEMS, groups
+from rule_cases import PROBLEMS
+from tools.mutants import ORDER
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy" / "prometheus"
@@ -26,7 +29,7 @@ ALERTS = [
     for rule in group["rules"]
     if "alert" in rule
 ]
-GROUPS = list(groups())
+GROUPS = [*rule_cases.groups(), *detail_cases.groups()]
 TEXT_CASES = list(cases())
 TEXTS = yaml.safe_load((ROOT / "tests" / "data" / "alert-texts.yml").read_text(encoding="utf-8"))
 
@@ -36,7 +39,7 @@ async def run_promtool(folder: Path, *cases: Group) -> None:
     tests = {
         "rule_files": [str(file) for file in RULES],
         "evaluation_interval": cases[0]["interval"],
-        "group_eval_order": ["sms-deadline", "sms-records", "sms-servers", "sms-exporter"],
+        "group_eval_order": ORDER,
         "tests": cases,
     }
     file = folder / "cases.json"
@@ -87,7 +90,7 @@ def test_every_alert_is_tested() -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
 def test_every_alert_has_a_summary_a_description_and_links(alert: Mapping[str, Any]) -> None:
     assert alert["labels"]["severity"] in {"warning", "critical"}
-    assert alert["labels"]["scope"] in {"server", "servers", "account", "exporter"}
+    assert alert["labels"]["scope"] in {"server", "servers", "target", "account", "exporter"}
     annotations = alert["annotations"]
     assert annotations.keys() == {"summary", "description", "dashboard_url", "runbook_url"}
     assert annotations["runbook_url"].endswith(f"/docs/runbooks/{alert['alert']}.md")

@@ -1,0 +1,281 @@
+"""The scenarios of rules that read the collectors of other lists: verdicts, lag, subtasks, projects, targets."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from promtool import Exporter, Group, Server, Value, combined, group, since, until
+from rule_cases import HEALTHY, NEVER, SERVERS, during, seconds_ago, subtask
+
+PREFIX: Final = "huaweicloud_sms_"
+DETAIL_ALERTS: Final = {"SmsServerLagging", "SmsSubtaskSlow", "SmsSourceOverloaded"}
+
+Samples = Mapping[str, float]
+"""The values of series by their labels."""
+
+SYNCING: Final = Server(state="syncing", replicated=lambda minute: minute, size=10**6)
+DRILLED: Final = replace(SYNCING, clone="FINISHED")
+RATIO: Final = f'account:{PREFIX}replicated:ratio{{account="a"}}'
+LAST_SYNC: Final = "task_last_sync_timestamp_seconds"
+
+
+def groups() -> Iterator[Group]:
+    """Return all test groups."""
+    yield combined("subtasks compared with their usual time", dict(_subtasks()))
+    yield combined("details that are not read or dropped", dict(_without_details()))
+    yield _targets()
+    yield _verdicts()
+    yield _verdicts_of_projects()
+    yield _drills()
+    yield combined("replicated share", dict(_shares()))
+    yield _errors()
+    yield _details_of_two_exporters()
+
+
+def _subtasks() -> Iterator[tuple[str, Group]]:
+    """Return groups in which other tasks show how long a subtask usually takes: 700, 1,000 and 9,000 seconds."""
+    ended = [
+        replace(HEALTHY, more=[subtask("start", lambda _: -20000), subtask("end", lambda _, end=seconds - 20000: end)])  # type: ignore[misc]
+        for seconds in (700, 1000, 9000)
+    ]
+    for running, alerts in ((2990, set[str]()), (3010, {"SmsSubtaskSlow/running"})):
+        server = ("running", replace(HEALTHY, more=[subtask("start", seconds_ago(running))]))
+        servers = [*((str(number), each) for number, each in enumerate(ended)), server]
+        yield f"running-for-{running}", group("", [Exporter(servers)], {4: set(), 20: alerts}, among="SmsSubtaskSlow")
+    quick = replace(HEALTHY, more=[subtask("start", lambda _: -60), subtask("end", lambda _: 0)])
+    minimum = ("running", replace(HEALTHY, more=[subtask("start", seconds_ago(1790))]))
+    yield "quick", group("", [Exporter([("1", quick), minimum])], {20: set()}, among="SmsSubtaskSlow")
+
+
+def _without_details() -> Iterator[tuple[str, Group]]:
+    """Return groups in which alerts lose their data in minute 60. If the collector is off, they resolve."""
+    servers = [each for each in SERVERS if each[0] in DETAIL_ALERTS]
+    lost = [*during(servers, until(60)), *((name, replace(SYNCING, listed=since(60))) for name, _ in servers)]
+    alerts = {f"{name}/{name}" for name in DETAIL_ALERTS}
+    failing = ("collector_up", 'collector="task_details"', lambda minute: minute < 60)
+    dropped = ("exporter_series_dropped", 'collector="task_details"', lambda minute: minute >= 60)
+    for key, more, after in (("not-read", [failing], alerts), ("dropped", [dropped], alerts), ("off", [], set[str]())):
+        exporter = Exporter(lost, more=more)
+        yield key, group("", [exporter], {59: alerts, 80: after}, among="|".join(DETAIL_ALERTS))
+
+
+def _targets() -> Group:
+    """Return a group with probes of launched targets, which need no data of the exporter."""
+    answers = {"up": "1x60", "down": "0x60", "boots": "0x8 1x51", "fixed": "0x30 1x29", "removed": "0x30 stale"}
+    probes = [
+        {
+            "series": f'probe_success{{job="sms-launched", account="a", server_id="{name}", instance="10.0.0.1:22"}}',
+            "values": values,
+        }
+        for name, values in answers.items()
+    ]
+    other = {"series": 'probe_success{job="blackbox", account="a", server_id="other"}', "values": "0x60"}
+    down = {f"SmsTargetNotAnswering/{name}" for name in ("down", "fixed", "removed")}
+    expected = {9: set[str](), 11: down, 34: down, 37: {"SmsTargetNotAnswering/down"}}
+    return group("launched targets", [], expected, among="SmsTarget.+", series=[*probes, other])
+
+
+def _compare(case: Group, minute: int, expected: Mapping[str, Samples]) -> Group:
+    """Add queries and their samples in a minute to a test group."""
+    case["promql_expr_test"] += [
+        {
+            "expr": query,
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()],
+        }
+        for query, samples in expected.items()
+    ]
+    return case
+
+
+def _verdicts() -> Group:
+    """Return a group with a server for each verdict, whose ID is the verdict; further ones have a number."""
+    synchronized = (LAST_SYNC, "", seconds_ago(60))
+    lagging = (LAST_SYNC, "", seconds_ago(3601))
+    differs, missing, extra = (
+        ("task_consistency_files", f'result="{result}"', lambda _: 1) for result in ("different", "missing", "extra")
+    )
+    identical = ("task_consistency_files", 'result="missing"', lambda _: 0)
+    everything = replace(SYNCING, more=[lagging, missing], connected=0, check="ERROR")
+    servers = {
+        "not_synchronizing": replace(HEALTHY, more=[lagging]),
+        **{f"not_synchronizing-{state}": Server(state=state) for state in ("waiting", "error", "stopped", "cloning")},
+        "lagging": everything,
+        "disconnected": replace(everything, more=[synchronized, missing]),
+        "check_failed": replace(everything, more=[synchronized, missing], connected=1),
+        "inconsistent": replace(SYNCING, more=[synchronized, missing]),
+        "inconsistent-different": replace(DRILLED, more=[differs]),
+        "no_drill": replace(SYNCING, more=[synchronized, identical]),
+        "ready": replace(DRILLED, more=[(LAST_SYNC, "", seconds_ago(3599)), identical, extra], check="WARN"),
+        "ready-without-collectors": DRILLED,
+        "launching": replace(everything, state="cutovering"),
+        **{f"launched-{state}": Server(state=state) for state in ("finished", "clearing", "cleared", "clearfailed")},
+        "none": Server(state="deleting"),
+    }
+    case = group("verdicts of servers", [Exporter(list(servers.items()))], {5: set()}, among="None")
+    case["promql_expr_test"] = []
+    verdicts = {
+        f'{{account="a", server_id="{name}", verdict="{name.partition("-")[0]}"}}': 1.0
+        for name in servers
+        if name != "none"
+    }
+    query = f"group by (account, server_id, verdict) (server:{PREFIX}verdict:first)"
+    count, first = f"project:{PREFIX}verdict:count", f"project:{PREFIX}verdict:first"
+    whole = {
+        f'sum by (verdict) ({count}{{verdict=~"launched|ready"}})': {
+            '{verdict="launched"}': 4.0,
+            '{verdict="ready"}': 2.0,
+        },
+        first: {f'{first}{{account="a", verdict="not_synchronizing"}}': 1.0},
+    }
+    return _compare(case, 5, {query: verdicts, **whole})
+
+
+ORDER: Final = (
+    "not_synchronizing",
+    "lagging",
+    "disconnected",
+    "check_failed",
+    "inconsistent",
+    "no_drill",
+    "ready",
+    "launching",
+    "launched",
+)
+BY_VERDICT: Final[Mapping[str, Server]] = {
+    "not_synchronizing": HEALTHY,
+    "lagging": replace(DRILLED, more=[(LAST_SYNC, "", NEVER)]),
+    "disconnected": replace(DRILLED, connected=0),
+    "check_failed": replace(DRILLED, check="ERROR"),
+    "inconsistent": replace(DRILLED, more=[("task_consistency_files", 'result="missing"', lambda _: 1)]),
+    "no_drill": SYNCING,
+    "ready": DRILLED,
+    "launching": Server(state="cutovering"),
+    "launched": Server(state="finished"),
+}
+
+
+def _verdicts_of_projects() -> Group:
+    """Return a group with a project for each pair of neighbouring verdicts, of which the first counts."""
+    servers: list[tuple[str, Server]] = []
+    expected: dict[str, float] = {}
+    for number, pair in enumerate([*itertools.pairwise(ORDER), ("launched",)]):
+        labels = f'project_id="{number}", project="wave {number}"'
+        for verdict in pair:
+            member = ("source_server_project_info", labels, lambda _: 1.0)
+            server = BY_VERDICT[verdict]
+            servers.append((f"{number}-{verdict}", replace(server, more=[*server.more, member])))
+        expected[f'project:{PREFIX}verdict:first{{account="a", {labels}, verdict="{pair[0]}"}}'] = 1
+    case = group("verdicts of projects", [Exporter(servers)], {5: set()}, among="None")
+    case["promql_expr_test"] = []
+    return _compare(case, 5, {f"project:{PREFIX}verdict:first": expected})
+
+
+def _drills() -> Group:
+    """Return a group in which servers had a drill earlier. It is remembered in an outage, but not after a deletion."""
+    servers = [
+        ("drill", Server(state="premiged", listed=until(10))),
+        ("drill", replace(SYNCING, listed=lambda minute: minute >= 10)),
+        ("clone", replace(DRILLED, listed=until(10))),
+        ("clone", replace(SYNCING, listed=lambda minute: minute >= 10)),
+        ("new", replace(DRILLED, listed=until(10))),
+        ("new", replace(SYNCING, listed=lambda minute: minute >= 20)),
+    ]
+    exporter = Exporter(servers, polls_succeed=lambda minute: not 30 <= minute < 60)
+    case = group("drills", [exporter], {70: set()}, among="None")
+    case["promql_expr_test"] = []
+    query = f"group by (server_id, verdict) (server:{PREFIX}verdict:first)"
+    verdicts = {"drill": "ready", "clone": "ready", "new": "no_drill"}
+    samples = {f'{{server_id="{name}", verdict="{verdict}"}}': 1.0 for name, verdict in verdicts.items()}
+    for minute in (25, 62):
+        _compare(case, minute, {query: samples})
+    return _compare(case, 45, {query: {}})
+
+
+def _shares() -> Iterator[tuple[str, Group]]:
+    """Return groups with the replicated share, which does not decrease when the API no longer reports a size."""
+    done = Server(size=300, replicated=lambda _: 300, listed=until(10))
+    half = Server(size=100, replicated=lambda _: 50)
+
+    def after(state: str) -> Server:
+        return Server(state=state, size=0, replicated=lambda _: 0, listed=lambda minute: minute >= 10)
+
+    for state, share in (("finished", 350), ("clearing", 350), ("cleared", 350), ("clearfailed", 350), ("waiting", 50)):
+        exporter = Exporter([("1", done), ("1", after(state)), ("2", half)], polls_succeed=lambda m: not 20 <= m < 40)
+        case = group("", [exporter], {50: set()}, among="None")
+        case["promql_expr_test"] = []
+        for minute, ratio in ((9, 350 / 400), (15, share / 400), (45, share / 400)):
+            _compare(case, minute, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: ratio}})
+        yield f"{state}-without-size", case
+    deleted = Exporter([("1", done), ("2", half)])
+    yield "deleted", _compare(_empty(deleted), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
+    never = Exporter([("1", Server(state="finished", size=0, replicated=lambda _: 0)), ("2", half)])
+    yield "unknown", _compare(_empty(never), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
+    sums: Sequence[tuple[str, str, Value]] = [
+        ("source_servers_size_bytes", 'state="replicate"', lambda _: 100.0),
+        ("source_servers_size_bytes", 'state="finished"', lambda _: 300.0),
+        ("source_servers_replicated_bytes", 'state="replicate"', lambda _: 20.0),
+        ("source_servers_replicated_bytes", 'state="finished"', lambda _: 300.0),
+    ]
+    alone = Exporter(more=sums)
+    yield "sums", _compare(_empty(alone), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
+
+
+def _empty(*exporters: Exporter) -> Group:
+    """Return a test group without expectations."""
+    case = group("", exporters, {50: set()}, among="None")
+    case["promql_expr_test"] = []
+    return case
+
+
+def _errors() -> Group:
+    """Return a group with error codes from both collectors, with and without a remedy."""
+
+    def error(metric: str, code: str) -> tuple[str, str, Value]:
+        return metric, f'error_code="{code}"', lambda _: 1.0
+
+    servers = {
+        "1": Server(state="error", more=[error("source_server_error", "SMS.5403"), error("task_error", "SMS.0515")]),
+        "2": Server(state="error", more=[error("task_error", "SMS.9999")]),
+    }
+    case = _empty(Exporter(list(servers.items())))
+    case["name"] = "error codes"
+    name = f"server:{PREFIX}error_remedy:freshest"
+    remedy = "Check the bandwidth and the connection of the agent."
+    samples = {
+        f'{name}{{account="a", server_id="1", error_code="SMS.5403", remedy="{remedy}"}}': 1.0,
+        f'{name}{{account="a", server_id="2", error_code="SMS.9999"}}': 1.0,
+    }
+    return _compare(case, 5, {name: samples})
+
+
+def _details_of_two_exporters() -> Group:
+    """Return a group in which the details of an exporter with an old list are not used."""
+    labels = 'project_id="p", project="wave"'
+
+    def details(age: float) -> Sequence[tuple[str, str, Value]]:
+        return [
+            (LAST_SYNC, "", seconds_ago(age)),
+            subtask("start", seconds_ago(age), "CLONE_VM"),
+            ("source_server_project_info", labels, lambda _: 1.0),
+        ]
+
+    new = Exporter([("1", replace(DRILLED, more=details(60)))])
+    old_details = [*details(7200), ("task_consistency_files", 'result="missing"', lambda _: 1.0), *_overloaded()]
+    old = Exporter(
+        [("1", replace(SYNCING, connected=0, check="ERROR", more=old_details))],
+        instance="y",
+        polls_succeed=until(3),
+        served_polls=100,
+    )
+    case = group("details of two exporters", [new, old], {10: set(), 30: set()}, among="Sms(S|C).+")
+    ready = f'server:{PREFIX}verdict:first{{account="a", server_id="1", name="web", state="syncing", verdict="ready"}}'
+    of_project = f'project:{PREFIX}verdict:count{{account="a", {labels}, verdict="ready"}}'
+    return _compare(
+        case, 30, {f"server:{PREFIX}verdict:first": {ready: 1}, f"project:{PREFIX}verdict:count": {of_project: 1}}
+    )
+
+
+def _overloaded() -> Sequence[tuple[str, str, Value]]:
+    return [("task_source_cpu_ratio", "", lambda _: 1.0), ("task_agent_cpu_ratio", "", lambda _: 1.0)]

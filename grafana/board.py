@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models import dashboard
 
 from exporter.families.family import PREFIX
 from grafana.panels import DATASOURCE, Column, Frame, Panel, rows
-from grafana.promql import MOVING_STATES, among, matching, record
+from grafana.promql import MOVING_STATES, matching, record
 from grafana.promql import alerts as firing
 from grafana.style import SEVERITY_COLOURS, coloured
 
@@ -138,7 +138,7 @@ def moving_state() -> CustomVariable:
 
 def chosen_server() -> QueryVariable:
     """Return the variable that selects one server by name, filtered by account, operating system and state."""
-    known = among(record("info", matching("os_type", "$os")), record("state", matching("state", "$state")))
+    known = record("state", matching("os_type", "$os"), matching("state", "$state"))
     # A server without a name is listed by its ID.
     labelled = (
         f'label_replace(label_replace({known}, "server", "$1", "server_id", "(.*)"), "server", "$1", "name", "(.+)")'

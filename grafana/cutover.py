@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import promql
 from grafana.board import CUTOVER, LINK_OF_ROW, LINK_OF_SERIES, account, board, hours, moving_state, system
-from grafana.panels import Column, Frame, Panel, Tile, dashed, graph, linked, painted, rows, stacked, stats
+from grafana.panels import Column, Frame, Panel, Tile, bars, dashed, graph, linked, painted, rows, stacked, stats
 from grafana.promql import among, matching, record, server, total
 from grafana.style import (
     BAD_ABOVE_ZERO,
@@ -16,24 +16,34 @@ from grafana.style import (
     RED,
     SHARE,
     STATE_COLOURS,
+    VERDICT_COLOURS,
     WARN_ABOVE_ZERO,
     coloured,
     endless,
     words,
 )
 
-_STATE: Final = record("replicating_info", matching("state", "$state"), matching("os_type", "$os"))
-_CHOSEN: Final = promql.one(_STATE, "server_id")
-_REMAINING: Final = among(record("remaining_bytes"), _STATE)
-_SPEED: Final = among(record("replicated_bytes", operation="deriv30m"), _STATE)
-_MEASURED: Final = record("remaining_seconds", operation="measured")
-_ESTIMATED: Final = record("remaining_seconds", operation="estimated")
-_SHORTEST: Final = record("remaining_seconds", operation="min")
-_REMAINING_TIME: Final = f"clamp_max({among(_SHORTEST, _STATE)}, {ENDLESS:.0f}) or {ENDLESS:.0f} * {_CHOSEN}"
+_CHOSEN: Final = (matching("state", "$state"), matching("os_type", "$os"))
+_STATE: Final = record("state", *_CHOSEN)
+_SPEED: Final = record("replicated_bytes", *_CHOSEN, operation="deriv30m")
+_MEASURED: Final = record("remaining_seconds", *_CHOSEN, operation="measured")
+_ESTIMATED: Final = record("remaining_seconds", *_CHOSEN, operation="estimated")
+_SHORTEST: Final = record("remaining_seconds", *_CHOSEN, operation="min")
+_REMAINING_TIME: Final = f"clamp_max({_SHORTEST}, {ENDLESS:.0f}) or on (account, server_id) {ENDLESS:.0f} * {_STATE}"
 """The smaller of the API's and the measured estimate; ENDLESS for a server that replicates nothing."""
 _LATE: Final = f"({_REMAINING_TIME}) > 3600 * $hours"
-_STALLED: Final = among(record("stalled"), _STATE)
-_DISCONNECTED: Final = among(record("disconnected"), _STATE)
+_STALLED: Final = record("stalled", *_CHOSEN)
+_DISCONNECTED: Final = record("disconnected", *_CHOSEN)
+
+
+def _sums(name: str, operation: str = "sum") -> str:
+    """Select sums over the selected servers."""
+    return record(name, *_CHOSEN, level="account_state_os_type", operation=operation)
+
+
+_SERVERS: Final = _sums("source_servers", "count")
+_TOTAL_SPEED: Final = total(_sums("replicated_bytes", "deriv30m"))
+_TOTAL_REMAINING: Final = total(_sums("remaining_bytes"))
 
 _MOVEMENT: Final = words({"0": ("active", GREEN), "1": ("disconnected", ORANGE), "2": ("stalled", RED)})
 _IN_TIME: Final = words({"0": ("on time", GREEN), "1": ("late", RED)})
@@ -44,11 +54,13 @@ def cutover() -> Dashboard:
     """Build the dashboard."""
     return board(
         CUTOVER,
-        "All servers that still replicate data: remaining time compared with the hours until the cut-over.",
+        "All servers that still replicate data: remaining time compared with the hours until the cut-over, and what is "
+        "ready.",
         [account(), system(), moving_state(), hours()],
         [
             ("Will the cut-over be on time?", _now()),
             ("By remaining time", [_table()]),
+            ("Ready for the cut-over?", _readiness()),
             ("Over time", _over_time()),
         ],
     )
@@ -58,7 +70,7 @@ def _now() -> list[Panel]:
     return [
         stats(
             Tile("Replicating", "Servers in state replicate or syncing."),
-            (promql.count(_STATE), ""),
+            (f"{total(_SERVERS)} or 0 * {total(record('source_servers', level='account'))}", ""),
         ),
         stats(
             Tile(
@@ -87,7 +99,7 @@ def _now() -> list[Panel]:
         ),
         stats(
             Tile("Remaining data", "Data that these servers still have to replicate.", unit="bytes"),
-            (total(_REMAINING), ""),
+            (_TOTAL_REMAINING, ""),
         ),
         stats(
             Tile(
@@ -99,15 +111,14 @@ def _now() -> list[Panel]:
                 empty="no data left",
                 decimals=0,
             ),
-            (f"{total(_SPEED)} / ({total(_REMAINING)} / (3600 * $hours) > 0)", ""),
+            (f"{_TOTAL_SPEED} / ({_TOTAL_REMAINING} / (3600 * $hours) > 0)", ""),
         ),
     ]
 
 
 def _table() -> Panel:
     late = f"({_REMAINING_TIME}) > bool 3600 * $hours"
-    stalled, disconnected = (promql.one(problem, "server_id") for problem in (_STALLED, _DISCONNECTED))
-    movement = f"2 * {stalled} or {disconnected} or 0 * {_CHOSEN}"
+    movement = f"2 * {_STALLED} or {_DISCONNECTED} or 0 * {_STATE}"
     columns = (
         Column("name", "Server", link=LINK_OF_ROW),
         Column("state", "State", mappings=coloured(STATE_COLOURS), coloured=True),
@@ -127,7 +138,7 @@ def _table() -> Panel:
         Column("account", "Account"),
         Column("server_id", "ID"),
     )
-    replicated = among(record("replicated_bytes"), _STATE)
+    replicated, remaining = (among(record(name), _STATE) for name in ("replicated_bytes", "remaining_bytes"))
     return rows(
         Frame(
             "Servers by remaining time",
@@ -146,13 +157,13 @@ def _table() -> Panel:
                 _REMAINING_TIME,
                 late,
                 movement,
-                f"({replicated}) / (({replicated}) + ({_REMAINING}))",
-                _REMAINING,
+                f"({replicated}) / (({replicated}) + ({remaining}))",
+                remaining,
                 among(server("task_migrate_speed_bytes_per_second"), _STATE),
                 _SPEED,
                 among(server("task_speed_limit_bytes_per_second"), _STATE),
-                among(_ESTIMATED, _STATE),
-                among(f"{_MEASURED} < Inf", _STATE),
+                _ESTIMATED,
+                f"{_MEASURED} < Inf",
                 f"time() - ({among(record('last_increase_timestamp_seconds'), _STATE)})",
             )
         ),
@@ -165,10 +176,92 @@ def _only(expression: str) -> str:
     return f"max by (server_id) ({expression})"
 
 
+def _readiness() -> list[Panel]:
+    of_project = (
+        Column("project", "Project"),
+        Column("verdict", "Verdict", mappings=coloured(VERDICT_COLOURS), coloured=True),
+        Column("Value #B", "Servers", "short"),
+        Column("Value #C", "Ready", "short"),
+        Column("Value #D", "Launched", "short"),
+        Column("account", "Account"),
+        Column("project_id", "Project ID"),
+    )
+    of_server = (
+        Column("name", "Server", link=LINK_OF_ROW),
+        Column("verdict", "Verdict", mappings=coloured(VERDICT_COLOURS), coloured=True),
+        Column("Value #B", "Lag", "dtdurations"),
+        Column("Value #C", "Missing files", "short"),
+        Column("Value #D", "Different files", "short"),
+        Column("project", "Project"),
+        Column("os_type", "OS"),
+        Column("ip", "Address"),
+        Column("account", "Account"),
+        Column("server_id", "ID"),
+    )
+    verdict = record("verdict", matching("os_type", "$os"), 'state="syncing"', operation="first")
+    differing = "task_consistency_files"
+    return [
+        bars(
+            Frame(
+                "Servers by verdict",
+                "Number of servers by verdict: ready, launching, launched, or the first reason why not.",
+                width=8,
+                height=10,
+            ),
+            (f"sort_desc({promql.verdicts('verdict')})", "{{verdict}}"),
+        ),
+        rows(
+            Frame(
+                "Migration projects by verdict",
+                "A project is ready if all its servers are; otherwise its verdict is the first reason. Without the "
+                "option collector.projects, all servers of an account are one project without a name.",
+                width=16,
+                height=10,
+            ),
+            of_project,
+            *(
+                _of_project(expression, *labels)
+                for expression, labels in (
+                    (record("verdict", level="project", operation="first"), ("account", "project", "verdict")),
+                    (record("verdict", level="project", operation="count"), ()),
+                    (record("verdict", 'verdict="ready"', level="project", operation="count"), ()),
+                    (record("verdict", 'verdict="launched"', level="project", operation="count"), ()),
+                )
+            ),
+            key="project_id",
+            sort_by="Project",
+            descending=False,
+        ),
+        rows(
+            Frame(
+                "Servers in continuous synchronization",
+                "The verdict of each server, and the time since its last synchronization ended. Lag requires the "
+                "option collector.task_details, files require collector.consistency.",
+                width=24,
+                height=14,
+                empty="no server is in continuous synchronization",
+            ),
+            of_server,
+            f"max by (account, server_id, name, ip, os_type, verdict) ({verdict})",
+            _only(record("sync_lag_seconds", matching("os_type", "$os"))),
+            _only(server(differing, where='result="missing"')),
+            _only(server(differing, where='result="different"')),
+            f"max by (server_id, project) ({promql.selector('source_server_project_info')})",
+            sort_by="Verdict",
+        ),
+    ]
+
+
+def _of_project(expression: str, *labels: str) -> str:
+    """Sum by project; servers without a project have the ID `none`."""
+    with_id = f'label_replace({expression}, "project_id", "none", "project_id", "")'
+    return f"sum by ({', '.join(('project_id', *labels))}) ({with_id})"
+
+
 def _over_time() -> list[Panel]:
     by_state = graph(
         Frame("Replicating servers", "Number of servers in state replicate and syncing.", width=8),
-        (total(_STATE, "state"), "{{state}}"),
+        (total(_SERVERS, "state"), "{{state}}"),
     )
     needed = graph(
         Frame(
@@ -178,9 +271,9 @@ def _over_time() -> list[Panel]:
             unit="Bps",
             width=8,
         ),
-        (total(_SPEED), "measured"),
-        (total(among(server("task_migrate_speed_bytes_per_second"), _STATE)), "reported by the API"),
-        (f"{total(_REMAINING)} / (3600 * $hours)", "required"),
+        (_TOTAL_SPEED, "measured"),
+        (total(_sums("task_migrate_speed_bytes_per_second")), "reported by the API"),
+        (f"{_TOTAL_REMAINING} / (3600 * $hours)", "required"),
     )
     return [
         painted(stacked(by_state), STATE_COLOURS),
@@ -195,7 +288,7 @@ def _over_time() -> list[Panel]:
                     width=8,
                     empty="no estimate",
                 ),
-                (promql.named(f"topk(10, {among(_ESTIMATED, _STATE)})", "name"), "{{name}}"),
+                (f"topk(10, {_ESTIMATED})", "{{name}}"),
             ),
             LINK_OF_SERIES,
         ),

@@ -32,14 +32,13 @@ from grafana.style import (
     unknown,
 )
 
-_MOVING: Final = record("state", matching("state", MOVING_STATES))
-_SIZE: Final = fleet("source_servers_size_bytes", "state")
-_REPLICATED: Final = fleet("source_servers_replicated_bytes", "state")
+_SIZE: Final = record("size_bytes", level="account", operation="sum")
+_REPLICATED: Final = record("replicated_bytes", level="account", operation="sum")
 _SPEED: Final = record("replicated_bytes", level="account", operation="deriv30m")
 _REPORTED_SPEED: Final = fleet(
     "source_servers_migrate_speed_bytes_per_second", "state", where=matching("state", MOVING_STATES)
 )
-_REMAINING: Final = promql.among(record("remaining_bytes"), _MOVING)
+_REMAINING: Final = record("remaining_bytes", level="account_state_os_type", operation="sum")
 _MEASURED_TIME: Final = record("remaining_seconds", operation="measured")
 _ESTIMATED_TIME: Final = record("remaining_seconds", operation="estimated")
 _FAILED: Final = fleet("source_servers", "state", where=matching("state", FAILED_STATES))
@@ -59,6 +58,8 @@ def overview() -> Dashboard:
             ("Data", _data()),
             ("Alerts", [alerts()]),
             ("Needs attention", _attention()),
+            ("Why did servers fail? (with collector.errors)", _errors()),
+            ("Migration projects (with collector.projects)", [_projects()]),
             ("Accounts", [_accounts()]),
         ],
     )
@@ -73,8 +74,8 @@ def _now() -> list[Panel]:
         stats(
             Tile(
                 "Progress",
-                "Replicated bytes / total bytes. Finished servers whose size the API no longer reports are not "
-                "included.",
+                "Replicated bytes / total bytes. Finished servers whose size the API no longer reports count with "
+                "their last size.",
                 unit="percentunit",
                 steps=SHARE,
                 decimals=1,
@@ -257,6 +258,86 @@ def _attention() -> list[Panel]:
             ),
         ),
     ]
+
+
+def _errors() -> list[Panel]:
+    columns = (
+        Column("name", "Server", link=LINK_OF_ROW),
+        Column("account", "Account"),
+        Column("error_code", "Error code"),
+        Column("remedy", "Usual remedy"),
+        Column("server_id", "ID"),
+    )
+    return [
+        bars(
+            Frame(
+                "Servers by error code",
+                "Number of servers in the list of errors, by error code. Requires the option collector.errors.",
+                width=8,
+                height=10,
+                steps=BAD_ABOVE_ZERO,
+                empty="none, or collector.errors is off",
+            ),
+            (f"sort_desc({total(fleet('source_servers_by_error', 'error_code'), 'error_code')})", "{{error_code}}"),
+        ),
+        rows(
+            Frame(
+                "Errors",
+                "The error code of each server, and the usual remedy of common codes. Requires the option "
+                "collector.errors or collector.task_details.",
+                width=16,
+                height=10,
+                empty="none, or the collectors are off",
+            ),
+            columns,
+            promql.named(record("error_remedy"), "name"),
+            sort_by="Error code",
+            descending=False,
+        ),
+    ]
+
+
+def _projects() -> Panel:
+    columns = (
+        Column("project", "Project"),
+        Column("account", "Account"),
+        Column("Value #A", "Servers", "short"),
+        Column("Value #B", "Failed", "short", BAD_ABOVE_ZERO, coloured=True),
+        Column("Value #C", "Launched", "short"),
+        Column("Value #D", "Replicated", "bytes"),
+        Column("Value #E", "Total data", "bytes"),
+        Column("Value #F", "Speed limit", "Bps"),
+        Column("project_id", "ID"),
+    )
+    servers = fleet("migration_project_source_servers", "project_id", "state")
+    named = promql.one(promql.selector("migration_project_info"), "project_id", "project")
+    launched = promql.matching("state", "finished|clearing|cleared|clearfailed")
+    return rows(
+        Frame(
+            "Migration projects",
+            "One row per migration project (wave). Finished servers whose size the API no longer reports are not "
+            "included in the bytes. Requires the option collector.projects.",
+            width=24,
+            empty="collector.projects is off",
+        ),
+        columns,
+        f"{total(servers, 'account', 'project_id')} * on (account, project_id) group_left (project) {named}",
+        *(
+            f"sum by (project_id) ({expression})"
+            for expression in (
+                fleet(
+                    "migration_project_source_servers", "project_id", "state", where=matching("state", FAILED_STATES)
+                ),
+                fleet("migration_project_source_servers", "project_id", "state", where=launched),
+                fleet("migration_project_replicated_bytes", "project_id", "state"),
+                fleet("migration_project_size_bytes", "project_id", "state"),
+                fleet("migration_project_speed_limit_bytes_per_second", "project_id"),
+            )
+        ),
+        key="project_id",
+        sort_by="Project",
+        descending=False,
+    )
 
 
 def _accounts() -> Panel:

@@ -65,7 +65,7 @@ def among(expression: str, chosen: str) -> str:
 
 def named(expression: str, *labels: str) -> str:
     """Add descriptive labels of the server to series."""
-    return f"{expression} * {_ON} group_left ({', '.join(labels or ('name', 'ip'))}) {record('info')}"
+    return f"{expression} * {_ON} group_left ({', '.join(labels or ('name', 'ip'))}) {record('state')}"
 
 
 def attention() -> str:
@@ -81,6 +81,11 @@ def attention() -> str:
     )
     since = one(f"time() - {record('state_since_timestamp_seconds')}", "server_id")
     return named(f"{since} * {_ON} group_right () {one(problems, 'server_id', 'problem')}")
+
+
+def verdicts(*labels: str) -> str:
+    """Return the number of servers with each verdict, by labels."""
+    return total(record("verdict", level="project", operation="count"), *labels)
 
 
 def alerts(*matchers: str) -> str:

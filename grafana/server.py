@@ -8,6 +8,7 @@ from grafana.board import SERVER, account, alerts, board, chosen_server, state, 
 from grafana.panels import Frame, Panel, Tile, dashed, graph, stats, timeline, words
 from grafana.promql import CHOSEN_SERVER, own, record
 from grafana.server_details import checks, disks, facts
+from grafana.server_task import readiness, task_details
 from grafana.style import (
     CONNECTED,
     CYCLE_COLOURS,
@@ -24,7 +25,7 @@ _REPLICATED: Final = own("source_server_replicated_bytes")
 _SIZE: Final = own("source_server_size_bytes")
 _REMAINING: Final = f"clamp_min({_SIZE} - {_REPLICATED}, 0)"
 _SPEED: Final = f"clamp_min(deriv({record('replicated_bytes', _OWN)}[$window]), 0)"
-_CONNECTED: Final = record("connected", _OWN)
+_CONNECTED: Final = own("source_server_connected")
 _SUBTASK: Final = (
     f"{own('task_subtask_info', 'subtask')} * on (account, server_id) group_left () "
     f"{own('task_subtask_progress_ratio')}"
@@ -41,9 +42,11 @@ def source_server() -> Dashboard:
             ("Now", _now()),
             ("State", [_timeline()]),
             ("Progress", _progress()),
+            ("Why did it fail, and is it ready?", readiness()),
             ("Alerts", [alerts(CHOSEN_SERVER)]),
             ("Server and target", facts()),
             ("Checks", checks()),
+            ("Task (with the option collector.task_details)", task_details()),
             ("Disks (with the option collector.disks)", disks()),
         ],
     )

@@ -48,6 +48,18 @@ CYCLE_COLOURS: Final[Mapping[str, str]] = {
 }
 RESULT_COLOURS: Final[Mapping[str, str]] = {"OK": GREEN, "WARN": ORANGE, "ERROR": RED}
 
+VERDICT_COLOURS: Final[Mapping[str, str]] = {
+    "not_synchronizing": GREY,
+    "lagging": ORANGE,
+    "disconnected": RED,
+    "check_failed": RED,
+    "inconsistent": RED,
+    "no_drill": ORANGE,
+    "ready": GREEN,
+    "launching": BLUE,
+    "launched": GREEN,
+}
+
 SEVERITY_COLOURS: Final[Mapping[str, str]] = {"critical": RED, "warning": ORANGE}
 
 STATES: Final = (*SOURCE_STATES, OTHER)

@@ -33,6 +33,14 @@ def cases() -> Iterator[Case]:
     yield "a server without a name", _group([nameless]), 70, ["SmsServerFailed"]
     special = Exporter([("1", Server(state="error", name=r"a\\b"))])
     yield "a server with a backslash in its name", _group([special]), 70, ["SmsServerFailed"]
+    for code in ("SMS.1807", "SMS.9999"):
+        error = ("source_server_error", f'error_code="{code}"', lambda _: 1.0)
+        failed = Exporter([("1", Server(state="error", more=[error]))])
+        yield f"a server with the error {code}", _group([failed]), 70, ["SmsServerFailed"]
+    probe = 'probe_success{job="sms-launched", account="a", server_id="1", instance="10.0.0.1:22"}'
+    launched = Exporter([("1", Server(state="finished"))])
+    silent = {"series": probe, "values": "0x80"}
+    yield "a launched target", group("", [launched], {70: set()}, series=[silent]), 70, ["SmsTargetNotAnswering"]
     of_accounts = ["SmsSeriesDropped", "SmsClockSkew", "SmsReloadFailed", "SmsCredentialsExpiring", "SmsDataIncomplete"]
     of_accounts += ["SmsThrottled", "SmsAccountNearLimit"]
     yield "accounts and exporters", _group([Exporter(NAMED, more=OF_ACCOUNTS)]), 70, of_accounts

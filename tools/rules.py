@@ -1,7 +1,7 @@
 """`python -m tools.rules SETTINGS FOLDER`: writes the rules with changed alerts, for users of plain files.
 
 The settings are those of `prometheusRule` in the values of the Helm chart: alertLabels, alerts, deadlines, runbookUrl,
-grafanaUrl, namespace, extraGroups.
+maxSyncLagSeconds, grafanaUrl, namespace, extraGroups.
 """
 
 import sys
@@ -13,7 +13,16 @@ from typing import Any, Final
 import yaml
 
 RULES: Final = Path(__file__).parent.parent / "deploy" / "prometheus" / "rules"
-SETTINGS: Final = {"alertLabels", "alerts", "deadlines", "runbookUrl", "grafanaUrl", "namespace", "extraGroups"}
+SETTINGS: Final = {
+    "alertLabels",
+    "alerts",
+    "deadlines",
+    "maxSyncLagSeconds",
+    "runbookUrl",
+    "grafanaUrl",
+    "namespace",
+    "extraGroups",
+}
 OF_ALERTS: Final = {"enabled", "for", "keepFiringFor", "severity", "labels"}
 
 
@@ -40,6 +49,9 @@ def render(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 def _check(settings: Mapping[str, Any], alerts: set[str | None]) -> None:
     for name in settings.keys() - SETTINGS:
         raise SettingsError(f"{name}: unknown setting; allowed are {', '.join(sorted(SETTINGS))}")
+    lag = settings.get("maxSyncLagSeconds", 1)
+    if not isinstance(lag, int) or lag < 1:
+        raise SettingsError(f"maxSyncLagSeconds: {lag!r} is not a whole number of seconds of at least 1")
     for name, change in settings.get("alerts", {}).items():
         if name not in alerts:
             raise SettingsError(f"alerts.{name}: there is no alert of this name")
@@ -51,6 +63,8 @@ def _change(rule: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]
     """Return a rule with the settings applied; None if it is disabled."""
     name = rule.get("alert")
     if name is None:
+        if rule["record"] == "sms:max_sync_lag_seconds" and "maxSyncLagSeconds" in settings:
+            return {**rule, "expr": f"vector({settings['maxSyncLagSeconds']})"}
         return rule
     own = settings.get("alerts", {}).get(name, {})
     if own.get("enabled") is False:

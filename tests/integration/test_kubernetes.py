@@ -250,8 +250,8 @@ def test_the_chart_and_the_tool_for_plain_files_change_alerts_in_the_same_way(tm
     deadlines = [
         rule for each in plain for group in each["groups"] if group["name"] == "sms-deadline" for rule in group["rules"]
     ]
-    assert [rule["expr"] for rule in deadlines] == ["vector(1893823200)", "vector(1893880800)"]
-    assert deadlines[1]["labels"] == {"account": "demo", "enterprise_project_id": "0a1b2c3d"}
+    assert [rule["expr"] for rule in deadlines] == ["vector(7200)", "vector(1893823200)", "vector(1893880800)"]
+    assert deadlines[2]["labels"] == {"account": "demo", "enterprise_project_id": "0a1b2c3d"}
 
 
 @pytest.mark.parametrize(
@@ -261,6 +261,7 @@ def test_the_chart_and_the_tool_for_plain_files_change_alerts_in_the_same_way(tm
         ("alerts: {SmsNone: {for: 1m}}", "alerts.SmsNone: there is no alert of this name"),
         ("alerts: {SmsThrottled: {form: 1m}}", "alerts.SmsThrottled.form: unknown setting"),
         ("deadlines: [{account: a, time: tomorrow}]", "tomorrow"),
+        ("maxSyncLagSeconds: 1h", "maxSyncLagSeconds: '1h' is not a whole number of seconds"),
     ],
 )
 def test_wrong_settings_of_rules_are_named(settings: str, error: str, tmp_path: Path) -> None:

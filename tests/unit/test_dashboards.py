@@ -9,7 +9,7 @@ import yaml
 
 from dashboards import BUILT_IN, FOLDER, boards, panels, queries, variables, variables_in
 from exporter.exposition.health import Health
-from exporter.families import OPTIONAL_COLLECTORS, Family, full_name
+from exporter.families import DETAIL_COLLECTORS, OPTIONAL_COLLECTORS, Family, full_name
 from exporter.families.fleet import FLEET
 from exporter.polling.snapshot import OTHER
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
@@ -34,12 +34,12 @@ HEALTH_LABELS = {
     "revision",
     "pythonversion",
 }
-# Labels of Prometheus, of histograms, and one that a query adds.
-FURTHER_LABELS = {"job", "instance", "le", "problem", "alertname", "severity"}
+# Labels of Prometheus, of histograms, and those that queries and rules add.
+FURTHER_LABELS = {"job", "instance", "le", "problem", "alertname", "severity", "verdict", "remedy"}
 
 
 def families() -> list[Family]:
-    return [family for collector in (FLEET, *OPTIONAL_COLLECTORS) for family in collector.families]
+    return [family for collector in (FLEET, *OPTIONAL_COLLECTORS, *DETAIL_COLLECTORS) for family in collector.families]
 
 
 def metrics() -> set[str]:
@@ -233,7 +233,12 @@ def test_server_names_in_tables_link_to_the_server_dashboard() -> None:
         for panel in panels(board)
         if panel["type"] == "table" and "links" in overrides(panel).get("name", {})
     ]
-    assert leading == ["Servers by remaining time", "Servers that need attention"]
+    assert leading == [
+        "Servers by remaining time",
+        "Servers in continuous synchronization",
+        "Servers that need attention",
+        "Errors",
+    ]
 
 
 @every_board

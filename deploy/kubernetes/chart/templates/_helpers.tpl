@@ -115,6 +115,7 @@ namespace: {{ . | quote }}
     {{- with $settings.grafanaUrl }}{{ $_ := set $rule.annotations "dashboard_url" (printf "%s%s" (trimSuffix "/" .) $rule.annotations.dashboard_url) }}{{ end }}
     {{- if ne (toString $own.enabled) "false" }}{{ $rules = append $rules $rule }}{{ end }}
   {{- else }}
+    {{- if eq $rule.record "sms:max_sync_lag_seconds" }}{{ $_ := set $rule "expr" (printf "vector(%d)" (int64 $settings.maxSyncLagSeconds)) }}{{ end }}
     {{- $rules = append $rules $rule }}
   {{- end }}
 {{- end }}

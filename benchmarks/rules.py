@@ -171,7 +171,10 @@ async def load_history(session: aiohttp.ClientSession, program: Program, folder:
         write_config(folder, job)
         await reload_config(session, program)
         async with asyncio.timeout(START_TIMEOUT_SECONDS):
-            while not (await get_json(session, url, query=f"count({RECORDED} offset 5m)"))["result"]:
+            while True:
+                if (await get_json(session, url, query=f"count({RECORDED} offset 5m)"))["result"]:
+                    return
+                # There is no event to wait for in another process.
                 await asyncio.sleep(1)
 
 

@@ -224,8 +224,8 @@ def _readiness() -> list[Panel]:
                 for expression, labels in (
                     (record("verdict", level="project", operation="first"), ("account", "project", "verdict")),
                     (record("verdict", level="project", operation="count"), ()),
-                    (record("verdict", 'verdict="ready"', level="project", operation="count"), ()),
-                    (record("verdict", 'verdict="launched"', level="project", operation="count"), ()),
+                    (_count_of("ready"), ()),
+                    (_count_of("launched"), ()),
                 )
             ),
             key="project_id",
@@ -250,6 +250,12 @@ def _readiness() -> list[Panel]:
             sort_by="Verdict",
         ),
     ]
+
+
+def _count_of(verdict: str) -> str:
+    """Return the number of servers with a verdict in each project, 0 for none."""
+    counts = record("verdict", f'verdict="{verdict}"', level="project", operation="count")
+    return f"{counts} or on (account, project_id) 0 * {record('verdict', level='project', operation='first')}"
 
 
 def _of_project(expression: str, *labels: str) -> str:

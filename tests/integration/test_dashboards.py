@@ -34,7 +34,12 @@ WITH_EVERYTHING = (
     " and on (server_id) (server:huaweicloud_sms_remaining_seconds:measured < Inf)"
     " and on (account) (count_over_time(huaweicloud_sms_up[1m]) > 8)"
 )
-DEMO = ("--collector.disks", "--poll.interval=1s")
+# A server in continuous synchronization with a consistency verification, and one that failed.
+SYNCHRONIZED = (
+    "server:huaweicloud_sms_sync_lag_seconds:freshest and on (server_id) huaweicloud_sms_task_consistency_files"
+)
+FAILED = 'server:huaweicloud_sms_state:freshest{state="error"} and on (server_id) server:huaweicloud_sms_error:freshest'
+DEMO = ("--poll.interval=4s",)
 
 Place = tuple[str, str, str]
 
@@ -130,6 +135,10 @@ async def test_every_query_and_variable_of_every_dashboard_returns_data_on_the_d
         assert {"replicate", "error", "other"} < set(offered["server.json", "state"])
 
         found = await run_all(server, moment, values)
+        for expression in (SYNCHRONIZED, FAILED):
+            (other, *_) = await until(lambda query=expression: server.query(query))  # type: ignore[misc]
+            of_other = await run_all(server, other["value"][0], values_for(other["metric"]["server_id"]))
+            found = {where: max(count, of_other[where]) for where, count in found.items()}
         empty = {where for where, count in found.items() if not count and where[1] != "Firing alerts"}
         assert empty <= MAY_BE_EMPTY.keys() <= found.keys()
         panels = {(board, panel) for board, panel, _ in found}

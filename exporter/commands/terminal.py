@@ -137,8 +137,9 @@ class _Layout:
     def _failure(self, account: AccountView, *, several: bool) -> Iterator[Text]:
         name = f"{escape_unprintable(account.name)}: " if several else ""
         yield Text(f"\n{name}{escape_unprintable(account.message)}", style="red")
-        hint = self._translator.translate(account.hint or "")
-        yield Text.assemble((self._translator.gettext("Hint:"), "bold"), " ", hint)
+        before, place, after = self._translator.gettext("Hint: %(hint)s").partition("%(hint)s")
+        hint = place % {"hint": self._translator.translate(account.hint or "")}
+        yield Text.assemble((before, "bold"), hint, after)
 
     def _summary(self, fleet: FleetView) -> str:
         number = format_number(fleet.servers)

@@ -71,14 +71,16 @@ def _source(server: SourceServer, translator: Translator) -> Iterator[Fact]:
 def _task(task: Task, snapshot: Snapshot, translator: Translator) -> Iterator[Fact]:
     _ = translator.gettext
     subtask, progress = read_subtask(task.subtask_info or "")
-    share = "" if progress is None else f", {progress:.0%}"
+    subtask = explain_value(subtask, "subtask", translator)
+    if progress is not None:
+        subtask = _("%(subtask)s, %(share)s") % {"subtask": subtask, "share": f"{progress:.0%}"}
     speed, remaining = task.migrate_speed, task.remain_seconds
     yield from list_texts(
         (_("Name"), task.name),
         (_("Id"), task.id),
         (_("Type"), task.type),
         (_("State"), explain_value(task.state or "", "task state", translator)),
-        (_("Sub-task"), f"{explain_value(subtask, 'subtask', translator)}{share}" if subtask else None),
+        (_("Sub-task"), subtask),
         (_("Speed"), None if speed is None else format_speed(speed * snapshot.speed_unit_bytes)),
         (_("Speed limit"), format_speed_limit(task.speed_limit, translator)),
         (_("Compression"), None if task.compress_rate is None else f"{task.compress_rate:g}"),

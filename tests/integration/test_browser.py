@@ -232,6 +232,35 @@ async def test_times_are_utc_until_the_reader_chooses_local_time(browser: Browse
         assert await browser.text("#zone") == ["Times: local"]
 
 
+async def test_the_reader_switches_the_language_of_all_pages(browser: Browser, clock: FakeClock) -> None:
+    async with two_accounts(clock) as url:
+        await browser.open(f"{url}/servers?state=replicate")
+        await browser.click("[hreflang=zh-CN]")
+        assert await browser.text("h1") == ["服务器"]
+        assert await browser.run("return document.querySelector('#filter-state').value") == "replicate"
+        assert await browser.text("#zone") == ["时间：UTC"]
+        await browser.click("#zone")
+        assert await browser.text("#zone") == ["时间：本地"]
+        await browser.open(f"{url}/")
+        assert await browser.text("h1") == ["迁移状态"]
+        assert await browser.run("return document.documentElement.lang") == "zh-CN"
+        await browser.click("[hreflang=en]")
+        assert await browser.text("h1") == ["Migration status"]
+        assert await browser.console() == []
+
+
+async def test_pages_in_chinese_fit_a_small_window(browser: Browser, clock: FakeClock) -> None:
+    async with two_accounts(clock) as url:
+        await browser.open(f"{url}/?lang=zh")
+        server = re.findall(r'href="(/servers/[^"?]+)"', (await fetch(f"{url}/servers?problem=any"))[1])[0]
+        for width in (360, 1000):
+            await browser.view(width=width)
+            for path in (*PAGES, server):
+                await browser.open(f"{url}{path}")
+                assert await browser.run("return document.scrollingElement.scrollWidth <= innerWidth"), (path, width)
+                assert await browser.run(OVERLAPS) == [], (path, width)
+
+
 async def test_a_page_says_when_the_exporter_does_not_answer(browser: Browser, clock: FakeClock) -> None:
     async with Simulator(servers=1, clock=clock) as simulator:
         async with exporting(simulator, clock) as service:
@@ -244,11 +273,14 @@ async def test_a_page_says_when_the_exporter_does_not_answer(browser: Browser, c
         await until(noticed)
 
 
-@pytest.mark.parametrize("dark", [False, True])
-async def test_axe_finds_no_violation_of_level_a_or_aa(browser: Browser, clock: FakeClock, dark: bool) -> None:
+@pytest.mark.parametrize(("dark", "language"), [(False, "en"), (True, "en"), (False, "zh-CN")])
+async def test_axe_finds_no_violation_of_level_a_or_aa(
+    browser: Browser, clock: FakeClock, dark: bool, language: str
+) -> None:
     axe = built_file("axe.min.js").read_text(encoding="utf-8")
     async with two_accounts(clock) as url:
         server = re.findall(r'href="(/servers/[^"?]+)"', (await fetch(f"{url}/servers?problem=any"))[1])[0]
+        await browser.open(f"{url}/?lang={language}")
         for width in (360, 1440):
             await browser.view(width=width, dark=dark)
             for path in (*PAGES, "/?account=north", "/servers?search=nothing", server):
@@ -256,6 +288,7 @@ async def test_axe_finds_no_violation_of_level_a_or_aa(browser: Browser, clock: 
                 await browser.run("document.querySelectorAll('details').forEach(found => { found.open = true })")
                 await browser.run(axe)
                 assert await browser.run(VIOLATIONS) == [], (path, width)
+                assert await browser.run("return document.documentElement.lang") == language
 
 
 VIOLATIONS = """

@@ -257,6 +257,7 @@ async def test_pages_in_chinese_fit_a_small_window(browser: Browser, clock: Fake
             await browser.view(width=width)
             for path in (*PAGES, server):
                 await browser.open(f"{url}{path}")
+                await browser.run("document.querySelectorAll('details').forEach(found => { found.open = true })")
                 assert await browser.run("return document.scrollingElement.scrollWidth <= innerWidth"), (path, width)
                 assert await browser.run(OVERLAPS) == [], (path, width)
 

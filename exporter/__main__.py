@@ -10,7 +10,7 @@ import signal
 import sys
 from types import FrameType
 
-ONE_SHOT_COMMANDS = frozenset({"check", "once", "status", "help"})
+ONE_SHOT_COMMANDS = frozenset({"check", "once", "status", "capture", "help"})
 """Commands that end by themselves. All others serve until a signal stops them."""
 
 

@@ -27,6 +27,7 @@ COMMANDS: Final = MappingProxyType(
         "check": "check the configuration, and with --live also the API",
         "once": "poll each account once, print the metrics and exit",
         "status": "poll each account once, show the migrations and exit",
+        "capture": "save the answers of the API without anything private, for a bug report",
         "demo": "serve the metrics of a simulated fleet",
         "simulate": "serve a simulated API",
     },

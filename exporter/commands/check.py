@@ -19,7 +19,7 @@ from exporter.commands.process import get_runtime
 from exporter.commands.report import count_cells, print_report
 from exporter.commands.usage import ALL_OPTIONS_HINT
 from exporter.errors import AuthError, ConfigurationError, PollError, RequestTimeout
-from exporter.http.transport import Api, Response
+from exporter.http.transport import Api, Request, Response
 from exporter.language import Translatable
 from exporter.polling.connections import Runtime, account_client
 from exporter.settings import AccountSettings, DetailSettings, FilterSettings, Settings
@@ -208,7 +208,7 @@ class _LatencyObserver:
         self.latency: float | None = None
         self.skew: float | None = None
 
-    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
+    def request_ended(self, api: Api, _: Request, code: str, seconds: float, response: Response | None) -> None:
         """Keep the latency and the clock of the SMS API; IAM and the metadata service are ignored."""
         del code
         if api != "sms" or response is None:

@@ -1,22 +1,26 @@
 """`simulate`: the simulator of the API, for experiments with an exporter."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from pathlib import Path
+from typing import Final, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from exporter.capture.file import BadCapture, Capture, read_capture
 from exporter.commands.output import PROG, print_text
 from exporter.commands.process import run_server, until_stopped
 from exporter.commands.usage import SERVING_EXIT_CODES, TARGET_PORT
 from exporter.errors import ConfigurationError, ListenError
+from exporter.settings.faults import Contradiction
 from exporter.settings.loading import load_settings
 from exporter.settings.manual import Manual
-from exporter.settings.quantities import Address, Words, parse_listen_address
+from exporter.settings.quantities import Address, InputFile, Words, parse_listen_address
 from exporter.simulator import BadFault, Permissions, Simulator, TargetsUnavailable, parse_fault
 
 DESCRIPTION: Final = "Serves a simulated fleet through the SMS and IAM APIs, for experiments with an exporter."
 
+_OF_A_FLEET: Final = frozenset({"servers", "seed", "acceleration", "offsets", "consistency", "deny", "target_port"})
 _QUALIFIERS: Final = ("times=", "after=", "api=", "path=")
 
 
@@ -45,6 +49,9 @@ class SimulatorSettings(BaseSettings):
     )
     deny: Words = Field((), description="IAM action that no user may perform; can be repeated.")
     target_port: int | None = Field(None, ge=1, le=65_535, description=TARGET_PORT)
+    replay: InputFile | None = Field(
+        None, description="Capture whose answers are served instead of a fleet (see the command capture)."
+    )
     fault: Words = Field((), description="Fault to simulate from the start: NAME[=VALUE]; can be repeated.")
 
     @field_validator("deny")
@@ -52,6 +59,12 @@ class SimulatorSettings(BaseSettings):
     def _check_actions(cls, actions: tuple[str, ...]) -> tuple[str, ...]:
         Permissions(actions)
         return actions
+
+    @model_validator(mode="after")
+    def _check_replay(self) -> Self:
+        if self.replay and (useless := sorted(_OF_A_FLEET & self.model_fields_set)):
+            raise Contradiction("{} has no effect, because {} is set: remove one of them", useless[0], "replay")
+        return self
 
     @field_validator("fault")
     @classmethod
@@ -91,7 +104,8 @@ def simulator_of(settings: SimulatorSettings) -> Simulator:
     address = parse_listen_address(settings.listen)
     try:
         return Simulator(
-            servers=settings.servers,
+            servers=0 if settings.replay else settings.servers,
+            replay=_read_capture(settings.replay) if settings.replay else None,
             seed=settings.seed,
             acceleration=settings.acceleration,
             offsets=settings.offsets,
@@ -104,6 +118,15 @@ def simulator_of(settings: SimulatorSettings) -> Simulator:
         )
     except BadFault as error:
         raise ConfigurationError([f"--fault: {error}"]) from None
+
+
+def _read_capture(path: Path) -> Capture:
+    try:
+        return read_capture(path)
+    except OSError as error:
+        raise ConfigurationError([f"--replay: {path}: cannot be read: {error.strerror}"]) from None
+    except BadCapture as error:
+        raise ConfigurationError([f"--replay: {path}: {error}"]) from None
 
 
 def credentials_of(simulator: Simulator) -> Sequence[str]:

@@ -28,7 +28,7 @@ from exporter.errors import REASONS, PollError, Throttled
 from exporter.exposition.account_health import AccountCollector, SamplesOfFamilies, build_families, split_by_account
 from exporter.exposition.text import Syntax, render_metrics
 from exporter.families.family import PREFIX, unit_of
-from exporter.http.transport import Api, Response
+from exporter.http.transport import Api, Request, Response
 from exporter.polling.detail_client import LeftOut
 from exporter.polling.state import Account, Poll
 from exporter.sms.model import SourceServer
@@ -52,7 +52,7 @@ class RequestObserver:
         self.clock_skew: float | None = None
         """This machine's clock minus the API's in seconds, None before the first response."""
 
-    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
+    def request_ended(self, api: Api, _: Request, code: str, seconds: float, response: Response | None) -> None:
         """Count a request, and note the clock skew."""
         self._metrics.changed(self._account)
         self._metrics.requests.labels(self._account, api, code).inc()

@@ -151,7 +151,7 @@ class Response:
 class Observer(Protocol):
     """Is notified of every request."""
 
-    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
+    def request_ended(self, api: Api, request: Request, code: str, seconds: float, response: Response | None) -> None:
         """`code` is the HTTP status, or NO_RESPONSE; `seconds` is the time from sending to the last byte."""
 
 
@@ -200,7 +200,7 @@ class Transport:
             response = await self._exchange(request)
             code = str(response.status)
         finally:
-            self._observer.request_ended(self._api, code, self._clock.monotonic() - started, response)
+            self._observer.request_ended(self._api, request, code, self._clock.monotonic() - started, response)
         if 300 <= response.status < 400:  # noqa: PLR2004 - the class of redirects
             raise BadResponse(
                 f"{request.url.host} answered {response.status}, a redirect to "

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from exporter.capture.file import Capture
 from exporter.clock import Clock, SystemClock
 from exporter.simulator import control
 from exporter.simulator.authentication import Authenticator, Permissions
@@ -21,6 +22,7 @@ from exporter.simulator.iam import Iam
 from exporter.simulator.injection import FaultInjector, render_error
 from exporter.simulator.lists import Lists
 from exporter.simulator.metadata import Metadata
+from exporter.simulator.replay import Replay
 from exporter.simulator.signing import AccessKey, AccessKeys
 from exporter.simulator.sources import Offsets, Sources
 from exporter.simulator.targets import LOOPBACK_TARGETS, Targets
@@ -66,7 +68,8 @@ class Simulator:
     lifetimes of IAM tokens and temporary keys in seconds. Without `metadata_tokens` the metadata service is an older
     version. `denied` are IAM actions that no user may perform. `consistency` is the shape of all consistency results;
     without it, each task has one of the published shapes. With `target_port` the target servers of launched migrations
-    have loopback addresses, and most of them listen on that port. Port 0 is any free port.
+    have loopback addresses, and most of them listen on that port. With `replay` the SMS API has the answers of a
+    capture instead of a fleet. Port 0 is any free port.
 
     Raise BadFault, BadAction, OSError if the address cannot be bound, and TargetsUnavailable if those of target servers
     cannot.
@@ -90,6 +93,7 @@ class Simulator:
         denied: Iterable[str] = (),
         consistency: ConsistencyShape | None = None,
         target_port: int | None = None,
+        replay: Capture | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         addresses = TARGETS if target_port is None else LOOPBACK_TARGETS
@@ -99,6 +103,7 @@ class Simulator:
         self.requests: list[Received] = []
         self.tokens = Tokens()
         self.keys = AccessKeys()
+        self.replay = replay
         self.permissions = Permissions(denied)
         self.consistency = consistency
         self.offsets = offsets
@@ -192,8 +197,11 @@ def create_app(simulator: Simulator) -> web.Application:
 
     app = web.Application(middlewares=[serve])
     app.on_response_prepare.append(add_headers)
-    app.add_routes(Sources(simulator.fleet, authenticator, simulator.offsets).routes())
-    app.add_routes(Lists(simulator.fleet, authenticator, simulator.offsets, simulator.consistency).routes())
+    if simulator.replay is None:
+        app.add_routes(Sources(simulator.fleet, authenticator, simulator.offsets).routes())
+        app.add_routes(Lists(simulator.fleet, authenticator, simulator.offsets, simulator.consistency).routes())
+    else:
+        app.add_routes(Replay(simulator.replay, authenticator).routes())
     app.add_routes(
         Iam(
             (simulator.user, simulator.unpermitted_user),

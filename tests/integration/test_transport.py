@@ -35,7 +35,7 @@ class CodeRecorder:
     def __init__(self) -> None:
         self.codes: list[str] = []
 
-    def request_ended(self, api: Api, code: str, seconds: float, response: Response | None) -> None:
+    def request_ended(self, api: Api, _: Request, code: str, seconds: float, response: Response | None) -> None:
         assert (api, seconds, response is None) == ("sms", 0.0, code == "error")
         self.codes.append(code)
 

@@ -7,12 +7,13 @@ from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector, CollectorRegistry
+from yarl import URL
 
 from exporter.errors import REASONS, Throttled
 from exporter.exposition.health import MAX_AGE_SECONDS, Health
 from exporter.exposition.text import Syntax, render_metrics
 from exporter.families.family import PREFIX, unit_of
-from exporter.http.transport import Response
+from exporter.http.transport import Request, Response
 from exporter.polling.state import Account, Poll
 from exporter.sms.paging import Listing
 from support import NOW, FakeClock, Scrape, account, server, snapshot
@@ -39,10 +40,13 @@ def health_of(clock: FakeClock) -> tuple[Health, Account]:
     return Health([polled], clock, lambda _: {}), polled
 
 
+REQUEST = Request("GET", URL("http://127.0.0.1:9/v3/sources"))
+
+
 @pytest.mark.parametrize("syntax", ["text", "openmetrics"])
 def test_the_registry_is_rendered_as_by_prometheus_client(syntax: Syntax, clock: FakeClock) -> None:
     health, polled = health_of(clock)
-    health.observer("default").request_ended("sms", "200", 0.07, Response(200, {"Date": "x"}, b""))
+    health.observer("default").request_ended("sms", REQUEST, "200", 0.07, Response(200, {"Date": "x"}, b""))
     health.poll_ended(polled, Poll(NOW, 1.0, 1, Throttled("slower")), None)
     collected = list(health.registry.collect())
     assert render_metrics(collected, syntax) == reference(collected, syntax)
@@ -93,7 +97,7 @@ def test_removed_accounts_have_no_series_and_the_counters_of_the_others_continue
     one, two, three = (Account(account(account={"name": name})) for name in ("one", "two", "three"))
     health = Health([one, two], clock, lambda _: {})
     for polled in (one, two):
-        health.observer(polled.name).request_ended("sms", "200", 0.1, None)
+        health.observer(polled.name).request_ended("sms", REQUEST, "200", 0.1, None)
         health.poll_ended(polled, Poll(NOW, 1.0, 1), None)
     health.follow([two, three], lambda _: {"checks": 7})
     health.forget_others()
@@ -109,7 +113,7 @@ def test_removed_accounts_have_no_series_and_the_counters_of_the_others_continue
 def test_an_account_that_a_failed_reload_added_has_no_series(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     before = Scrape(health.render("text").decode()).samples.keys()
-    health.observer("tried").request_ended("metadata", "error", 0.1, None)
+    health.observer("tried").request_ended("metadata", REQUEST, "error", 0.1, None)
     health.forget_others()
     after = Scrape(health.render("text").decode()).samples.keys()
     assert {key for key in after ^ before if "request_duration" not in key[0]} == set()

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from yarl import URL
 
 from exporter.auth.credentials import StoredProvider, token_credentials
 from exporter.auth.renewal import Term
@@ -23,7 +24,7 @@ from exporter.exposition.health import Health
 from exporter.exposition.text import render_lines
 from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS, Collector, Family, full_name
 from exporter.families.family import POLLED_AT, PREFIX, label_names, sample_name
-from exporter.http.transport import Response
+from exporter.http.transport import Request, Response
 from exporter.language import Translatable
 from exporter.polling.consistency import Verification
 from exporter.polling.projects import ProjectMembers
@@ -247,7 +248,7 @@ def _health() -> Iterable[Metric]:
     account.state.snapshot = Snapshot(ACCOUNT, MOMENT, listed.servers, listed.count, unknown=unknown)
     health = Health([account], _StoppedClock(), lambda _: {"disks": 0})
     response = Response(200, {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, b"", MOMENT)
-    health.observer(ACCOUNT).request_ended("sms", "200", 0.1, response)
+    health.observer(ACCOUNT).request_ended("sms", Request("GET", URL()), "200", 0.1, response)
     health.poll_ended(account, poll, Listing((), 0, unreadable={"memory": 1}))
     text = health.render("text").decode()
     own = (metric for metric in text_string_to_metric_families(text) if metric.name.startswith(PREFIX))

@@ -120,13 +120,14 @@ async def run(*command: str, given: bytes | None = None, **variables: str) -> tu
 
 
 async def run_in_terminal(
-    *command: str, columns: int = 80, interrupt_after: bytes = b"", **variables: str
+    *command: str, columns: int = 80, interrupt_after: bytes = b"", typed: bytes = b"", **variables: str
 ) -> tuple[int, str]:
     """Run a program in a terminal of its own until it exits; return its exit code and what it wrote there.
 
-    It is interrupted as by Ctrl-C after it wrote `interrupt_after`.
+    It is interrupted as by Ctrl-C after it wrote `interrupt_after`. It can read what is `typed`.
     """
     ours, its = pty.openpty()
+    os.write(ours, typed)
     termios.tcsetwinsize(its, (50, columns))
     environ = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
     process = await asyncio.create_subprocess_exec(

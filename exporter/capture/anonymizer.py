@@ -13,7 +13,7 @@ from exporter.capture.fields import CODES, FIELD_NAME, HEADERS, KNOWN_NAMES, PAT
 MAX_DEPTH: Final = 100
 """Levels of JSON; deeper values are left out."""
 
-_V4: Final = IPv4Address("198.18.0.0")
+_V4: Final = IPv4Address("198.19.0.0")
 _V6: Final = IPv6Address("2001:db8::")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
@@ -108,7 +108,7 @@ class Anonymizer:
             codes = dict.fromkeys(CODES.findall(text))
             return " ".join((*codes, f"text-{self._next('text')}"))
         if isinstance(address, IPv4Address):
-            return str(_V4 + self._next("v4") % 2**17)
+            return str(_V4 + self._next("v4") % 2**16)
         return str(_V6 + self._next("v6"))
 
     def _next(self, kind: str) -> int:

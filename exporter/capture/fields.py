@@ -19,7 +19,7 @@ _STANDARD: Final = (
 _PERCENT: Final = r"[A-Z][A-Z_]{0,59}-\d{1,3}"
 _NUMBER: Final = r"-?\d{1,19}(?:\.\d{1,9})?"
 
-HARMLESS_ANYWHERE: Final = re.compile(r"|true|false|null|[Tt]rue|[Ff]alse")
+HARMLESS_ANYWHERE: Final = re.compile(r"|true|True|false|False|null")
 """Texts that are kept in every field: the empty one, and booleans that are written as text."""
 
 _PATTERNS: Final = {

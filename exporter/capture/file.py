@@ -4,14 +4,16 @@ import contextlib
 import os
 import stat
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 FORMAT: Final = "huaweicloud-sms-exporter capture"
 VERSION: Final = 1
 MAX_FILE_BYTES: Final = 256 * 2**20
+MAX_BODY_BYTES: Final = 64 * 2**20
+"""Maximum size of all answers together."""
 
 _MODE: Final = 0o600
 
@@ -30,11 +32,11 @@ class Exchange(Struct, frozen=True, kw_only=True):
 
     path: str
     query: dict[str, str]
-    status: int
+    status: Annotated[int, Meta(ge=0, le=599)]
     headers: dict[str, str]
     sent_after: float
     seconds: float
-    body_bytes: int
+    body_bytes: Annotated[int, Meta(ge=0, le=MAX_BODY_BYTES)]
     body: Any | UnsetType = UNSET
 
 

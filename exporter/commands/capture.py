@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from exporter.capture.anonymizer import Anonymizer
+from exporter.capture.fields import PATH_WORD
 from exporter.capture.file import Capture, encode_capture, write_capture
 from exporter.commands.capture_reading import build_capture, record_answers
 from exporter.commands.options import OnceSettings, load_once
@@ -36,7 +37,7 @@ EXIT_CODES: Final = MappingProxyType(
     },
 )
 DEFAULT_FILE: Final = Path("sms-capture.json")
-MAX_EXAMPLES: Final = 6
+MAX_EXAMPLES: Final = 12
 """Number of kept texts that are shown per field."""
 
 
@@ -132,7 +133,7 @@ def describe(capture: Capture, size: int, anonymizer: Anonymizer) -> Iterator[st
 
 
 def _without_ids(path: str) -> str:
-    return "/".join("ID" if any(character.isdigit() for character in part[1:]) else part for part in path.split("/"))
+    return "/".join(part if PATH_WORD.fullmatch(part) else "ID" for part in path.split("/"))
 
 
 def _examples(texts: Mapping[str, int]) -> str:

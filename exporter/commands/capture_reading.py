@@ -10,7 +10,7 @@ from yarl import URL
 
 from exporter import __version__
 from exporter.capture.anonymizer import Anonymizer, keep_headers
-from exporter.capture.file import Capture, Exchange
+from exporter.capture.file import MAX_BODY_BYTES, Capture, Exchange
 from exporter.clock import Clock
 from exporter.errors import PollError
 from exporter.http.transport import Api, Request, Response
@@ -26,8 +26,6 @@ from exporter.sms.paging import Listing
 
 MAX_EXCHANGES: Final = 3000
 """Maximum number of answers in a capture."""
-MAX_BODY_BYTES: Final = 64 * 2**20
-"""Maximum size of all answers together."""
 
 
 @dataclass(frozen=True, slots=True)

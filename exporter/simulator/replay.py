@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
+from exporter.capture.anonymizer import keep_headers
 from exporter.capture.file import Capture, Exchange
 from exporter.simulator.authentication import Authenticator
 from exporter.simulator.errors import NOT_FOUND, gateway_error
@@ -42,11 +43,12 @@ class Replay:
             message = f"The capture has no answer to GET {request.path_qs}."
             raise gateway_error(HTTPStatus.NOT_FOUND, NOT_FOUND, message)
         exchange = answers.pop(0) if len(answers) > 1 else answers[0]
-        if not exchange.status:
+        if exchange.status < HTTPStatus.OK:
             # The capture had no answer, for example because of a timeout.
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()
-        headers = {name: value for name, value in exchange.headers.items() if name in REPLAYED_HEADERS}
+        # The file may be somebody else's.
+        headers = {name: value for name, value in keep_headers(exchange.headers).items() if name in REPLAYED_HEADERS}
         content = b"x" * exchange.body_bytes if exchange.body is UNSET else msgspec.json.encode(exchange.body)
         return web.Response(status=exchange.status, headers=headers, body=content)

@@ -15,6 +15,7 @@ from exporter.http.transport import Request
 from exporter.polling.connections import Runtime, account_credentials
 from exporter.settings import Settings
 from exporter.simulator import Simulator
+from exporter.simulator.tokens import TokenStatus
 from programs import serving
 from support import NOWHERE, FakeClock, Unobserved, exporting, scrape
 
@@ -94,6 +95,19 @@ async def test_the_variables_of_other_tools_authenticate(
         source = await source_of(tree(simulator), Runtime(clock, environ, NOWHERE))
     assert shown in source
     assert not any(secret in source for secret in (simulator.token, simulator.access_key.sk, simulator.user.password))
+
+
+@pytest.mark.parametrize("variable", ["HUAWEICLOUD_SDK_IAM_ENDPOINT", "HW_AUTH_URL"])
+async def test_a_token_is_requested_from_the_iam_of_the_environment(variable: str, clock: FakeClock) -> None:
+    async with Simulator(servers=3, clock=clock) as simulator:
+        environ = {**filled(dict(ENVIRONMENTS)["HW_USER_NAME"], simulator), "HW_AUTH_URL": "http://127.0.0.1:9"}
+        environ[variable] = f"{simulator.url}/v3"
+        # No option says where IAM is.
+        (account,) = tree(simulator).targets()
+        async with account_credentials(account, Unobserved(), Runtime(clock, environ, NOWHERE)) as credentials:
+            headers = await credentials.headers(Request("GET", URL(simulator.url)))
+        assert [request.path for request in simulator.requests] == ["/v3/auth/tokens"]
+        assert simulator.tokens.status(headers["X-Auth-Token"], clock.time()) is TokenStatus.VALID
 
 
 PROFILE = "[global]\nak = {ak}\nsk = wrong\n[basic]\nak = {ak}\nsk = {sk}\nproject_id = p1\n"

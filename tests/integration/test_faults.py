@@ -339,15 +339,6 @@ async def test_retries_and_waits_are_counted(clock: FakeClock) -> None:
     assert seen.value("exporter_api_request_duration_seconds_count", api="sms") == 3
 
 
-async def test_the_retries_of_one_poll_are_bounded(clock: FakeClock) -> None:
-    async with Simulator(servers=10_000, clock=clock) as simulator:
-        simulator.faults.add("server-error,after=1")
-        async with exposed(simulator, clock) as service:
-            await poll_ended(service, clock, None)
-        # Six concurrent pages with four attempts each; a waiting page may begin for each one that fails.
-        assert len(simulator.requests) <= 1 + 6 * 4 + 6
-
-
 async def test_permanent_failures_are_not_retried(clock: FakeClock) -> None:
     for fault in ("forbidden", "unauthorized", "html"):
         async with Simulator(servers=1, clock=clock) as simulator:

@@ -37,6 +37,20 @@ async def test_the_example_with_distinct_ids_has_ten_servers(clock: FakeClock) -
     assert seen.total("source_server_connected") == 4
 
 
+async def test_a_server_without_a_state_counts_as_other(clock: FakeClock) -> None:
+    records = [
+        {"id": "null", "name": "a", "state": None},
+        {"id": "absent", "name": "b"},
+        {"id": "new", "state": "born"},
+    ]
+    fleet = Fleet.from_records([*records, {"id": "known", "state": "error"}], clock=clock)
+    async with Simulator(fleet=fleet, clock=clock) as simulator, exporting(simulator, clock) as service:
+        seen = await scrape(service.urls[0])
+    states = {dict(labels)["state"]: count for labels, count in seen.values("source_servers").items() if count}
+    assert states == {"error": 1, "other": 3}
+    assert seen.label_values("source_server_info", "server_id") == ["absent", "known", "new", "null"]
+
+
 async def test_a_403_fails_the_poll_with_the_reason_permission(clock: FakeClock) -> None:
     async with (
         simulated(clock, 3) as simulator,

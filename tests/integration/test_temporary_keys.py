@@ -42,6 +42,34 @@ async def test_keys_of_the_metadata_service_authenticate_and_are_renewed_without
     assert expiry > renewal > clock.time()
 
 
+async def test_a_temporary_key_refused_mid_poll_is_replaced_once_without_a_failed_poll(clock: FakeClock) -> None:
+    async with Simulator(servers=1000, clock=clock, key_lifetime=HOUR) as simulator:
+        simulator.fleet.freeze()
+        async with exporting(simulator, clock, auth={"metadata_endpoint": simulator.url}) as service:
+            simulator.faults.add("unauthorized,after=2,times=1")
+            await next_poll(clock)
+            seen = await scrape(service.urls[0])
+        keys = [request for request in simulator.requests if request.path.endswith("securitykey")]
+        refused = [request for request in simulator.requests if request.status == 401]
+    assert (seen.value("exporter_polls_total"), seen.total("exporter_poll_failures_total")) == (2, 0)
+    assert (len(refused), len(keys)) == (1, 2)
+
+
+async def test_temporary_keys_that_are_all_refused_are_replaced_once_in_a_poll(clock: FakeClock) -> None:
+    async with Simulator(servers=1000, clock=clock, key_lifetime=HOUR) as simulator:
+        simulator.fleet.freeze()
+        async with exporting(simulator, clock, auth={"metadata_endpoint": simulator.url}) as service:
+            simulator.faults.add("unauthorized,after=1")
+            await next_poll(clock)
+            seen = await scrape(service.urls[0])
+        keys = [request for request in simulator.requests if request.path.endswith("securitykey")]
+        refused = [request for request in simulator.requests if request.status == 401]
+    assert seen.value("exporter_poll_failures_total", reason="auth") == 1
+    assert len(keys) == 2
+    # The four further pages are under way together, with the first key and then with the second.
+    assert len(refused) <= 4 + 4
+
+
 async def test_requests_to_the_metadata_service_use_no_proxy(clock: FakeClock) -> None:
     async with Simulator(servers=3, clock=clock) as simulator:
         options = tree(simulator, metadata_endpoint=simulator.url)

@@ -1,15 +1,17 @@
 import asyncio
+import gc
 import gzip
 import shutil
 import subprocess
 import tracemalloc
+import weakref
 import zlib
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.exposition.bodies import MAX_BODIES, MAX_SLICE_BYTES, Body, Exposition, View
+from exporter.exposition.bodies import MAX_BODIES, MAX_SLICE_BYTES, VIEW_TTL_SECONDS, Body, Exposition, View
 from exporter.exposition.gzip import deflate
 from exporter.exposition.negotiation import Encoding
 from exporter.exposition.text import Syntax
@@ -176,12 +178,29 @@ async def test_a_view_of_some_collectors_has_only_those() -> None:
     assert read.values("source_servers") == {}
 
 
-async def test_any_number_of_views_can_be_requested() -> None:
+async def test_the_least_recently_requested_bodies_are_dropped_beyond_the_maximum() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
-    for number in range(2 * MAX_BODIES):
-        some = View(frozenset({f"none{number}", "fleet"}), None, "text")
+    views = [View(frozenset({f"none{number}", "fleet"}), None, "text") for number in range(3 * MAX_BODIES)]
+    bodies = []
+    for number, some in enumerate(views):
         assert await body_of(exposition, some, now=NOW + number)
-    await exposition.refresh(NOW + 2 * MAX_BODIES)
+        bodies.append(weakref.ref(await exposition.body(some, NOW + number)))
+    gc.collect()
+    assert [body() is not None for body in bodies] == [False] * 2 * MAX_BODIES + [True] * MAX_BODIES
+    assert exposition.recent_views(NOW + len(views)) == tuple(views[-MAX_BODIES:])
+
+
+async def test_bodies_of_views_that_are_no_longer_requested_are_dropped_at_the_next_poll() -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
+    abandoned = View(frozenset({"fleet"}), None, "text")
+    body = weakref.ref(await exposition.body(abandoned, NOW))
+    await exposition.refresh(NOW + VIEW_TTL_SECONDS)
+    assert body() is not None
+    await exposition.refresh(NOW + VIEW_TTL_SECONDS + 1)
+    # The event loop releases the last result of a thread at its next turn.
+    await asyncio.sleep(0)
+    gc.collect()
+    assert body() is None
 
 
 BUSY = server(

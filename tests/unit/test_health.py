@@ -184,3 +184,20 @@ def test_counters_are_current_and_gauges_at_most_a_second_old(clock: FakeClock) 
     assert health.render("text") is counted
     clock.advance(MAX_AGE_SECONDS)
     assert Scrape(health.render("text").decode()).value("exporter_api_clock_skew_seconds") == 5
+
+
+def test_the_info_of_an_account_has_its_region_and_the_address_of_its_api(clock: FakeClock) -> None:
+    both = [
+        Account(account(account={"name": "region"}, api={"endpoint": None, "region": "ap-southeast-3"})),
+        Account(account(account={"name": "endpoint"}, api={"endpoint": "https://sms.example.com/"})),
+    ]
+    seen = Scrape(Health(both, clock, lambda _: {}).render("text").decode())
+    assert [dict(labels) for labels in seen.values("account_info")] == [
+        {
+            "account": "region",
+            "api_region": "ap-southeast-3",
+            "endpoint": "https://sms.ap-southeast-3.myhuaweicloud.com",
+        },
+        {"account": "endpoint", "api_region": "", "endpoint": "https://sms.example.com"},
+    ]
+    assert set(seen.values("account_info").values()) == {1}

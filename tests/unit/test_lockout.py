@@ -1,6 +1,7 @@
 """Refused credentials are not sent again, by any account that shares them."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import pytest
@@ -173,3 +174,27 @@ def test_more_refusals_than_a_float_has_exponents_do_not_overflow() -> None:
         2400,
         *[MAX_BACKOFF_SECONDS] * 3,
     ]
+
+
+async def test_after_more_than_a_thousand_refusals_the_pause_is_still_an_hour(clock: FakeClock) -> None:
+    api = Api(clock, AuthError("refused"))
+    pauses = []
+    for _ in range(1100):
+        error = await api.attempt()
+        assert error is not None
+        pauses.append(error.retry_after)
+        clock.advance(MAX_BACKOFF_SECONDS)
+    assert api.attempts == 1100
+    assert set(pauses[4:]) == {MAX_BACKOFF_SECONDS}
+
+
+async def test_after_more_than_a_thousand_hanging_trials_an_account_still_waits_half_a_second(clock: FakeClock) -> None:
+    lockout = Lockout(clock)
+    async with contextlib.AsyncExitStack() as hanging:
+        await hanging.enter_async_context(lockout.attempt("key"))
+        for number in range(1100):
+            entering = asyncio.ensure_future(hanging.enter_async_context(lockout.attempt("key")))
+            seconds = await clock.until_asleep()
+            assert seconds == max(TRIAL_SECONDS / 2 ** min(number, 4), 0.5)
+            clock.advance(seconds)
+            await entering

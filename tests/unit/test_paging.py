@@ -1,6 +1,7 @@
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -336,6 +337,21 @@ async def test_an_absurd_count_does_not_become_as_many_requests(addressing: Lite
     with pytest.raises(Inconsistent, match="the list has 4611686018427387904 source servers"):
         await Pager(SOURCE_SERVERS, boasting, concurrency=6, paging=addressing).read()
     assert asked == [{}, {"state": "unavailable"}, {"state": "unavailable", "migration_cycle": "checking"}]
+
+
+async def test_unreadable_and_unknown_values_of_a_list_read_in_parts_are_counted_together() -> None:
+    fleet = LongList(("replicate", "replicating", 40_000), ("error", "syncing", 30_000))
+
+    async def with_findings(offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:
+        page = await fleet.fetch(offset, limit, narrowing)
+        return replace(page, unreadable={"memory": 2}, unknown={("os_type", "BEOS"): 1, ("state", str(offset)): 1})
+
+    listing = await Pager(SOURCE_SERVERS, with_findings, concurrency=6).read()
+    # An empty state is a page, too.
+    pages = 40_000 // 200 + 30_000 // 200 + len(SOURCE_SERVERS.splits["state"]) - 2
+    assert listing.unreadable == {"memory": 2 * pages}
+    assert listing.unknown["os_type", "BEOS"] == pages
+    assert listing.unknown["state", "200"] == 2
 
 
 async def test_a_list_that_cannot_be_split_enough_is_not_complete() -> None:

@@ -2,9 +2,11 @@
 
 import json
 import time
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +18,11 @@ from tools.code_mutants.trial import QUIET
 MAX_TEST_SECONDS: Final = 5.0
 """Longer tests are left out: each would run for each mutant of each line that it executes."""
 
-FIRST_SECONDS: Final = 3.0
+FIRST_SECONDS: Final = 2.0
 """How long the tests that are tried first take together."""
+
+MAX_SECONDS: Final = 20.0
+"""How long all tests of a mutant take together: for a line that hundreds of tests execute, the quickest will do."""
 
 MIN_TIMEOUT_SECONDS: Final = 10.0
 """Timeout of tests that take no time."""
@@ -40,12 +45,9 @@ class Selection:
         ids = set(lines.get(line) or [test for tests in lines.values() for test in tests])
         name = module.rsplit(".", 1)[1]
         order = sorted(ids, key=lambda test: (f"test_{name}.py" not in test, self.seconds[test]))
-        total = 0.0
-        for number, test in enumerate(order):
-            total += self.seconds[test] + 0.01
-            if total > FIRST_SECONDS and number:
-                return [part for part in (order[:number], order[number:]) if part]
-        return [order] if order else []
+        ends = list(accumulate(self.seconds[test] for test in order))
+        first, last = (max(1, bisect(ends, seconds)) for seconds in (FIRST_SECONDS, MAX_SECONDS))
+        return [part for part in (order[:first], order[first:last]) if part]
 
     def timeout(self, tests: Sequence[str]) -> float:
         """Return after how many seconds tests must hang: several times as long as they took."""

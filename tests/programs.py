@@ -119,8 +119,17 @@ async def run(*command: str, given: bytes | None = None, **variables: str) -> tu
     return process.returncode, output.decode(), errors.decode()
 
 
+OF_THE_TERMINAL: Final = ("COLUMNS", "LINES", "NO_COLOR", "LANGUAGE", "LANG", "LC_ALL", "LC_MESSAGES")
+"""Variables that describe the terminal and the language of who runs the tests."""
+
+
 async def run_in_terminal(
-    *command: str, columns: int = 80, interrupt_after: bytes = b"", typed: bytes = b"", **variables: str
+    *command: str,
+    columns: int = 80,
+    rows: int = 50,
+    interrupt_after: bytes = b"",
+    typed: bytes = b"",
+    **variables: str,
 ) -> tuple[int, str]:
     """Run a program in a terminal of its own until it exits; return its exit code and what it wrote there.
 
@@ -128,14 +137,14 @@ async def run_in_terminal(
     """
     ours, its = pty.openpty()
     os.write(ours, typed)
-    termios.tcsetwinsize(its, (50, columns))
-    environ = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
+    termios.tcsetwinsize(its, (rows, columns))
+    environ = {name: value for name, value in os.environ.items() if name not in OF_THE_TERMINAL}
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=its,
         stdout=its,
         stderr=its,
-        env={**environ, "TERM": "xterm-256color", **variables},
+        env={**environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **variables},
     )
     os.close(its)
     async with asyncio.timeout(TIMEOUT_SECONDS):

@@ -181,7 +181,7 @@ def _describe(row: ServerView, translator: Translator) -> Text:
     """Name the problems, except those that a detail describes better."""
     described = {Problem.CHECKS, Problem.FAILED} if row.details else set()
     problems = (PROBLEM_NAMES[problem] for problem in row.problems if problem not in described)
-    words = "; ".join(map(translator.translate, (*problems, *row.details)))
+    words = translator.pgettext("separator", "; ").join(map(translator.translate, (*problems, *row.details)))
     return _text(words, "yellow" if row.problems == (Problem.CHECKS,) else "red")
 
 

@@ -27,7 +27,7 @@ def count_cells(text: str) -> int:
     return len(text) + sum(unicodedata.east_asian_width(character) in {"F", "W"} for character in text)
 
 
-def wrap_cells(line: str, width: int, column: int) -> str:
+def wrap_cells(line: str, width: int, column: int = 0) -> str:
     """Wrap a line to `width` columns, at blanks and between wide characters; indent the continuation to `column`."""
     lines = [""]
     for blank, word in _WORD.findall(line):

@@ -21,6 +21,7 @@ from exporter.commands.columns import (
     state_columns,
 )
 from exporter.commands.reading import open_reading
+from exporter.commands.report import wrap_cells
 from exporter.commands.status_view import StatusSettings, StatusView, build_status_view
 from exporter.polling.connections import Runtime
 from exporter.translation import Translator
@@ -41,8 +42,6 @@ MAX_ROWS: Final = 15
 """Rows per table; the others are only counted. --all and a pipe show all servers."""
 MIN_ROWS: Final = 3
 """Rows per table when the status is watched in a low terminal."""
-LINES_AROUND_TABLES: Final = 34
-"""Lines of a watched status besides the rows of its two tables, at most."""
 MIN_WATCH_SECONDS: Final = 5.0
 
 Row = TypeVar("Row")
@@ -75,8 +74,8 @@ async def watch_status(settings: StatusSettings, runtime: Runtime, translator: T
             await _first_done(reading.poll(), stop.wait())
             if not stop.is_set():
                 console.clear()
-                max_rows = max(MIN_ROWS, min(MAX_ROWS, (console.height - LINES_AROUND_TABLES) // 2))
-                _print(console, build_status_view(reading, settings, runtime.clock.time()), translator, max_rows)
+                status = build_status_view(reading, settings, runtime.clock.time())
+                _print(console, status, translator, _fitting_rows(console, status, translator))
                 console.print(footer, style="dim")
             await _first_done(runtime.clock.sleep(interval), stop.wait())
     return 0
@@ -89,6 +88,15 @@ async def _first_done(*waits: Coroutine[object, object, object]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _fitting_rows(console: Console, status: StatusView, translator: Translator) -> int:
+    """Return how many rows of its two tables leave all of the status visible."""
+    options = console.options.update(width=min(console.width, MAX_COLUMNS))
+    parts = _Layout(translator, options.max_width, max_rows=0).parts(status)
+    other_lines = sum(len(console.render_lines(part, options)) for part in parts)
+    # The line below it, and that of the cursor.
+    return max(MIN_ROWS, min(MAX_ROWS, (console.height - other_lines - 2) // 2))
 
 
 def _print(console: Console, status: StatusView, translator: Translator, max_rows: int) -> None:
@@ -137,9 +145,11 @@ class _Layout:
     def _failure(self, account: AccountView, *, several: bool) -> Iterator[Text]:
         name = f"{escape_unprintable(account.name)}: " if several else ""
         yield Text(f"\n{name}{escape_unprintable(account.message)}", style="red")
-        before, place, after = self._translator.gettext("Hint: %(hint)s").partition("%(hint)s")
-        hint = place % {"hint": self._translator.translate(account.hint or "")}
-        yield Text.assemble((before, "bold"), hint, after)
+        message = self._translator.gettext("Hint: %(hint)s")
+        line = message % {"hint": self._translator.translate(account.hint or "")}
+        hint = Text(wrap_cells(line, self._width))
+        hint.stylize("bold", 0, message.index("%"))
+        yield hint
 
     def _summary(self, fleet: FleetView) -> str:
         number = format_number(fleet.servers)
@@ -157,7 +167,7 @@ class _Layout:
 
     def _problem_counts(self, attention: AttentionView) -> str:
         counted = self._translator.gettext("%(number)s %(problem)s")
-        return ", ".join(
+        return self._translator.pgettext("separator", ", ").join(
             counted % {"number": format_number(count), "problem": self._translator.translate(PROBLEM_NAMES[problem])}
             for problem, count in attention.counts
             if count

@@ -1,6 +1,7 @@
 """The commands that poll once, as processes: against a simulated API, in a pipe and in a terminal."""
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
@@ -235,6 +236,78 @@ async def test_status_in_a_terminal_fits_its_width(simulator: Simulator, north_a
     assert text.index("Needs attention") < text.index("Running migrations") < text.index("Servers by state")
     assert "━" in text
     assert r"\x1b[2J" in text
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+async def test_status_in_chinese_fits_the_width_of_a_terminal(
+    simulator: Simulator, north_and_east: str, columns: int
+) -> None:
+    del simulator
+    command = exporter_command("status", north_and_east)
+    status, received = await run_in_terminal(*command, columns=columns, LANG="zh_CN.UTF-8")
+    drawn = (line.split(ERASED)[-1] for line in received.replace("\r", "").split("\n"))
+    shown = [CONTROLS.sub("", line).rstrip() for line in drawn]
+    assert status == 1
+    assert max(map(cell_len, shown)) <= columns
+    text = "\n".join(shown)
+    for part in (
+        "230台服务器",
+        "失败：permission",
+        "建议：为该用户授予授权项",
+        "需要处理",
+        "正在进行的迁移",
+        "replicate（复制）",
+    ):
+        assert part in text
+    assert "Servers" not in text
+
+
+async def test_a_check_in_chinese_aligns_its_values_and_wraps_them(simulator: Simulator) -> None:
+    simulator.faults.add("forbidden")
+    command = exporter_command("check", "--live", *options_for(simulator))
+    status, received = await run_in_terminal(*command, columns=60, LC_ALL="zh_CN.UTF-8")
+    first, *lines = received.replace("\r", "").splitlines()
+    assert (status, first) == (1, "账号default：失败（permission）")
+    assert {cell_len(re.match(r"  \S+ +|  +", line)[0]) for line in lines} == {15}  # type: ignore[index]  # all match
+    assert max(map(cell_len, lines)) <= 60
+    assert "  凭证         Token，由配置项指定" in lines
+
+
+async def test_a_pipe_receives_english_in_every_language(simulator: Simulator) -> None:
+    _, report, _ = await run(*exporter_command("check", *options_for(simulator)), LC_ALL="zh_CN.UTF-8")
+    _, table, _ = await run(
+        *exporter_command("status", "--output=table", *options_for(simulator)), LC_ALL="zh_CN.UTF-8"
+    )
+    simulator.faults.add("forbidden")
+    _, _, errors = await run(*exporter_command("once", *options_for(simulator)), LC_ALL="zh_CN.UTF-8")
+    assert report.startswith("account default: ok")
+    assert "Needs attention" in table
+    assert "grant the IAM action sms:server:list" in errors
+    assert re.search("[\u4e00-\u9fff]", report + table + errors) is None
+
+
+async def test_a_terminal_that_lacks_chinese_characters_gets_english(simulator: Simulator) -> None:
+    command = exporter_command("status", *options_for(simulator))
+    _, received = await run_in_terminal(*command, LANG="zh_CN", PYTHONIOENCODING="ascii")
+    assert "Needs attention" in received
+
+
+async def test_a_watched_status_of_many_accounts_shows_all_of_it(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        accounts = []
+        for number in range(12):
+            simulator = await stack.enter_async_context(
+                Simulator(servers=50, seed=number, faults=["forbidden"][number:])
+            )
+            accounts.append(
+                {"name": f"account-{number}", "api": {"endpoint": simulator.url}, "auth": {"token": simulator.token}}
+            )
+        (tmp_path / "config.yml").write_text(yaml.safe_dump({"accounts": accounts}))
+        command = exporter_command("status", "--watch", f"--config.file={tmp_path / 'config.yml'}")
+        _, received = await run_in_terminal(*command, rows=64, interrupt_after=b"press Ctrl-C to stop")
+    screen = received.rpartition("\x1b[2J")[2]
+    assert "account-0" in screen
+    assert screen.count("\n") < 64
 
 
 @pytest.mark.parametrize("output", ["json", "csv", "tsv"])

@@ -7,11 +7,18 @@ from typing import ClassVar
 from exporter.language import Translatable
 
 
+def escape_unprintable(text: str) -> str:
+    """Escape control characters, line breaks and direction marks, so that no text from outside controls a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 class ConfigurationError(Exception):
-    """The configuration cannot be used. `lines` say why, one problem each, and contain no secret."""
+    """The configuration cannot be used. `lines` say why, one printable line per problem, and contain no secret."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self.lines = tuple(lines)
+        self.lines = tuple(map(escape_unprintable, lines))
         super().__init__("; ".join(self.lines))
 
 

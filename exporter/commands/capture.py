@@ -18,11 +18,10 @@ from exporter.commands.options import OnceSettings, load_once
 from exporter.commands.output import PROG, is_terminal, print_errors, print_text
 from exporter.commands.process import get_runtime
 from exporter.commands.usage import ALL_OPTIONS_HINT, EXIT_FAILURE
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, escape_unprintable
 from exporter.settings import AccountSettings
 from exporter.settings.manual import Manual
 from exporter.settings.options import Flag
-from exporter.views.escaping import escape_unprintable
 
 DESCRIPTION: Final = (
     "Polls one account once and saves the answers of the API in a file, in which names, addresses, ids and all other "

@@ -18,7 +18,7 @@ from exporter.commands.output import PROG, print_text
 from exporter.commands.process import get_runtime
 from exporter.commands.report import count_cells, print_report
 from exporter.commands.usage import ALL_OPTIONS_HINT
-from exporter.errors import AuthError, ConfigurationError, PollError, RequestTimeout
+from exporter.errors import AuthError, ConfigurationError, PollError, RequestTimeout, escape_unprintable
 from exporter.http.transport import Api, Request, Response
 from exporter.language import Translatable
 from exporter.polling.connections import Runtime, account_client
@@ -30,7 +30,6 @@ from exporter.sms.decoding import Records
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 from exporter.translation import IN_ENGLISH, Translator
-from exporter.views.escaping import escape_unprintable
 from exporter.views.formatting import format_duration, format_latency, format_time
 
 DESCRIPTION: Final = (

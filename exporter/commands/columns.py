@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.commands.status_view import NO_VALUE
+from exporter.errors import escape_unprintable
 from exporter.translation import Translator
 from exporter.views.accounts import AccountView
-from exporter.views.escaping import escape_unprintable
 from exporter.views.fleet import Bar
 from exporter.views.formatting import (
     format_duration,

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Final, NoReturn
 
-from exporter.views.escaping import escape_unprintable
+from exporter.errors import escape_unprintable
 
 PROG: Final = "sms-exporter"
 

@@ -23,10 +23,10 @@ from exporter.commands.columns import (
 from exporter.commands.reading import open_reading
 from exporter.commands.report import wrap_cells
 from exporter.commands.status_view import StatusSettings, StatusView, build_status_view
+from exporter.errors import escape_unprintable
 from exporter.polling.connections import Runtime
 from exporter.translation import Translator
 from exporter.views.accounts import AccountView
-from exporter.views.escaping import escape_unprintable
 from exporter.views.fleet import FleetView
 from exporter.views.formatting import (
     format_duration,

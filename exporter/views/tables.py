@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from exporter.views.escaping import escape_unprintable
+from exporter.errors import escape_unprintable
 from exporter.views.servers import ServerView
 
 Value: TypeAlias = str | int | float | bool | Sequence[str] | None

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-compare bench-rules mutants docs translations dashboards screenshots golden requirements tools manifests compose clean \
+.PHONY: help demo test lint format fuzz soak estate bench bench-compare bench-rules mutants docs translations dashboards screenshots golden requirements tools manifests compose clean \
 	site dist wheel-test sbom chart image image-push image-sbom image-sign chart-push coverage lint-workflows \
 	check-version release-notes ci-container
 
@@ -49,6 +49,15 @@ mutants: $(VENV)/dev ## Check that the tests of the rules find small changes of 
 bench-rules: $(VENV)/dev ## Measure rules and dashboards with 10,000 servers, and write docs/scaling.md
 	$(BIN)/python -m benchmarks.rules
 
+fuzz: $(VENV)/fuzz ## Fuzz everything that reads input from outside, a minute per target (ARGS="--seconds=3600 --seed=1")
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
+
+soak: $(VENV)/dev ## Disturb a running exporter in every way for an hour, and check that it does not change (ARGS=--minutes=1)
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+estate: $(VENV)/dev ## Poll 50 accounts of 1,000 servers for an hour, of which 5 fail in every way
+	@$(BIN)/python -m benchmarks.soak.estate $(ARGS)
+
 docs: $(VENV)/dev ## Build the reference pages of docs/ from the code
 	$(BIN)/python -m tools.docs.generate
 
@@ -67,6 +76,7 @@ golden: $(VENV)/dev ## Write the golden expositions again, for review in the dif
 requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed requirements
 	$(BIN)/uv pip compile $(UV_ARGS) pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile $(UV_ARGS) pyproject.toml --group dev -o requirements/dev.txt
+	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group fuzz -o requirements/fuzz.txt
 	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group release -o requirements/release.txt
 	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group site -o requirements/site.txt
 	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group build -o requirements/build.txt
@@ -221,6 +231,10 @@ $(VENV)/dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/run
 
 $(VENV)/site: requirements/site.txt | $(VENV)/dev
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+$(VENV)/fuzz: requirements/fuzz.txt | $(VENV)/dev
 	@$(PIP) install --require-hashes -r $<
 	@touch $@
 

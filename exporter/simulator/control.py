@@ -6,7 +6,7 @@ It needs no authentication: the simulator listens on loopback by default.
     curl $S/control/state                                                       # state of the fleet and active faults
     curl "$S/control/servers?state=replicate"                                   # id, name, state, … of servers
     curl $S/control/servers/ID                                                  # one record
-    curl -X POST $S/control/servers                                             # add a server
+    curl -X POST $S/control/servers                                             # register a server
     curl -X POST $S/control/servers -d '{"count": 500}'                         # add or remove until there are 500
     curl -X POST $S/control/servers/ID/fail                                     # make its migration fail
     curl -X POST $S/control/servers/ID/disconnect                               # disconnect its agent

@@ -140,25 +140,31 @@ class Fleet:
         return plain
 
     def add(self, record: Mapping[str, Any] | None = None) -> str:
-        """Add a simulated server or a given record at the end of the list, and return its id."""
+        """Register a simulated server now, or add a given record, and return its id.
+
+        The list has the newest server first, and given records in the order in which they were added.
+        """
         if record is not None:
-            server: Server = FixedServer(dict(record))
-        else:
-            server = MigratingServer(
-                seed=self._seed,
-                index=self._next_index,
-                acceleration=self._acceleration,
-                epoch=self._epoch,
-            )
-            self._next_index += 1
-        self._servers.append(server)
-        return server.id
+            self._servers.append(FixedServer(dict(record)))
+            return self._servers[-1].id
+        self._servers.insert(0, self._create(self.now(), is_new=True))
+        return self._servers[0].id
 
     def resize(self, servers: int) -> None:
-        """Add simulated servers, or remove servers from the end of the list, until there are that many."""
+        """Add or remove the oldest simulated servers until there are that many. Those that are added migrate already."""
         del self._servers[servers:]
         while len(self._servers) < servers:
-            self.add()
+            self._servers.append(self._create(self._epoch))
+
+    def _create(self, epoch: float, *, is_new: bool = False) -> Server:
+        self._next_index += 1
+        return MigratingServer(
+            seed=self._seed,
+            index=self._next_index - 1,
+            acceleration=self._acceleration,
+            epoch=epoch,
+            is_new=is_new,
+        )
 
     def remove(self, server_id: str) -> None:
         """Remove a server. Raise KeyError if there is no such server."""

@@ -16,6 +16,10 @@ from exporter.simulator.task import TaskBuilder, milliseconds
 from exporter.simulator.timeline import Plan, Position
 
 _DAY: Final = 86_400.0
+_OLDEST: Final = 40 * _DAY
+_HALF_AS_OLD: Final = 100
+"""The index of a server that is half as old as the oldest."""
+_LONGEST_PLAN_MINUTES: Final = 14_400.0
 _HEARTBEAT: Final = 15.0
 _SYNCED: Final = frozenset({"syncing", "cutovering", "cutovered"})
 
@@ -73,7 +77,9 @@ class FixedServer:
 class _Facts:
     """The random properties of a simulated server, except its id."""
 
-    def __init__(self, seed: int, index: int, server_id: str, acceleration: float, epoch: float) -> None:
+    def __init__(
+        self, seed: int, index: int, server_id: str, *, acceleration: float, epoch: float, is_new: bool
+    ) -> None:
         rng = Random(f"{seed}:{index}")  # noqa: S311 - a simulation, not a secret
         self.plan = Plan(rng, acceleration=acceleration, epoch=epoch)
         self.identity = build_identity(rng, server_id=server_id, index=index)
@@ -85,9 +91,11 @@ class _Facts:
         self.heartbeat = rng.uniform(0.0, _HEARTBEAT)
         self.consistency = rng.random() < 0.3  # noqa: PLR2004 - a share
         self.forgets_sizes = rng.random() < 0.7  # noqa: PLR2004 - a share
+        if is_new:
+            self.plan.offset = 0.0
         self.fixed = _fixed_fields(
             self.identity,
-            add_date=milliseconds(epoch - self.plan.offset - rng.uniform(1.0, 40.0) * _DAY),
+            add_date=milliseconds(epoch - (0.0 if is_new else _age(index, acceleration))),
             has_tc=rng.random() < 0.7,  # noqa: PLR2004 - a share
             target=target,
         )
@@ -96,21 +104,25 @@ class _Facts:
 class MigratingServer:
     """A server that migrates again and again. Its properties are derived from `seed` and `index` at the first use.
 
-    `acceleration` shortens its plan. The plan starts, at a random offset, at `epoch` (seconds since the epoch).
+    `acceleration` shortens its plan. At `epoch` (seconds since the epoch) its plan is at a random position or, if the
+    server is new, at the start: it was registered at that moment.
     """
 
-    __slots__ = ("__dict__", "_acceleration", "_epoch", "_index", "_seed", "id")
+    __slots__ = ("__dict__", "_acceleration", "_epoch", "_index", "_is_new", "_seed", "id")
 
-    def __init__(self, *, seed: int, index: int, acceleration: float, epoch: float) -> None:
+    def __init__(self, *, seed: int, index: int, acceleration: float, epoch: float, is_new: bool = False) -> None:
         self.id = identifier(seed, index)
         self._seed = seed
         self._index = index
         self._acceleration = acceleration
         self._epoch = epoch
+        self._is_new = is_new
 
     @cached_property
     def _facts(self) -> _Facts:
-        return _Facts(self._seed, self._index, self.id, self._acceleration, self._epoch)
+        return _Facts(
+            self._seed, self._index, self.id, acceleration=self._acceleration, epoch=self._epoch, is_new=self._is_new
+        )
 
     @property
     def migproject(self) -> str:
@@ -166,8 +178,14 @@ class MigratingServer:
 
     def _last_visit(self, position: Position, moment: float) -> float:
         if position.phase.leg.connected:
-            return moment - (moment + self._facts.heartbeat) % _HEARTBEAT
+            latest = moment - (moment + self._facts.heartbeat) % _HEARTBEAT
+            return max(latest, self._epoch) if self._is_new else latest
         return position.origin + position.phase.since_connection
+
+
+def _age(index: int, acceleration: float) -> float:
+    """Return how long before the epoch a server was registered: before its plan began, later for smaller indexes."""
+    return _LONGEST_PLAN_MINUTES * 60 / acceleration + _DAY + _OLDEST * index / (index + _HALF_AS_OLD)
 
 
 def _fixed_fields(identity: Identity, *, add_date: int, has_tc: bool, target: object) -> dict[str, Any]:

@@ -61,7 +61,7 @@ async def test_servers_are_found_by_the_query_of_the_api(sim: Simulator, call: C
 async def test_servers_are_added_and_removed(sim: Simulator, call: Call) -> None:
     status, added = await call("POST", "servers")
     assert status == 201
-    assert sim.fleet.ids[-1] == added["id"]
+    assert sim.fleet.ids[0] == added["id"]
     assert (await call("DELETE", f"servers/{added['id']}"))[0] == 204
     assert added["id"] not in sim.fleet.ids
     assert await call("POST", "servers", {"count": 7}) == (200, {"servers": 7})

@@ -331,13 +331,35 @@ def test_servers_can_be_added_and_removed(clock: FakeClock) -> None:
 
     assert len(fleet) == 10
     assert gone not in fleet.ids
-    assert fleet.ids[-1] == added
+    assert fleet.ids[0] == added
     with pytest.raises(KeyError):
         fleet.record(gone)
     fleet.resize(4)
     assert len(fleet.ids) == 4
     fleet.resize(12)
     assert len(set(fleet.ids)) == 12
+
+
+def test_the_newest_server_is_listed_first(clock: FakeClock) -> None:
+    fleet = Fleet(2000, clock=clock)
+    dates = [record["add_date"] for record in fleet.records()]
+
+    assert dates == sorted(dates, reverse=True)
+    assert len(set(dates[:300])) == 300
+    clock.advance(60)
+    added = fleet.add()
+    assert fleet.records()[0]["id"] == added
+    assert fleet.record(added)["add_date"] == (NOW + 60) * 1000 > dates[0]
+
+
+def test_a_server_that_is_added_starts_its_migration(clock: FakeClock) -> None:
+    fleet = Fleet(3, clock=clock)
+    clock.advance(HOUR)
+    record = fleet.record(fleet.add())
+
+    assert record["migration_cycle"] == "checking"
+    assert record["current_task"] is None
+    assert record["add_date"] == record["stage_action_time"] == record["last_visit_time"] == (NOW + HOUR) * 1000
 
 
 def test_overridden_fields_are_constant_and_all_others_change(clock: FakeClock) -> None:

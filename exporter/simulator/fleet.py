@@ -151,7 +151,7 @@ class Fleet:
         return self._servers[0].id
 
     def resize(self, servers: int) -> None:
-        """Add or remove the oldest simulated servers until there are that many. Those that are added migrate already."""
+        """Add simulated servers that migrate already, or remove the oldest ones, until there are that many."""
         del self._servers[servers:]
         while len(self._servers) < servers:
             self._servers.append(self._create(self._epoch))

@@ -12,7 +12,7 @@ import pytest
 
 from browser import browsing
 from manifests import ROOT
-from programs import free_port, run, started, until
+from programs import free_port, started, until
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +62,26 @@ def test_the_readme_of_the_wheel_has_no_link_that_needs_the_repository(packages:
     assert [link for link in links if not link.startswith("https://")] == []
 
 
-async def test_the_search_of_the_documentation_site_finds_a_page(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the documentation site and return its directory."""
     pytest.importorskip("zensical")
-    status, output, errors = await run(sys.executable, "-m", "tools.docs.site", str(tmp_path / "site"))
-    assert status == 0, output + errors
+    folder = tmp_path_factory.mktemp("site")
+    subprocess.run([sys.executable, "-m", "tools.docs.site", str(folder)], check=True)
+    return folder / "site"
+
+
+def test_the_chinese_pages_of_the_documentation_site_are_marked_as_chinese(site: Path) -> None:
+    pages = {page.relative_to(site): page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    chinese = {page for page in pages if "zh-CN" in page.parts}
+    assert len(chinese) > 10
+    assert {page for page, text in pages.items() if '<html lang="zh-CN"' in text} == chinese
+    assert {page for page, text in pages.items() if ">下一页<" in re.sub(r"\s", "", text)} <= chinese
+
+
+async def test_the_search_of_the_documentation_site_finds_a_page(site: Path) -> None:
     port = free_port()
-    server = (sys.executable, "-m", "http.server", "-b", "127.0.0.1", "-d", str(tmp_path / "site" / "site"), str(port))
+    server = (sys.executable, "-m", "http.server", "-b", "127.0.0.1", "-d", str(site), str(port))
     async with started(*server, ends_with=-15), browsing() as browser, aiohttp.ClientSession() as session:
 
         async def is_served() -> bool:

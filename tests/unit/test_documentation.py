@@ -1,5 +1,6 @@
 """The pages of docs/ are complete, and their links and anchors exist."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,15 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.families import DETAIL_COLLECTORS, FLEET, OPTIONAL_COLLECTORS
+from exporter.language import CHINESE
 from exporter.simulator.authentication import ACTIONS, Permissions
 from exporter.simulator.control import Control
 from exporter.simulator.faults import KINDS, Faults
 from exporter.simulator.fleet import Fleet
 from exporter.simulator.tokens import Tokens
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
+from exporter.translation import Translator
+from exporter.views.meanings import EXPLAINED_VALUES
 from exporter.views.selection import DEFAULT_SORT, FILTERS, SORT_KEYS
 from exporter.views.tables import FIELDS
 
@@ -80,7 +84,7 @@ def test_the_page_on_the_simulator_describes_every_control_endpoint() -> None:
     )
 
 
-CHINESE = {
+CHINESE_PAGES = {
     page: ROOT / "README.md" if page.name == "README.zh-CN.md" else DOCS / page.relative_to(DOCS / "zh-CN")
     for page in sorted((DOCS / "zh-CN").rglob("*.md"))
     if page != DOCS / "zh-CN" / "runbooks" / "README.md"
@@ -115,12 +119,33 @@ def test_every_alert_that_pages_has_a_chinese_runbook() -> None:
     assert {page.stem for page in (DOCS / "zh-CN" / "runbooks").glob("Sms*.md")} == set(paging)
 
 
-@pytest.mark.parametrize("page", CHINESE, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", CHINESE_PAGES, ids=lambda page: page.name)
 def test_a_chinese_page_has_the_headings_code_and_tables_of_the_english_one(page: Path) -> None:
-    english = CHINESE[page]
+    english = CHINESE_PAGES[page]
     assert outline(page) == outline(english)
     assert code(page) == code(english)
     assert rows(page) == rows(english)
+
+
+def test_the_chinese_diagram_of_states_is_that_of_the_english_page_with_the_words_of_the_pages() -> None:
+    english, chinese = ((DOCS / "images" / name).read_text("utf-8") for name in ("states.svg", "states.zh-CN.svg"))
+    shapes = re.compile(r"<(?:rect|path) [^>]*>")
+    assert shapes.findall(chinese) == shapes.findall(english)
+    texts = re.findall(r"<text [^>]*>([^<]*)</text>", chinese)
+    translator = Translator(CHINESE)
+    for kind, values in (("state", SOURCE_STATES), ("stage", MIGRATION_CYCLES)):
+        shown = set(itertools.pairwise(texts))
+        drawn = [value for value in values if f">{value}</text>" in english]
+        assert {(value, translator.pgettext(kind, value)) for value in drawn} <= shown
+
+
+@pytest.mark.parametrize(("heading", "kind"), [("状态", "state"), ("迁移阶段", "stage")])
+def test_the_chinese_page_on_states_has_the_words_of_the_pages(heading: str, kind: str) -> None:
+    text = (DOCS / "zh-CN" / "states.md").read_text(encoding="utf-8")
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    translator = Translator(CHINESE)
+    for value in EXPLAINED_VALUES[kind]:
+        assert f"`{value}`（{translator.pgettext(kind, value)}）" in section
 
 
 def test_the_page_on_pages_describes_every_filter_and_every_sort_key() -> None:

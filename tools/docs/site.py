@@ -16,6 +16,7 @@ from tools.repository import ROOT, repository_url
 
 CONFIGURATION: Final = Path(__file__).with_name("zensical.toml")
 STYLES: Final = Path(__file__).with_name("site.css")
+THEME: Final = Path(__file__).with_name("theme")
 FOLDERS: Final = ("docs", "deploy", "grafana")
 """The directories that contain pages and pictures, besides the pages at the top of the repository."""
 
@@ -62,6 +63,7 @@ def build_site(folder: Path) -> int:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
     shutil.copy(STYLES, folder / "docs")
     shutil.copy(CONFIGURATION, folder)
+    shutil.copytree(THEME, folder / "theme")
     zensical = Path(sys.executable).with_name("zensical")
     return subprocess.run([zensical, "build", "--strict"], cwd=folder, check=False).returncode  # noqa: S603 - no input
 

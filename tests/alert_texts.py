@@ -37,7 +37,7 @@ def cases() -> Iterator[Case]:
         error = ("source_server_error", f'error_code="{code}"', lambda _: 1.0)
         failed = Exporter([("1", Server(state="error", more=[error]))])
         yield f"a server with the error {code}", _group([failed]), 70, ["SmsServerFailed"]
-    probe = 'probe_success{job="sms-launched", account="a", server_id="1", instance="10.0.0.1:22"}'
+    probe = 'probe_success{job="sms-launched", account="a", server_id="1", name="web", instance="10.0.0.1:22"}'
     launched = Exporter([("1", Server(state="finished"))])
     silent = {"series": probe, "values": "0x80"}
     yield "a launched target", group("", [launched], {70: set()}, series=[silent]), 70, ["SmsTargetNotAnswering"]

@@ -3,14 +3,17 @@
 import contextlib
 import re
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
+import yaml
 from aiohttp import web
 
-from programs import Prometheus, free_port, program, prometheus_of, serving, started
+from exporter.simulator import Simulator
+from programs import Prometheus, free_port, program, prometheus_of, serving, started, until
 
 DEPLOY: Final = Path(__file__).parent.parent / "deploy"
 
@@ -21,7 +24,13 @@ _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"\b(\d+)([smhd])\b")
 _PRODUCT: Final = re.compile(r"\b(\d+) \* 60\b")
 
-Labels = frozenset[tuple[str, str]]
+# States that raise an alert, some only if they last: the time of the simulator passes slower than that of the rules.
+PROBLEM_STATES: Final = frozenset(
+    {"unavailable", "error", "premigfailed", "clearfailed", "cloning", "cutovering", "stopped"}
+)
+
+Call = Callable[..., Awaitable[Any]]
+"""A call of the control endpoint of the simulator: method, path, body."""
 
 
 def accelerate(text: str) -> str:
@@ -67,8 +76,10 @@ class Inbox:
 
 
 @contextlib.asynccontextmanager
-async def alerting(folder: Path, exporter: str) -> AsyncIterator[tuple[Prometheus, str, Inbox]]:
-    """Run Prometheus and Alertmanager with the files of deploy/ and an exporter (HOST:PORT).
+async def alerting(
+    folder: Path, exporter: str, jobs: Sequence[Mapping[str, Any]] = ()
+) -> AsyncIterator[tuple[Prometheus, str, Inbox]]:
+    """Run Prometheus and Alertmanager with the files of deploy/, an exporter (HOST:PORT) and further scrape jobs.
 
     Yield Prometheus, the URL of Alertmanager, and the inbox of its receivers.
     """
@@ -92,6 +103,44 @@ async def alerting(folder: Path, exporter: str) -> AsyncIterator[tuple[Prometheu
             (folder / "rules" / rules.name).write_text(accelerate(rules.read_text()))
         config = folder / "prometheus.yml"
         text = accelerate((DEPLOY / "prometheus" / "prometheus.yml").read_text())
-        config.write_text(replace_addresses(text, {"127.0.0.1:9093": alertmanager, "127.0.0.1:10058": exporter}))
+        text = replace_addresses(text, {"127.0.0.1:9093": alertmanager, "127.0.0.1:10058": exporter})
+        content = yaml.safe_load(text)
+        content["scrape_configs"] += jobs
+        config.write_text(yaml.safe_dump(content))
         async with started(*command), prometheus_of(config) as server:
             yield server, f"http://{alertmanager}", inbox
+
+
+@contextlib.asynccontextmanager
+async def controlling(simulator: Simulator) -> AsyncIterator[Call]:
+    """Yield a function that calls the control endpoint of a simulator."""
+    async with aiohttp.ClientSession() as session:
+
+        async def calling(method: str, path: str, body: object = None) -> Any:
+            async with session.request(method, f"{simulator.url}/control/{path}", json=body) as response:
+                assert response.ok, await response.text()
+                return await response.json() if response.status != 204 else None
+
+        yield calling
+
+
+async def remove_problems(simulator: Simulator, control: Call) -> list[dict[str, Any]]:
+    """Delete servers that already have a problem, and return the replicating ones."""
+    records = simulator.fleet.records()
+    for record in records:
+        stalled = record["state"] in {"replicate", "syncing"} and not record["current_task"]["migrate_speed"]
+        if stalled or not record["connected"] or record["state"] in PROBLEM_STATES:
+            await control("DELETE", f"servers/{record['id']}")
+    return [record for record in records if record["state"] == "replicate" and record["id"] in simulator.fleet.ids]
+
+
+async def notified(inbox: Inbox, status: str, receiver: str, **labels: str) -> dict[str, Any]:
+    """Wait until a receiver is notified about the only alert with these labels, and return it."""
+
+    async def received() -> list[tuple[str, dict[str, Any]]]:
+        return inbox.received(status, **labels)
+
+    (found,) = await until(received)
+    assert found[0] == receiver
+    alert: dict[str, Any] = found[1]
+    return alert

@@ -1,34 +1,21 @@
 """From a problem of a server to a notification, through the real programs and the files of deploy/."""
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 import yaml
 from aiohttp import web
 
-from alerting import DEPLOY, Inbox, accelerate, alerting
+from alerting import DEPLOY, Call, alerting, controlling, notified, remove_problems
 from exporter.simulator import Simulator
-from programs import Prometheus, exporter_command, free_port, program, serving, started, until
+from programs import exporter_command, free_port, program, serving, started, until
 
 ROOT = DEPLOY.parent
 RUNBOOKS = "https://github.com/huaweicloud-sms-exporter/huaweicloud-sms-exporter/blob/main/"
-QUERY = re.compile(r"^```promql\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-# States that raise an alert, some only if they last: the time of the simulator passes slower than that of the rules.
-PROBLEM_STATES = {"unavailable", "error", "premigfailed", "clearfailed", "cloning", "cutovering", "stopped"}
-
-Call = Callable[..., Awaitable[Any]]
-
-
-def queries(page: Path) -> list[str]:
-    """Return the queries of a page of the documentation, accelerated like the rules."""
-    return [accelerate(query) for query in QUERY.findall(page.read_text(encoding="utf-8"))]
 
 
 @pytest.fixture
@@ -40,15 +27,8 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def control(simulator: Simulator) -> AsyncIterator[Call]:
-    """Return a function that calls the control endpoint of the simulator: method, path, body."""
-    async with aiohttp.ClientSession() as session:
-
-        async def calling(method: str, path: str, body: object = None) -> Any:
-            async with session.request(method, f"{simulator.url}/control/{path}", json=body) as response:
-                assert response.ok, await response.text()
-                return await response.json() if response.status != 204 else None
-
-        yield calling
+    async with controlling(simulator) as call:
+        yield call
 
 
 async def issue_token(simulator: Simulator) -> str:
@@ -97,28 +77,6 @@ def write_accounts(folder: Path, simulator: Simulator) -> Path:
     return config
 
 
-async def remove_problems(simulator: Simulator, control: Call) -> list[dict[str, Any]]:
-    """Delete servers that already have a problem, and return the replicating ones."""
-    records = simulator.fleet.records()
-    for record in records:
-        stalled = record["state"] in {"replicate", "syncing"} and not record["current_task"]["migrate_speed"]
-        if stalled or not record["connected"] or record["state"] in PROBLEM_STATES:
-            await control("DELETE", f"servers/{record['id']}")
-    return [record for record in records if record["state"] == "replicate" and record["id"] in simulator.fleet.ids]
-
-
-async def notified(inbox: Inbox, status: str, receiver: str, **labels: str) -> dict[str, Any]:
-    """Wait until a receiver is notified about the only alert with these labels, and return it."""
-
-    async def received() -> list[tuple[str, dict[str, Any]]]:
-        return inbox.received(status, **labels)
-
-    (found,) = await until(received)
-    assert found[0] == receiver
-    alert: dict[str, Any] = found[1]
-    return alert
-
-
 async def test_each_problem_is_notified_once_and_so_is_its_end(
     tmp_path: Path, simulator: Simulator, control: Call
 ) -> None:
@@ -156,8 +114,6 @@ async def test_each_problem_is_notified_once_and_so_is_its_end(
             assert page.startswith(RUNBOOKS)
             assert (ROOT / page.removeprefix(RUNBOOKS)).is_file()
 
-        await assert_queries_of_the_documentation_work(server)
-
         # Credentials cannot be renewed, and expire: there is no data. One server recovers meanwhile.
         await control("POST", "faults", {"fault": "server-error,api=iam"})
         await notified(inbox, "firing", "pager", alertname="SmsCredentialsExpiring", account="depot")
@@ -187,18 +143,6 @@ async def test_each_problem_is_notified_once_and_so_is_its_end(
             of_server, 1
         )
         assert {alert["labels"]["alertname"] for _, alert in inbox.received("firing", scope="server")} == set(of_server)
-
-
-async def assert_queries_of_the_documentation_work(server: Prometheus) -> None:
-    """Run each query of the page of questions, which must return data, and those of all other pages, which may."""
-    # The section titles of the page are the questions.
-    page_of_questions = ROOT / "docs" / "queries.md"
-    assert len(re.findall(r"^## ", page_of_questions.read_text(encoding="utf-8"), re.MULTILINE)) >= 9
-    empty = [query for query in queries(page_of_questions) if not await server.query(query)]
-    assert empty == []
-    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
-        for query in queries(page):
-            await server.query(query)
 
 
 async def all_are_inhibited(alertmanager: str, number: int) -> bool:

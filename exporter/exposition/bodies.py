@@ -57,21 +57,24 @@ class Answer:
 
 
 class Body:
-    """The part of a body that comes from `snapshots`, deflated, with the tail of the last answer."""
+    """The part of a body that comes from `snapshots`, deflated, with the end of the last answer."""
 
     def __init__(self, snapshots: tuple[Snapshot, ...], pieces: Iterable[Piece]) -> None:
         self.snapshots = snapshots
         self._head = gzip_head(pieces)
-        self._last_tail = (b"", b"")
+        self._last_end = (b"", b"")
 
     def complete(self, tail: bytes, encoding: Encoding) -> Answer:
         """Return the whole body, which ends with `tail`."""
         if encoding == "identity":
             return Answer(self._head.size + len(tail), chain(inflate(self._head, MAX_SLICE_BYTES), (tail,)))
-        if self._last_tail[0] is not tail:
-            self._last_tail = tail, gzip_tail(self._head, tail)
-        end = self._last_tail[1]
-        return Answer(len(self._head.data) + len(end), chain(_slices(self._head.data), (end,)))
+        data = self._head.data
+        # The tail is sent together with the end of the data that is not a slice of its own.
+        whole = len(data) - len(data) % MAX_SLICE_BYTES
+        if self._last_end[0] is not tail:
+            self._last_end = tail, data[whole:] + gzip_tail(self._head, tail)
+        end = self._last_end[1]
+        return Answer(whole + len(end), chain(_slices(memoryview(data)[:whole]), (end,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,5 @@ class Exposition:
         return _ExposedAccount(rendered, {name: series[name] for name in dropped})
 
 
-def _slices(data: bytes) -> Iterator[memoryview]:
-    view = memoryview(data)
-    return (view[start : start + MAX_SLICE_BYTES] for start in range(0, len(view), MAX_SLICE_BYTES))
+def _slices(data: memoryview) -> Iterator[memoryview]:
+    return (data[start : start + MAX_SLICE_BYTES] for start in range(0, len(data), MAX_SLICE_BYTES))

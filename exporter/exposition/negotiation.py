@@ -3,9 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from exporter.exposition.text import Syntax
+
+MAX_CACHED_HEADERS: Final = 64
+"""Maximum number of headers whose result is kept: all scrapes of a Prometheus server send the same ones."""
 
 Encoding: TypeAlias = Literal["identity", "gzip"]
 
@@ -33,6 +37,7 @@ class _Element:
     weight: float
 
 
+@lru_cache(maxsize=MAX_CACHED_HEADERS)
 def negotiate_format(accept: str) -> Format:
     """Return the format with the highest weight, the first one among equals; text 0.0.4 if none is acceptable."""
     best: tuple[float, Format] = (0.0, TEXT)
@@ -43,6 +48,7 @@ def negotiate_format(accept: str) -> Format:
     return best[1]
 
 
+@lru_cache(maxsize=MAX_CACHED_HEADERS)
 def negotiate_encoding(accept_encoding: str) -> Encoding:
     """Return gzip if it is accepted and identity does not have a higher weight."""
     weights = {element.value: element.weight for element in _parse_elements(accept_encoding)}

@@ -1,14 +1,14 @@
 """/metrics, /probe and /self: choose what a scrape requests in its query and headers, and send it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock
-from exporter.exposition.bodies import Answer, View
+from exporter.exposition.bodies import MAX_SLICE_BYTES, View
 from exporter.exposition.generation import Generation
 from exporter.exposition.health import Health
 from exporter.exposition.negotiation import negotiate_encoding, negotiate_format
@@ -21,9 +21,6 @@ NO_ACCOUNT: Final = ""
 """A name that no account can have: Prometheus treats an empty label as a missing one."""
 
 NO_SUCH_ACCOUNT: Final = "No such account; /sd lists the accounts.\n"
-
-MAX_JOINED_BYTES: Final = 2**16
-"""A body up to this size is copied and sent together with its headers; larger ones are sent slice by slice."""
 
 
 class Scraper:
@@ -64,9 +61,10 @@ class Scraper:
         if encoding == "gzip":
             headers[hdrs.CONTENT_ENCODING] = encoding
         answer = body.complete(tail, encoding)
-        if answer.size <= MAX_JOINED_BYTES:
+        if answer.size <= MAX_SLICE_BYTES:
             return web.Response(body=b"".join(answer.slices), headers=headers)
-        return await _send_slices(request, web.StreamResponse(headers=headers), answer)
+        headers[hdrs.CONTENT_LENGTH] = str(answer.size)
+        return web.Response(body=_one_by_one(answer.slices), headers=headers)
 
 
 def _collectors(request: web.Request, names: Sequence[str]) -> frozenset[str]:
@@ -81,18 +79,13 @@ def _collectors(request: web.Request, names: Sequence[str]) -> frozenset[str]:
     return collect or enabled - exclude
 
 
-async def _send_slices(request: web.Request, response: web.StreamResponse, answer: Answer) -> web.StreamResponse:
-    """Send a large body slice by slice, so that other requests are served in between."""
-    response.content_length = answer.size
-    await response.prepare(request)
-    if request.method == hdrs.METH_HEAD:
-        return response
-    for part in answer.slices:
-        await response.write(part)
-        # A fast reader would otherwise keep the event loop busy with this response alone.
-        await asyncio.sleep(0)
-    await response.write_eof()
-    return response
+async def _one_by_one(slices: Iterable[bytes | memoryview]) -> AsyncIterator[bytes | memoryview]:
+    """Yield the slices of a large body, so that other requests are served in between."""
+    for number, part in enumerate(slices):
+        if number:
+            # A fast reader would otherwise keep the event loop busy with this response alone.
+            await asyncio.sleep(0)
+        yield part
 
 
 def _joined(request: web.Request, header: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from types import MappingProxyType
 from typing import Final, Generic, Literal, TypeAlias
 
-from exporter.errors import Inconsistent, PollError
+from exporter.errors import Inconsistent
 from exporter.language import Translatable
 from exporter.logs import get_logger
 from exporter.sms.decoding import Page
@@ -218,22 +218,23 @@ def _inconsistent(changes: Sequence[ListChanged]) -> Inconsistent:
 
 
 async def _gather(readings: Sequence[Awaitable[Page[RecordT]]]) -> list[Page[RecordT]]:
-    """Await all; the first failure cancels the others and is raised."""
+    """Await all; the first failure cancels the others and is raised.
 
-    async def run(reading: Awaitable[Page[RecordT]]) -> Page[RecordT]:
-        return await reading
-
+    Not a TaskGroup: in Python 3.11, a failure in it leaves its caller marked as cancelled, so that a later timeout
+    raises CancelledError, and it loses a timeout that expires while it ends.
+    """
+    tasks = [asyncio.ensure_future(reading) for reading in readings]
+    failures: list[BaseException] = []
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(run(reading)) for reading in readings]
-    except* (PollError, ListChanged) as failures:
-        raise _first(failures) from None
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        failures += [failure for task in tasks if not task.cancelled() and (failure := task.exception())]
+    if failures:
+        raise failures[0]
     return [task.result() for task in tasks]
-
-
-def _first(failures: BaseExceptionGroup[PollError | ListChanged]) -> PollError | ListChanged:
-    first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _contradicts(pages: Sequence[Page[RecordT]], addressing: Addressing) -> bool:

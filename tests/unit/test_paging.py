@@ -399,3 +399,49 @@ async def test_a_failed_reading_by_page_numbers_proves_nothing(failure: Exceptio
     recovered = FakeList(300)
     fleet.answer = recovered.answer  # type: ignore[method-assign]
     assert len((await pager.read()).records) == 300
+
+
+class ChangingList(FakeList):
+    """A list whose count differs on its second page. All later pages have no response."""
+
+    def __init__(self) -> None:
+        super().__init__(3 * LIMIT)
+        self.when_cancelled: Callable[[], None] = lambda: None
+
+    async def fetch(self, offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:
+        if offset < 2 * LIMIT:
+            found = await super().fetch(offset, limit, narrowing)
+            return page(*(each.id for each in found.records), count=len(self.ids) + offset)
+        self.asked.append(offset)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.when_cancelled()
+            # A response takes a moment to be closed.
+            await asyncio.sleep(0)
+        raise AssertionError("the page has no response")
+
+
+async def test_a_list_that_changed_while_it_was_read_leaves_its_reader_able_to_time_out() -> None:
+    async def read_and_wait() -> None:
+        async with asyncio.timeout(None) as timeout:
+            with pytest.raises(Inconsistent):
+                await ChangingList().pager().read()
+            timeout.reschedule(asyncio.get_running_loop().time())
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await read_and_wait()
+
+
+async def test_a_timeout_that_expires_while_the_other_pages_are_cancelled_ends_the_reading() -> None:
+    fleet = ChangingList()
+
+    async def read() -> None:
+        async with asyncio.timeout(None) as timeout:
+            fleet.when_cancelled = lambda: timeout.reschedule(asyncio.get_running_loop().time())
+            await fleet.pager().read()
+
+    with pytest.raises(TimeoutError):
+        await read()
+    assert fleet.asked.count(0) == 1

@@ -76,14 +76,14 @@ class AccountRunner:
                 await asyncio.wait([running])
             finally:
                 await _cancel(running)
-            defect = asyncio.CancelledError() if running.cancelled() else running.exception()
+            defect = _get_defect(running)
             log.error(
                 "polling stopped because of a defect of the exporter, restarting",
                 account=self.account.name,
                 exc_info=defect,
             )
             with contextlib.suppress(Exception):  # Nothing more can be done about a second defect.
-                await fail(defect or RuntimeError("the task returned"))
+                await fail(defect)
             await self.clock.sleep(RESTART_DELAY_SECONDS)
 
     def with_settings(self, settings: AccountSettings, details: DetailSettings) -> "AccountRunner | None":
@@ -137,6 +137,15 @@ async def open_account(
             for name in details.collectors
         ]
         return AccountRunner(account, poller, readers, runtime.clock, ca_bundle, resources.pop_all())
+
+
+def _get_defect(task: asyncio.Future[None]) -> BaseException:
+    """Return what ended a task that should not end, with its traceback."""
+    try:
+        task.result()
+    except BaseException as defect:  # noqa: BLE001 - CancelledError is one, too
+        return defect
+    return RuntimeError("the task returned")
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.model import NO_TASK, SourceServer
@@ -57,9 +57,34 @@ def record_migrations(migrations: Migrations, snapshot: Snapshot, previous: Snap
     added = [_migration(server, snapshot, known.get(server.id)) for server in ended if server.id in changed]
     if unknown := [server for server in ended if server.id not in known]:
         added += _without_recorded((_migration(server, snapshot, None) for server in unknown), migrations)
-    if not added:
+    if added:
+        added.sort(key=lambda migration: migration.ended_at)
+        migrations = (*migrations, *added)[-MAX_MIGRATIONS:]
+    return _with_error_codes(migrations, snapshot)
+
+
+def _with_error_codes(migrations: Migrations, snapshot: Snapshot) -> Migrations:
+    """Return the record with the codes of errors that were read after their migrations failed; they are read rarely."""
+    errors = snapshot.details.get("errors")
+    if errors is None or not errors.records:
         return migrations
-    return (*migrations, *sorted(added, key=lambda migration: migration.ended_at))[-MAX_MIGRATIONS:]
+    failed = {server.id for server in snapshot.servers if RESULTS.get(server.state) == "failed"}
+    newest = {migration.server_id: index for index, migration in enumerate(migrations)}
+    codes = {
+        index: errors.records[server_id].code
+        for server_id in failed & errors.records.keys() & newest.keys()
+        if _lacks_code(migrations[index := newest[server_id]], errors.read_at)
+    }
+    if not codes:
+        return migrations
+    return tuple(
+        structs.replace(migration, error_code=codes[index]) if index in codes else migration
+        for index, migration in enumerate(migrations)
+    )
+
+
+def _lacks_code(migration: Migration, read_at: float) -> bool:
+    return migration.result == "failed" and not migration.error_code and migration.ended_at <= read_at
 
 
 def merge_migrations(saved: Migrations, recorded: Migrations) -> Migrations:
@@ -73,18 +98,12 @@ def _without_recorded(found: Iterable[Migration], migrations: Migrations) -> lis
     return [migration for migration in found if newest.get(migration.server_id) != _identity(migration)]
 
 
-def newest_first(migrations: Iterable[Migration]) -> list[Migration]:
-    """Return the migrations by the time of their end."""
-    return sorted(migrations, key=lambda migration: (-migration.ended_at, migration.name))
-
-
 def _identity(migration: Migration) -> tuple[str, str, str]:
     return migration.server_id, migration.task_id, migration.result
 
 
 def _migration(server: SourceServer, snapshot: Snapshot, before: SourceServer | None) -> Migration:
     task = server.current_task or (before.current_task if before else None) or NO_TASK
-    error = snapshot.details["errors"].records.get(server.id) if "errors" in snapshot.details else None
     started_at = task.start_date / 1000 if task.start_date else None
     return Migration(
         server_id=server.id,
@@ -96,7 +115,6 @@ def _migration(server: SourceServer, snapshot: Snapshot, before: SourceServer | 
         ended_at=_ended_at(server, snapshot, started_at),
         size=server.totalsize or (before.totalsize if before else server.totalsize),
         replicated=server.replicatesize or (before.replicatesize if before else server.replicatesize),
-        error_code=error.code if error else "",
     )
 
 

@@ -132,8 +132,9 @@ class WebSettings(Group):
     @field_validator("telemetry_path")
     @classmethod
     def _check_unused(cls, path: str) -> str:
-        if path.startswith(("/-/", "/servers")) or path in {"/", "/probe", "/self", "/sd", "/config", "/polls"}:
-            msg = "/, /probe, /self, /sd, /config, /polls and paths that begin with /servers or /-/ are already in use"
+        used = {"/", "/probe", "/self", "/sd", "/config", "/polls", "/migrations", "/migrations.csv"}
+        if path.startswith(("/-/", "/servers")) or path in used:
+            msg = f"{', '.join(sorted(used))} and paths that begin with /servers or /-/ are already in use"
             raise ValueError(msg)
         return path
 

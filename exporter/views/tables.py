@@ -4,12 +4,14 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from exporter.errors import escape_unprintable
 from exporter.views.servers import ServerView
+
+RowT = TypeVar("RowT")
 
 Value: TypeAlias = str | int | float | bool | Sequence[str] | None
 
@@ -51,14 +53,19 @@ def write_json(servers: Iterable[ServerView]) -> bytes:
 
 
 def write_csv(servers: Iterable[ServerView]) -> str:
+    """Return CSV with a header line; unknown values are empty."""
+    return format_csv(FIELDS, servers)
+
+
+def format_csv(fields: Mapping[str, Callable[[RowT], Value]], rows: Iterable[RowT]) -> str:
     """Return CSV as RFC 4180 describes it, with a header line; unknown values are empty.
 
     The owner of a server chooses its name, which must not become a formula of a spreadsheet.
     """
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(FIELDS)
-    writer.writerows([_csv_cell(read(server)) for read in FIELDS.values()] for server in servers)
+    writer.writerow(fields)
+    writer.writerows([_csv_cell(read(row)) for read in fields.values()] for row in rows)
     return text.getvalue()
 
 

@@ -4,6 +4,7 @@ import contextlib
 import math
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,7 +14,7 @@ from exporter.simulator import Simulator
 from programs import built_file, demo, until
 from support import FakeClock, exporting, fetch, next_poll, scrape
 
-PAGES = ("/", "/servers", "/config", "/polls")
+PAGES = ("/", "/servers", "/migrations", "/config", "/polls")
 LONG = "a-name-without-any-break-" * 10
 NASTY = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 
@@ -97,14 +98,14 @@ async def test_the_style_works_under_the_content_security_policy(browser: Browse
 
 @pytest.mark.parametrize("width", [360, 720, 920, 1440])
 async def test_a_page_fits_its_window_and_names_that_contain_html_are_text(
-    browser: Browser, clock: FakeClock, width: int
+    browser: Browser, clock: FakeClock, tmp_path: Path, width: int
 ) -> None:
     async with Simulator(servers=60, clock=clock) as simulator:
         for name in (NASTY, LONG):
             for state in ("error", "replicate"):
                 simulator.fleet.add({"id": name + state, "name": name, "ip": name, "state": state, "connected": False})
         account = f"{NASTY}{'account-' * 10}"
-        async with exporting(simulator, clock, account={"name": account}) as service:
+        async with exporting(simulator, clock, account={"name": account}, state={"path": tmp_path}) as service:
             simulator.faults.add("forbidden")
             await next_poll(clock)
             await browser.view(width=width)
@@ -117,8 +118,8 @@ async def test_a_page_fits_its_window_and_names_that_contain_html_are_text(
                 assert await browser.run(OVERLAPS) == []
                 assert await browser.run(SMALLEST) >= 12
                 assert "taken" not in await browser.run("return document.title")
-                # With one account, the servers page does not repeat its name.
-                assert account in " ".join(await browser.text("main")) or path == "/servers"
+                # With one account, the lists do not repeat its name.
+                assert account in " ".join(await browser.text("main")) or path in {"/servers", "/migrations"}
                 assert await browser.console() == []
             await browser.open(service.urls[0])
             assert {NASTY, LONG} <= set(await browser.text("bdi"))
@@ -138,8 +139,9 @@ async def test_large_numbers_fit_beside_their_bars_on_a_small_screen(browser: Br
 
 
 @pytest.mark.parametrize("dark", [False, True])
-async def test_every_text_has_enough_contrast(browser: Browser, clock: FakeClock, dark: bool) -> None:
-    async with Simulator(servers=250, clock=clock) as simulator, exporting(simulator, clock) as service:
+async def test_every_text_has_enough_contrast(browser: Browser, clock: FakeClock, tmp_path: Path, dark: bool) -> None:
+    state = {"path": tmp_path}
+    async with Simulator(servers=250, clock=clock) as simulator, exporting(simulator, clock, state=state) as service:
         simulator.faults.add("forbidden")
         await next_poll(clock)
         await browser.view(dark=dark)
@@ -167,21 +169,21 @@ async def test_the_keyboard_focus_is_visible_on_every_link(browser: Browser, clo
 
 
 @contextlib.asynccontextmanager
-async def two_accounts(clock: FakeClock) -> AsyncIterator[str]:
+async def two_accounts(clock: FakeClock, state: Path | None = None) -> AsyncIterator[str]:
     """Serve a fleet of two accounts, one of which fails, and return the URL."""
     async with Simulator(servers=130, clock=clock) as north, Simulator(servers=20, seed=2, clock=clock) as east:
         accounts = [
             {"name": name, "api": {"endpoint": of.url}, "auth": {"token": of.token}}
             for name, of in (("north", north), ("east", east))
         ]
-        async with exporting(north, clock, accounts=accounts) as service:
+        async with exporting(north, clock, accounts=accounts, state={"path": state}) as service:
             east.faults.add("forbidden")
             await next_poll(clock, 2)
             yield service.urls[0]
 
 
-async def test_servers_are_found_with_the_form(browser: Browser, clock: FakeClock) -> None:
-    async with two_accounts(clock) as url:
+async def test_servers_are_found_with_the_form(browser: Browser, clock: FakeClock, tmp_path: Path) -> None:
+    async with two_accounts(clock, tmp_path) as url:
         await browser.view()
         await browser.open(f"{url}/servers")
         await browser.run("document.querySelector('#search').value = 'web'")
@@ -276,10 +278,10 @@ async def test_a_page_says_when_the_exporter_does_not_answer(browser: Browser, c
 
 @pytest.mark.parametrize(("dark", "language"), [(False, "en"), (True, "en"), (False, "zh-CN")])
 async def test_axe_finds_no_violation_of_level_a_or_aa(
-    browser: Browser, clock: FakeClock, dark: bool, language: str
+    browser: Browser, clock: FakeClock, tmp_path: Path, dark: bool, language: str
 ) -> None:
     axe = built_file("axe.min.js").read_text(encoding="utf-8")
-    async with two_accounts(clock) as url:
+    async with two_accounts(clock, tmp_path) as url:
         server = re.findall(r'href="(/servers/[^"?]+)"', (await fetch(f"{url}/servers?problem=any"))[1])[0]
         await browser.open(f"{url}/?lang={language}")
         for width in (360, 1440):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from yarl import URL
@@ -12,7 +13,7 @@ from html_page import page
 from support import FakeClock, exporting, fetch, next_poll
 
 NO_VALUE = "\u2013"
-PAGES = ("/", "/servers", "/config", "/polls")
+PAGES = ("/", "/servers", "/migrations", "/config", "/polls")
 NASTY = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>'\"&{{7*7}}"
 
 
@@ -102,7 +103,7 @@ async def test_the_polls_of_an_unknown_account_are_404_and_echo_nothing(service:
     assert "<script>" not in text
 
 
-async def test_names_that_contain_html_are_shown_as_text(clock: FakeClock) -> None:
+async def test_names_that_contain_html_are_shown_as_text(clock: FakeClock, tmp_path: Path) -> None:
     async with Simulator(servers=0, clock=clock) as simulator:
         for number, state in enumerate(("error", "replicate")):
             simulator.fleet.add(
@@ -118,7 +119,7 @@ async def test_names_that_contain_html_are_shown_as_text(clock: FakeClock) -> No
                     "current_task": {"migrate_speed": 1.0, "clone_server": {"clone_error": NASTY}},
                 }
             )
-        async with exporting(simulator, clock, account={"name": NASTY}) as running:
+        async with exporting(simulator, clock, account={"name": NASTY}, state={"path": tmp_path}) as running:
             for path in PAGES:
                 found = await page(running, path)
                 assert (found.all("script"), found.all("img")) == ([{}], [])

@@ -1,6 +1,8 @@
 """State that survives restarts: of an exporter in this process, and of real ones that are killed."""
 
 import asyncio
+import csv
+import io
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -14,7 +16,7 @@ import killed_writes
 from alerting import alerting
 from exporter.simulator import Simulator
 from programs import TIMEOUT_SECONDS, exporter_command, free_port, program, run, started, until
-from support import NOW, FakeClock, Scrape, exporting, fetch, pass_time, scrape
+from support import NOW, FakeClock, Scrape, exporting, fetch, next_poll, pass_time, scrape
 
 KILLS = 200
 LAST_INCREASE = "source_server_replicated_bytes_last_increase_timestamp_seconds"
@@ -213,3 +215,31 @@ async def test_a_stall_is_alerted_on_although_the_exporter_is_killed_meanwhile(t
 
                 await until(notified)
                 assert await prometheus.value(series) == since
+
+
+async def test_a_server_that_fails_and_is_deleted_stays_on_the_page_and_in_csv_also_after_a_restart(
+    clock: FakeClock, simulator: Simulator, tmp_path: Path
+) -> None:
+    failed = replicating(simulator)
+    name = simulator.fleet.record(failed)["name"]
+    async with exporting(simulator, clock, **saving(tmp_path)):
+        simulator.fleet.fail(failed)
+        await next_poll(clock)
+        simulator.fleet.remove(failed)
+        await next_poll(clock)
+    async with exporting(simulator, clock, **saving(tmp_path)) as service:
+        _, text, _ = await fetch(f"{service.urls[0]}/migrations?result=failed")
+        status, table, headers = await fetch(f"{service.urls[0]}/migrations.csv?result=failed")
+    assert f"<bdi>{name}</bdi>" in text
+    assert (status, headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    rows = [row for row in csv.DictReader(io.StringIO(table)) if row["id"] == failed]
+    assert [(row["name"], row["result"]) for row in rows] == [(name, "failed")]
+
+
+async def test_without_the_option_the_page_says_how_migrations_are_recorded(
+    clock: FakeClock, simulator: Simulator
+) -> None:
+    async with exporting(simulator, clock) as service:
+        status, text, _ = await fetch(f"{service.urls[0]}/migrations")
+    assert status == 200
+    assert "<code>--state.path</code>" in text

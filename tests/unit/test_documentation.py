@@ -17,6 +17,7 @@ from exporter.simulator.fleet import Fleet
 from exporter.simulator.tokens import Tokens
 from exporter.sms.model import MIGRATION_CYCLES, SOURCE_STATES
 from exporter.translation import Translator
+from exporter.views import migrations
 from exporter.views.meanings import EXPLAINED_VALUES
 from exporter.views.selection import DEFAULT_SORT, FILTERS, SORT_KEYS
 from exporter.views.tables import FIELDS
@@ -156,6 +157,7 @@ def test_the_page_on_pages_describes_every_filter_and_every_sort_key() -> None:
 
 def test_the_page_on_pages_describes_every_field_of_the_downloads() -> None:
     assert first_cells("pages.md", "Downloads") == list(FIELDS)
+    assert first_cells("pages.md", "Download of migrations") == list(migrations.FIELDS)
 
 
 METRIC = re.compile(r"\b(?:\w+:)?huaweicloud_sms_\w+(?::\w+)?")

@@ -98,12 +98,23 @@ def test_a_server_that_has_finished_before_the_first_list_is_recorded_once() -> 
     assert restarted.migrations is record.migrations
 
 
-def test_a_failure_has_its_error_code_if_that_is_known() -> None:
+def errors_read_at(moment: float) -> Details:
+    return Details(moment, {"s1": MigrationError(id="s1", error_json='{"code": "SMS.0515"}')})
+
+
+def test_a_failure_gets_its_error_code_when_that_has_been_read() -> None:
     record = Record()
     record.poll(migrating())
-    errors = Details(NOW, {"s1": MigrationError(id="s1", error_json='{"code": "SMS.0515"}')})
-    (recorded,) = record.poll(migrating(state="error"), errors=errors)
-    assert recorded.error_code == "SMS.0515"
+    assert record.poll(migrating(state="error"), read_at=NOW + 60)[0].error_code == ""
+    assert record.poll(migrating(state="error"), errors=errors_read_at(NOW + 60))[0].error_code == "SMS.0515"
+    assert record.poll(migrating(state="error"), errors=errors_read_at(NOW + 120)) is record.migrations
+
+
+def test_an_error_that_was_read_before_a_failure_is_not_that_of_the_failure() -> None:
+    record = Record()
+    record.poll(migrating())
+    recorded = record.poll(migrating(state="error"), read_at=NOW + 60, errors=errors_read_at(NOW + 59))
+    assert recorded[0].error_code == ""
 
 
 def test_a_record_that_is_full_drops_the_oldest() -> None:

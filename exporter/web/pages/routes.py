@@ -16,12 +16,14 @@ from exporter.polling.state import Account
 from exporter.settings.tree import WebSettings
 from exporter.translation import Translator
 from exporter.views.accounts import build_account_views
+from exporter.views.migrations import list_ended_migrations, write_migrations_csv
 from exporter.views.selection import select_servers
 from exporter.views.servers import ServerView
 from exporter.views.tables import write_csv, write_json
 from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.fleet import FleetCache
 from exporter.web.pages.languages import get_language, other_languages, remember_language
+from exporter.web.pages.migrations import build_migrations_page, format_migrations_query, parse_result
 from exporter.web.pages.polls import build_polls_view
 from exporter.web.pages.query import format_server_query, parse_number, parse_refresh, parse_server_query
 from exporter.web.pages.rendering import Renderer
@@ -66,6 +68,8 @@ class Pages:
             "/servers/{account:[^/]+}/{id:[^/]+}": self.server,
             "/servers.csv": self.servers_csv,
             "/servers.json": self.servers_json,
+            "/migrations": self.migrations,
+            "/migrations.csv": self.migrations_csv,
             "/polls": self.polls,
             "/config": self.configuration,
             "/favicon.ico": self.favicon,
@@ -146,6 +150,30 @@ class Pages:
         sections = configuration_view(self._current().settings)
         return await self._render(request, "config.html", refresh=None, sections=sections)
 
+    async def migrations(self, request: web.Request) -> web.Response:
+        """Return a page of the recorded migrations of all accounts, or of the account in the query."""
+        accounts, account = self._chosen_accounts(request), request.query.get("account")
+        result = parse_result(request.query)
+        number = parse_number(request.query, "page", MAX_PAGE, default=1)
+        return await self._render(
+            request,
+            "migrations.html",
+            now=self._clock.time(),
+            refresh=None,
+            chosen=account,
+            several=len(accounts) > 1,
+            is_recorded=any(each.state.migrations is not None for each in accounts),
+            result=result,
+            change=partial(format_migrations_query, {"account": account, "result": result}),
+            found=await self._worker.run(build_migrations_page, accounts, result, number),
+        )
+
+    async def migrations_csv(self, request: web.Request) -> web.Response:
+        """Return the recorded migrations that the query selects as CSV."""
+        accounts, result = self._chosen_accounts(request), parse_result(request.query)
+        text = await self._worker.run(lambda: write_migrations_csv(list_ended_migrations(accounts, result)))
+        return _attachment(text.encode("utf-8", "replace"), "migrations.csv")
+
     async def polls(self, request: web.Request) -> web.Response:
         """Return the recent polls of all accounts, or of the account in the query."""
         accounts, name = self._chosen_accounts(request), request.query.get("account")
@@ -176,9 +204,14 @@ class Pages:
         query = parse_server_query(request.query)
         fleet = await self._fleets.get(_snapshots(self._current().accounts, self._clock.time()))
         body = await self._worker.run(lambda: write(select_servers(fleet.servers, query)))
-        headers = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="servers.{ending}"', hdrs.CACHE_CONTROL: "no-store"}
-        content_type = {"csv": "text/csv", "json": "application/json"}[ending]
-        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+        return _attachment(body, f"servers.{ending}")
+
+
+def _attachment(body: bytes, name: str) -> web.Response:
+    """Return a download."""
+    headers = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"', hdrs.CACHE_CONTROL: "no-store"}
+    content_type = {"csv": "text/csv", "json": "application/json"}[name.rpartition(".")[2]]
+    return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
 
 
 def _snapshots(accounts: Sequence[Account], now: float) -> Sequence[Snapshot]:

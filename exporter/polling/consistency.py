@@ -15,7 +15,7 @@ MAX_REQUESTS: Final = 200
 """Maximum number of requests per reading. The other results are requested in later readings."""
 
 MAX_FAILURES: Final = 10
-"""Number of failed requests after which a reading ends."""
+"""Number of failed requests after which a reading ends: more than single results cannot be read."""
 
 TaskVersion: TypeAlias = tuple[object, ...]
 """The condition of a task and its server, without the values that change while data is replicated."""
@@ -39,7 +39,7 @@ async def read_consistency(
     """Return the verifications of the servers that have a result, by the id of the server.
 
     Tasks that were never requested come first, then those whose last request was longest ago. A request that fails
-    leaves the last result of its task, and the reading has the first error.
+    leaves the last result of its task, and the reading has the first error. Raise a PollError if nothing can be read.
     """
     tasks = dict(_list_tasks(snapshot)) if snapshot else {}
     known: dict[str, Verification] = {
@@ -48,18 +48,22 @@ async def read_consistency(
         if server_id in tasks and last.task_id == tasks[server_id][0]
     }
     errors: list[PollError] = []
+    read = 0
     for server_id in _list_pending(tasks, known)[:MAX_REQUESTS]:
         task_id, version = tasks[server_id]
         # At the end of the dictionary, which is in the order of the requests.
         last = known.pop(server_id, None)
         try:
             known[server_id] = Verification(task_id, version, await _read_result(client, task_id))
+            read += 1
         except (AuthError, PermissionDenied):
             raise
         except PollError as error:
             known[server_id] = Verification(task_id, None, last.result if last else None)
             errors.append(error)
             if len(errors) == MAX_FAILURES or not isinstance(error, BadResponse | ServerFault):
+                if not read:
+                    raise
                 break
     return DetailReading(known, errors[0] if errors else None)
 

@@ -158,15 +158,40 @@ async def test_a_result_that_cannot_be_read_leaves_the_others_and_is_requested_a
     assert [event["event"] for event in events].count("collector failed") == 1
 
 
-async def test_an_endpoint_that_answers_only_errors_gets_few_requests(api: Api) -> None:
-    api.servers = [verified(number) for number in range(100)]
+async def test_an_endpoint_that_answers_only_errors_gets_few_requests_and_its_data_becomes_stale(api: Api) -> None:
+    count = MAX_FAILURES + 5
+    api.servers = [verified(number) for number in range(count)]
+    api.results = {f"t{number}": answer(ONE) for number in range(count)}
+    async with api.exporting(collector=ON) as service:
+        api.servers = [verified(number, state_action_time=NOW * 1000) for number in range(count)]
+        api.answers["consistency"] = lambda: error(400, "SMS.0001")
+        await api.pass_time(3 * READING)
+        seen = await scrape(service.urls[0])
+        assert len(seen.values("task_consistency_checked_files")) == count
+        assert seen.value("collector_last_success_timestamp_seconds") == NOW
+        assert sum(result_requests(api).values()) == count + 3 * MAX_FAILURES
+        await api.pass_time(READING)
+        seen = await scrape(service.urls[0])
+    assert not seen.values("task_consistency_checked_files")
+    assert (seen.value("up"), seen.value("collector_up")) == (1, 0)
+
+
+async def test_an_api_that_asks_for_fewer_requests_ends_the_reading_and_keeps_what_was_read(api: Api) -> None:
+    api.servers = [verified(number) for number in range(5)]
+    answered: list[int] = []
+
+    def answer_twice() -> web.Response:
+        answered.append(1)
+        if len(answered) > 2:
+            return web.Response(status=429, headers={"Retry-After": "3600"})
+        return web.json_response(answer(ONE))
+
+    api.answers["consistency"] = answer_twice
     async with api.exporting(collector=ON) as service:
         seen = await scrape(service.urls[0])
-        assert len(result_requests(api)) == MAX_FAILURES
-        await api.pass_time(READING)
-        # The next reading begins with others.
-        assert set(result_requests(api).values()) == {1}
-    assert (seen.value("up"), seen.value("collector_up")) == (1, 0)
+    assert len(result_requests(api)) == 3
+    assert len(seen.values("task_consistency_checked_files")) == 2
+    assert seen.value("collector_failures_total", reason="throttled") == 1
 
 
 async def test_a_missing_permission_is_one_request_per_reading_and_names_the_action(api: Api) -> None:

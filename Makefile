@@ -67,7 +67,7 @@ translations: $(VENV)/dev ## Add new texts to the translations, and compile them
 dashboards: $(VENV)/dev ## Build the Grafana dashboards from code
 	$(BIN)/python -m grafana.build
 
-screenshots: $(VENV)/dev ## Take the pictures of the pages (needs chromium and chromium-driver)
+screenshots: $(VENV)/dev ## Take the pictures of the pages (needs chromium, chromium-driver and fonts-noto-cjk)
 	@PYTHONPATH=tests $(BIN)/python -m tools.docs.screenshots
 
 golden: $(VENV)/dev ## Write the golden expositions again, for review in the diff

@@ -1,7 +1,7 @@
 """Take the screenshots of the pages: `PYTHONPATH=tests python -m tools.docs.screenshots`.
 
 Fleet and time are simulated, so that a screenshot changes only with its page, except for ports and request ids.
-Needs Chromium and its driver (Debian: apt install chromium chromium-driver).
+Needs Chromium, its driver and a Chinese font (Debian: apt install chromium chromium-driver fonts-noto-cjk).
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from browser import browsing
+from exporter.language import CHINESE, ENGLISH
 from exporter.logs import configure_logs
 from exporter.simulator import Simulator
 from support import NOW, FakeClock, exporting, next_poll
@@ -28,7 +29,7 @@ MAX_BYTES: Final = 300_000
 
 @dataclass(frozen=True)
 class Screenshot:
-    """A page at a width in CSS pixels, completely or up to `height`, after a click on the link `follow`."""
+    """A page in a language at a width in CSS pixels, completely or up to `height`, after a click on the link `follow`."""
 
     name: str
     path: str
@@ -36,10 +37,12 @@ class Screenshot:
     height: int | None = None
     dark: bool = False
     follow: str = ""
+    language: str = ENGLISH
 
 
 SCREENSHOTS: Final = (
     Screenshot("status-1440-light", "/?refresh=off", 1440, 1280),
+    Screenshot("status-1440-light-zh-CN", "/?refresh=off", 1440, 1100, language=CHINESE),
     Screenshot("status-1440-dark", "/?refresh=off", 1440, 1280, dark=True),
     Screenshot("status-360-light", "/?refresh=off", 360, 1900),
     Screenshot("status-360-dark", "/?refresh=off", 360, 1900, dark=True),
@@ -91,6 +94,7 @@ async def _take_screenshots() -> None:
     async with _serve() as url, browsing() as browser:
         for screenshot in SCREENSHOTS:
             await browser.view(width=screenshot.width, dark=screenshot.dark)
+            await browser.open(f"{url}/?lang={screenshot.language}")
             await browser.open(f"{url}{screenshot.path}")
             if screenshot.follow:
                 await browser.click(screenshot.follow)

@@ -29,7 +29,7 @@ MAX_BYTES: Final = 300_000
 
 @dataclass(frozen=True)
 class Screenshot:
-    """A page in a language at a width in CSS pixels, completely or up to `height`, after a click on the link `follow`."""
+    """A page at a width in CSS pixels, completely or up to `height`, after a click on the link `follow`."""
 
     name: str
     path: str

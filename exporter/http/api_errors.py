@@ -13,6 +13,9 @@ from exporter.language import Translatable
 
 MAX_CODE_CHARACTERS: Final = 64
 
+MAX_RETRY_AFTER_SECONDS: Final = 1e9
+"""A longer pause is read as this one, because a number with hundreds of digits would be infinite."""
+
 MAX_ERROR_BODY_BYTES: Final = 16_384
 """Size limit of a body that is searched for an error."""
 
@@ -139,7 +142,8 @@ def _retry_after(value: str | None, now: float) -> float | None:
     """Return `Retry-After`, seconds or an HTTP date, as seconds from `now`; None if it is neither."""
     if value is None:
         return None
-    if value.strip().isdecimal():
-        return float(value)
+    seconds = value.strip(" \t")
+    if seconds.isascii() and seconds.isdecimal():
+        return min(float(seconds), MAX_RETRY_AFTER_SECONDS)
     date = read_http_date(value)
     return None if date is None else max(0.0, date - now)

@@ -223,7 +223,7 @@ def headers(data: bytes) -> None:
         return
     assert response.clock_skew is None or math.isfinite(response.clock_skew)
     check_error(api_error(response, now=NOW))
-    seconds = given.get("Retry-After", "").strip()
+    seconds = given.get("Retry-After", "").strip(" \t")
     if seconds.isascii() and seconds.isdecimal() and len(seconds) < 16:
         assert api_error(response, now=NOW).retry_after == int(seconds)
 

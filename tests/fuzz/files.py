@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 from pydantic import ValidationError
 
@@ -146,7 +147,8 @@ VALUES: tuple[Any, ...] = (
 def web_configurations(data: bytes) -> None:
     """Parse a web configuration file. An error is a few lines, and none of them shows a key or a hash."""
     try:
-        config, locate = parse(data.replace(MARK, SECRET.encode()), FILE)
+        # Only as a value: errors may name a key.
+        config, locate = parse(data.replace(b": " + MARK, b": " + SECRET.encode()), FILE)
     except ConfigurationError as error:
         check_lines(error)
         return
@@ -155,10 +157,10 @@ def web_configurations(data: bytes) -> None:
 
 
 def check_lines(error: ConfigurationError) -> None:
-    """Check the lines of an error. They may name a key of the file, which is no secret."""
+    """Check the lines of an error."""
     assert error.lines
     for line in error.lines:
-        check_line(line.replace(f"{SECRET} is a duplicate key", "").replace(f"{SECRET}: no such key", ""))
+        check_line(line)
 
 
 def states(data: bytes) -> None:
@@ -173,8 +175,9 @@ def states(data: bytes) -> None:
         return
     assert is_sealed
     again = decode_state(encode_state(state, ACCOUNT), ACCOUNT)
-    assert again.snapshot.servers == state.snapshot.servers
-    assert again.details == state.details or again.details.keys() == state.details.keys()
+    # As builtins: a record that was read field by field has another type than one that was not.
+    assert msgspec.to_builtins(again.snapshot.servers) == msgspec.to_builtins(state.snapshot.servers)
+    assert msgspec.to_builtins(again.details) == msgspec.to_builtins(state.details)
     assert again.undocumented_logged_at == state.undocumented_logged_at
 
 

@@ -82,6 +82,9 @@ def test_a_long_text_of_the_api_is_cut_and_stays_on_one_line() -> None:
         ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
         ("soon", None),
         ("-5", None),
+        ("\x1d120", None),
+        ("\u0663", None),
+        ("9" * 400, 1e9),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:

@@ -52,6 +52,13 @@ def test_the_wheel_has_the_package_only(packages: Path) -> None:
     assert folders == {"exporter", f"{wheel.name.removesuffix('-py3-none-any.whl')}.dist-info"}
 
 
+def test_the_wheel_has_the_compiled_translations(packages: Path) -> None:
+    (wheel,) = packages.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        compiled = archive.read("exporter/locale/zh_CN/LC_MESSAGES/exporter.mo")
+    assert compiled == (ROOT / "exporter/locale/zh_CN/LC_MESSAGES/exporter.mo").read_bytes()
+
+
 def test_the_readme_of_the_wheel_has_no_link_that_needs_the_repository(packages: Path) -> None:
     (wheel,) = packages.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -38,8 +38,9 @@ async def read_consistency(
 ) -> DetailReading:
     """Return the verifications of the servers that have a result, by the id of the server.
 
-    Tasks that were never requested come first, then those whose last request was longest ago. A request that fails
-    leaves the last result of its task, and the reading has the first error. Raise a PollError if nothing can be read.
+    Tasks that were never requested come first, then those whose last request was longest ago. Results for which there
+    is no time are read later. A request that fails leaves the last result of its task, and the reading has the first
+    error. Raise a PollError if nothing can be read.
     """
     tasks = dict(_list_tasks(snapshot)) if snapshot else {}
     known: dict[str, Verification] = {
@@ -50,6 +51,8 @@ async def read_consistency(
     errors: list[PollError] = []
     read = 0
     for server_id in _list_pending(tasks, known)[:MAX_REQUESTS]:
+        if not client.has_time:
+            break
         task_id, version = tasks[server_id]
         # At the end of the dictionary, which is in the order of the requests.
         last = known.pop(server_id, None)

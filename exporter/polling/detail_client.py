@@ -88,6 +88,11 @@ class DetailClient:
             for each in self._lists.values():
                 each.records.list_ended()
 
+    @property
+    def has_time(self) -> bool:
+        """Whether at least half of the time of the reading is left: enough for a further request."""
+        return asyncio.get_running_loop().time() < self._deadline - self._timeout / 2
+
     async def read_list(self, endpoint: Endpoint[RecordT], narrowing: Narrowing = WHOLE_LIST) -> Listing[RecordT]:
         """Return a complete list, or the part of it that `narrowing` selects. Raise a PollError if there is none."""
         if endpoint not in self._lists:

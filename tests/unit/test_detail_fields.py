@@ -132,6 +132,8 @@ EXPECTED: dict[str, str | float] = {
 class Responses:
     """A client of the API that has one record in each list, or one object."""
 
+    has_time = True
+
     def __init__(self, record: dict[str, Any]) -> None:
         self.record = record
         self.left_out = LeftOut()

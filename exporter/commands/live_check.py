@@ -148,7 +148,7 @@ class LiveCheck:
         page = Records(endpoint).page(body)
         self._add_unknown(endpoint.envelope_key, _read_rows(body, endpoint), endpoint.record_type)
         self._values.update({(f"{endpoint.envelope_key}[].{field}", value): 1 for field, value in page.unknown})
-        return Translatable("ok, %(count)s records", count=str(page.count))
+        return Translatable("ok (records: %(count)s)", count=str(page.count))
 
     async def _check_result(self) -> Translatable:
         """Request the result of one task; a task without a result is enough to see whether the permission is there."""

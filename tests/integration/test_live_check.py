@@ -47,10 +47,10 @@ async def test_every_collector_that_is_on_gets_one_request(api: Api) -> None:
     found = await run(api)
     assert found.exit_code == 0
     assert facts(found, "collector") == [
-        "errors: ok, 1 records",
-        "task_details: ok, 0 records",
+        "errors: ok (records: 1)",
+        "task_details: ok (records: 0)",
         "consistency: ok",
-        "projects: ok, 0 records",
+        "projects: ok (records: 0)",
     ]
     paths = ["/v3/sources", "/v3/errors", "/v3/tasks", "/v3/tasks/t1/consistency-result", "/v3/migprojects"]
     assert api.requests == dict.fromkeys(paths, 1)
@@ -90,7 +90,7 @@ async def test_a_response_that_is_no_list_fails_the_collector_and_not_the_others
     assert found.exit_code == 1
     lines = facts(found, "collector")
     assert lines[:2] == ["errors: failed (bad_response)", "task_details: failed (server_error)"]
-    assert lines[3] == "projects: ok, 0 records"
+    assert lines[3] == "projects: ok (records: 0)"
     assert api.requests["/v3/tasks"] == 1
 
 

@@ -5,7 +5,6 @@ import signal
 from collections.abc import Sequence
 
 from exporter import __version__
-from exporter.commands.check import report
 from exporter.commands.output import PROG
 from exporter.commands.process import get_runtime, run_server, until_stopped
 from exporter.commands.usage import DESCRIPTION, OPTION_SOURCES, SERVING_EXIT_CODES
@@ -30,6 +29,8 @@ def main(argv: Sequence[str]) -> int:
     settings = read()
     configure_logs(settings.log.level, settings.log.format)
     if settings.config.check:
+        from exporter.commands.check import report
+
         return report(settings, live=False)
 
     async def serve() -> None:

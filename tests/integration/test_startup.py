@@ -61,6 +61,12 @@ async def test_a_command_imports_no_library_that_it_does_not_need(argv: Sequence
     assert modules & not_needed == set()
 
 
+async def test_a_server_imports_neither_the_other_commands_nor_the_simulator() -> None:
+    modules = await imported("--web.listen-address=192.0.2.1:1", *UNREACHABLE)
+    assert "exporter.service" in modules
+    assert modules & {"exporter.commands.check", "exporter.simulator", "pygments", "rich", "yaml"} == set()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 async def test_every_command_has_a_module(name: str) -> None:
     assert f"exporter.commands.{name}" in await imported(name, "--help")

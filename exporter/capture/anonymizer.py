@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 from uuid import UUID
 
-from exporter.capture.fields import CODES, FIELD_NAME, HEADERS, KNOWN_NAMES, PATH_WORD, is_harmless
+from exporter.capture.fields import CODES, FIELD_NAME, HEADERS, KNOWN_NAMES, PATH_WORDS, is_harmless
 
 MAX_DEPTH: Final = 100
 """Levels of JSON; deeper values are left out."""
@@ -44,9 +44,7 @@ class Anonymizer:
 
     def replace_path(self, path: str) -> str:
         """Return a path without ids."""
-        return "/".join(
-            part if PATH_WORD.fullmatch(part) else self._replace(part, ("path",)) for part in path.split("/")
-        )
+        return "/".join(part if part in PATH_WORDS else self._replace(part, ("path",)) for part in path.split("/"))
 
     def _value(self, value: Any, path: tuple[str, ...], depth: int) -> Any:  # noqa: ANN401 - any JSON
         if depth > MAX_DEPTH:

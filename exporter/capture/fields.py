@@ -40,7 +40,6 @@ _PATTERNS: Final = {
         "network_check_info.evaluation_result",
         "special_config.config_key",
         "special_config.config_status",
-        "sub_tasks.user_op",
         "os_type",
         "migration_cycle",
         "log_collect_status",
@@ -109,7 +108,10 @@ HEADERS: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
         "content-encoding": re.compile(r"[a-z]+"),
         "date": re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT"),
         "retry-after": re.compile(r"\d{1,6}|[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT"),
-        "server": re.compile(r"[A-Za-z-]{1,30}(?:/[\d.]{1,20})?"),
+        "server": re.compile(
+            r"(?:api-gateway|APIG|CloudWAF|elb|envoy|istio-envoy|nginx|openresty|squid|Tengine)(?:/[\d.]{1,20})?",
+            re.IGNORECASE,
+        ),
         **dict.fromkeys(
             ("x-ratelimit-api", "x-ratelimit-user", "x-ratelimit-app", "x-ratelimit-client"),
             re.compile(r"(?:[a-z]{1,12}:\d{1,9}(?: [a-z]{1,9})?,? ?)+"),
@@ -150,7 +152,9 @@ KNOWN_NAMES: Final = frozenset(_NAMES.split())
 FIELD_NAME: Final = re.compile(r"[A-Za-z_]{1,48}|ipv[46]|is_[a-z0-9_]{1,40}")
 """What the names of fields look like that are not known; other keys of objects are private."""
 
-PATH_WORD: Final = re.compile(r"|v\d{1,2}|[a-z]{2,20}(?:-[a-z]{2,20}){0,3}")
+PATH_WORDS: Final = frozenset(
+    {"", "v3", "sources", "overview", "tasks", "consistency-result", "errors", "migprojects", "speed-limit"}
+)
 """The parts of a path that are not ids."""
 
 CODES: Final = re.compile(r"\b(?:SMS|APIGW|APIG)\.\d{4}\b|\bsms:[a-z]{2,20}:[A-Za-z]{2,40}\b")

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from exporter.capture.anonymizer import Anonymizer
-from exporter.capture.fields import PATH_WORD
+from exporter.capture.fields import PATH_WORDS
 from exporter.capture.file import Capture, encode_capture, write_capture
 from exporter.commands.capture_reading import build_capture, record_answers
 from exporter.commands.options import OnceSettings, load_once
@@ -70,7 +70,10 @@ def main(argv: Sequence[str]) -> int:
     runtime = get_runtime()
     taken_at = runtime.clock.time()
     recorder = asyncio.run(record_answers(account, settings.collector.details, runtime))
-    print_errors(f"{name}: {error.reason}: {error.message}" for name, error in recorder.errors.items())
+    print_errors(
+        f"{name}: {error.reason}: {error.message.removesuffix('.')}; {error.hint}"
+        for name, error in recorder.errors.items()
+    )
     if not any(answer.response for answer in recorder.answers):
         return EXIT_FAILURE
     anonymizer = Anonymizer()
@@ -132,7 +135,7 @@ def describe(capture: Capture, size: int, anonymizer: Anonymizer) -> Iterator[st
 
 
 def _without_ids(path: str) -> str:
-    return "/".join(part if PATH_WORD.fullmatch(part) else "ID" for part in path.split("/"))
+    return "/".join(part if part in PATH_WORDS else "ID" for part in path.split("/"))
 
 
 def _examples(texts: Mapping[str, int]) -> str:

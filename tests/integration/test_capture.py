@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from msgspec import UNSET
 
@@ -167,6 +168,40 @@ async def test_an_answer_that_is_not_json_has_only_its_size(sim: Simulator, cloc
     async with Simulator(replay=capture, clock=clock) as replaying:
         seen = await exposed(replaying, clock)
     assert seen.value("collector_failures_total", collector="errors", reason="bad_response") == 1
+
+
+async def test_secrets_that_the_api_echoes_are_not_in_the_capture(sim: Simulator, clock: FakeClock) -> None:
+    sim.faults.add("echo,path=/v3/errors")
+    capture = await captured(sim, clock)
+    (echoed,) = [exchange for exchange in capture.exchanges if exchange.path == "/v3/errors"]
+
+    assert echoed.status == 400
+    assert error_code_of(echoed) == "APIGW.0201"
+    assert sim.token not in encode_capture(capture).decode()
+
+
+async def test_a_replay_has_the_faults_of_the_simulator(sim: Simulator, clock: FakeClock) -> None:
+    capture = await captured(sim, clock, collector={"errors": True})
+    async with Simulator(replay=capture, clock=clock, faults=["forbidden,path=/v3/errors"]) as replaying:
+        seen = await captured(replaying, clock, collector={"errors": True})
+    assert [(exchange.path, exchange.status) for exchange in seen.exchanges] == [
+        ("/v3/sources", 200),
+        ("/v3/errors", 403),
+    ]
+
+
+async def test_a_request_without_an_answer_is_captured_and_replayed_as_such(sim: Simulator, clock: FakeClock) -> None:
+    sim.faults.add("reset,path=/v3/tasks")
+    reading = asyncio.ensure_future(captured(sim, clock, collector={"task_details": True}))
+    while not reading.done():
+        clock.advance(15)
+        await asyncio.sleep(0)
+    exchanges = [exchange for exchange in (await reading).exchanges if exchange.path == "/v3/tasks"]
+
+    assert {(exchange.status, exchange.body_bytes) for exchange in exchanges} == {(0, 0)}
+    async with Simulator(replay=await reading, clock=clock) as replaying, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await session.get(f"{replaying.url}/v3/tasks?limit=200&offset=0", headers={"X-Auth-Token": replaying.token})
 
 
 async def test_a_capture_of_a_filtered_account_answers_an_exporter_without_the_filter(

@@ -80,6 +80,7 @@ class Fleet:
         self._frozen_at: float | None = None
         self._servers: list[Server] = []
         self._overrides: dict[str, _Override] = {}
+        self._servers_by_task: dict[object, Server] = {}
         self.resize(servers)
 
     @classmethod
@@ -113,15 +114,33 @@ class Fleet:
     def select(self, query: Query | None = None) -> Selection:
         """Return the servers that match the filters of a query; limit and offset are ignored."""
         moment = self.now()
-        if query is None or not query.filters:
-            return Selection(self, self._servers, moment)
-        chosen = [server for server in self._servers if query.matches(self.render(server, moment), server.migproject)]
-        return Selection(self, chosen, moment)
+        servers = self._servers
+        filters = dict(query.filters) if query else {}
+        if project := filters.pop("migproject", None):
+            servers = [server for server in servers if server.migproject == project]
+        if query and filters:
+            servers = [each for each in servers if query.matches(self.render(each, moment), each.migproject)]
+        return Selection(self, servers, moment)
 
     def with_tasks(self) -> Selection:
         """Return the servers that have a task."""
         moment = self.now()
         return Selection(self, [server for server in self._servers if self._has_task(server, moment)], moment)
+
+    def find_task(self, task_id: str) -> Migration | None:
+        """Return the server whose current task has this id; None if there is none."""
+        if task_id not in self._servers_by_task or self._current_task(task_id) is None:
+            moment = self.now()
+            tasks = ((self.render(server, moment).get("current_task"), server) for server in self._servers)
+            self._servers_by_task = {task.get("id"): server for task, server in tasks if isinstance(task, Mapping)}
+        return self._current_task(task_id)
+
+    def _current_task(self, task_id: str) -> Migration | None:
+        server = self._servers_by_task.get(task_id)
+        if server is None or server not in self._servers:
+            return None
+        migration = self.migration(server, self.now())
+        return migration if migration.task.get("id") == task_id else None
 
     def projects(self) -> set[str]:
         """Return the ids of the migration projects that have servers."""

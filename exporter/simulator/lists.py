@@ -1,7 +1,7 @@
 """The further lists of the SMS API: tasks, errors, migration projects, consistency results and the overview."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -53,6 +53,10 @@ OVERVIEW_STATES: Final = (
 EMPTY_PROJECT: Final = ("9d405f61-8e72-4091-82a3-c4d5e6f70804", "wave-3")
 """The id and the name of a migration project without servers."""
 
+_LIST_SECONDS: Final = 60.0
+"""How long the rows of a list are kept for its later pages."""
+_MAX_LISTS: Final = 20
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -99,6 +103,7 @@ class Lists:
         self._authenticator = authenticator
         self._offsets = offsets
         self._consistency = consistency
+        self._lists: dict[object, tuple[float, Rows]] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the lists."""
@@ -114,10 +119,7 @@ class Lists:
     async def list_tasks(self, request: web.Request) -> web.Response:
         """Return one page of the tasks."""
         query = await self._read(request, LIST_TASKS, TASKS)
-        tasks: Rows = _Tasks(self._fleet.with_tasks())
-        if query.filters:
-            tasks = _Built([row for row in tasks.rows(0, len(tasks)) if _matches(row, query)])
-        return self._page(request, query, "tasks", tasks)
+        return self._page(request, query, "tasks", self._build_tasks)
 
     async def show_task(self, request: web.Request) -> web.Response:
         """Return the details of one task. Raise ErrorResponse 404 if it does not exist."""
@@ -127,20 +129,12 @@ class Lists:
     async def list_errors(self, request: web.Request) -> web.Response:
         """Return one page of the errors of source servers."""
         query = await self._read(request, LIST_ERRORS, ERRORS)
-        failed = [each for each in self._fleet.select().migrations() if each.record.get("state") == "error"]
-        wanted = query.filters.get("enterprise_project_id")
-        rows = [
-            build_error(each) for each in failed if wanted in {None, str(each.record.get("enterprise_project_id", "0"))}
-        ]
-        return self._page(request, query, "migration_errors", _Built(rows))
+        return self._page(request, query, "migration_errors", self._build_errors)
 
     async def list_projects(self, request: web.Request) -> web.Response:
         """Return one page of the migration projects."""
         query = await self._read(request, LIST_PROJECTS, PROJECTS)
-        used = self._fleet.projects()
-        names = {**MIGRATION_PROJECTS, EMPTY_PROJECT[0]: EMPTY_PROJECT[1]}
-        rows = [_project(number, each, name, used=each in used) for number, (each, name) in enumerate(names.items())]
-        return self._page(request, query, "migprojects", _Built(rows))
+        return self._page(request, query, "migprojects", self._build_projects)
 
     async def show_consistency_result(self, request: web.Request) -> web.Response:
         """Return the result of a task's consistency verification. Raise ErrorResponse 404 if there is no such task."""
@@ -159,18 +153,56 @@ class Lists:
         await self._authenticator.authorize(request, action)
         return read_query(request, parameters)
 
-    def _page(self, request: web.Request, query: Query, key: str, rows: Rows) -> web.Response:
+    def _build_tasks(self, query: Query) -> Rows:
+        tasks = _Tasks(self._fleet.with_tasks())
+        if not query.filters:
+            return tasks
+        return _Built([row for row in tasks.rows(0, len(tasks)) if _matches(row, query)])
+
+    def _build_errors(self, query: Query) -> Rows:
+        failed = (each for each in self._fleet.select().migrations() if each.record.get("state") == "error")
+        wanted = query.filters.get("enterprise_project_id")
+        return _Built(
+            [
+                build_error(each)
+                for each in failed
+                if wanted in {None, str(each.record.get("enterprise_project_id", "0"))}
+            ]
+        )
+
+    def _build_projects(self, _: Query) -> Rows:
+        used = self._fleet.projects()
+        names = {**MIGRATION_PROJECTS, EMPTY_PROJECT[0]: EMPTY_PROJECT[1]}
+        return _Built(
+            [_project(number, each, name, used=each in used) for number, (each, name) in enumerate(names.items())]
+        )
+
+    def _page(self, request: web.Request, query: Query, key: str, build: Callable[[Query], Rows]) -> web.Response:
         start = query.offset * (query.limit if self._offsets == "pages" else 1)
         faults = request[APPLIED_FAULTS]
-        page = build_page(rows, start, query.limit, faults)
+        page = build_page(self._rows(request.path, query, build), start, query.limit, faults)
         return _json({"count": page.count, key: page.rows})
 
+    def _rows(self, path: str, query: Query, build: Callable[[Query], Rows]) -> Rows:
+        """Return the rows of a list: for the first page as they are now, for later ones as for the first.
+
+        The fleet changes much faster than a real one. The pages of a long list would otherwise never fit together.
+        """
+        key = (path, frozenset(query.filters.items()))
+        now = self._fleet.now()
+        built_at, rows = self._lists.get(key, (now, None))
+        if rows is None or query.offset == 0 or now - built_at > _LIST_SECONDS:
+            rows = build(query)
+            if len(self._lists) >= _MAX_LISTS:
+                self._lists.clear()
+            self._lists[key] = (now, rows)
+        return rows
+
     def _find(self, request: web.Request) -> Migration:
-        wanted = request.match_info["id"]
-        for migration in self._fleet.with_tasks().migrations():
-            if migration.task.get("id") == wanted:
-                return migration
-        raise gateway_error(HTTPStatus.NOT_FOUND, NO_TASK, "The task does not exist.")
+        migration = self._fleet.find_task(request.match_info["id"])
+        if migration is None:
+            raise gateway_error(HTTPStatus.NOT_FOUND, NO_TASK, "The task does not exist.")
+        return migration
 
 
 def _matches(row: Mapping[str, Any], query: Query) -> bool:

@@ -82,6 +82,32 @@ async def test_each_list_has_its_own_limits(sim: Simulator, path: str, key: str,
     assert (await get(sim, path, offset=65_535))[1] == {"count": page["count"], key: []}
 
 
+async def test_the_pages_of_a_list_fit_together_although_the_fleet_changes(sim: Simulator, clock: FakeClock) -> None:
+    _, first = await get(sim, "/v3/tasks", limit=200, offset=0)
+    clock.advance(30)
+    _, second = await get(sim, "/v3/tasks", limit=200, offset=200)
+    _, again = await get(sim, "/v3/tasks", limit=200, offset=0)
+
+    ids = [task["id"] for task in (*first["tasks"], *second["tasks"])]
+    assert len(set(ids)) == len(ids) == min(400, first["count"])
+    assert second["count"] == first["count"]
+    assert again != first
+
+
+async def test_a_task_is_found_until_its_server_begins_the_next_migration(sim: Simulator, clock: FakeClock) -> None:
+    task = records(sim, state="finished")[0]["current_task"]["id"]
+    assert (await get(sim, f"/v3/tasks/{task}"))[1]["id"] == task
+    clock.advance(4 * 3600)
+    assert (await get(sim, f"/v3/tasks/{task}"))[0] == 404
+
+
+async def test_the_task_of_a_removed_server_is_not_found(sim: Simulator) -> None:
+    record = records(sim, state="finished")[0]
+    assert (await get(sim, f"/v3/tasks/{record['current_task']['id']}"))[0] == 200
+    sim.fleet.remove(record["id"])
+    assert (await get(sim, f"/v3/tasks/{record['current_task']['id']}"))[0] == 404
+
+
 async def test_the_offset_of_the_list_of_errors_is_mandatory(sim: Simulator) -> None:
     status, body = await get(sim, "/v3/errors")
 

@@ -22,6 +22,8 @@ MOVING: Final = frozenset({"replicate", "syncing"})
 TARGETS: Final = "198.18.0.1"
 """The first address of target servers: from the range for benchmarks, in which no server answers."""
 
+_RECENT_SECONDS: Final = 60.0
+
 _NO_PROGRESS: Final = {"migrate_speed": 0.0, "remain_seconds": None, "estimate_complete_time": None}
 
 
@@ -80,7 +82,7 @@ class Fleet:
         self._frozen_at: float | None = None
         self._servers: list[Server] = []
         self._overrides: dict[str, _Override] = {}
-        self._servers_by_task: dict[object, Server] = {}
+        self._servers_by_task: dict[object, tuple[Server, float]] = {}
         self.resize(servers)
 
     @classmethod
@@ -128,19 +130,32 @@ class Fleet:
         return Selection(self, [server for server in self._servers if self._has_task(server, moment)], moment)
 
     def find_task(self, task_id: str) -> Migration | None:
-        """Return the server whose current task has this id; None if there is none."""
-        if task_id not in self._servers_by_task or self._current_task(task_id) is None:
-            moment = self.now()
-            tasks = ((self.render(server, moment).get("current_task"), server) for server in self._servers)
-            self._servers_by_task = {task.get("id"): server for task, server in tasks if isinstance(task, Mapping)}
-        return self._current_task(task_id)
+        """Return the server that has, or had within the last minutes, a task with this id; None if there is none.
 
-    def _current_task(self, task_id: str) -> Migration | None:
-        server = self._servers_by_task.get(task_id)
+        A client that has just read the id may ask for it although the server has begun another migration since.
+        """
+        found = self._recent_task(task_id)
+        if found is None:
+            now = self.now()
+            self._servers_by_task.clear()
+            for moment in (now - _RECENT_SECONDS, now):
+                for server in self._servers:
+                    task = self.render(server, moment).get("current_task")
+                    if isinstance(task, Mapping):
+                        self._servers_by_task[task.get("id")] = (server, moment)
+            found = self._recent_task(task_id)
+        return found
+
+    def _recent_task(self, task_id: str) -> Migration | None:
+        server, seen_at = self._servers_by_task.get(task_id, (None, 0.0))
         if server is None or server not in self._servers:
             return None
-        migration = self.migration(server, self.now())
-        return migration if migration.task.get("id") == task_id else None
+        now = self.now()
+        for moment in (now, seen_at) if now - seen_at <= 2 * _RECENT_SECONDS else (now,):
+            migration = self.migration(server, moment)
+            if migration.task.get("id") == task_id:
+                return migration
+        return None
 
     def projects(self) -> set[str]:
         """Return the ids of the migration projects that have servers."""

@@ -15,6 +15,13 @@ MAX_FILE_BYTES: Final = 256 * 2**20
 LOCK_NAME: Final = ".lock"
 
 
+class DirectoryInUse(OSError):
+    """Another process has locked the directory."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EWOULDBLOCK, "another exporter uses this directory")
+
+
 class FileSystem(Protocol):
     """The operations that make a new content permanent; tests let them fail one by one."""
 
@@ -55,7 +62,7 @@ class StateDirectory:
     def lock(self) -> None:
         """Create the directory if necessary, and lock it until `close` or the end of the process.
 
-        Raise OSError if another process has locked it. Do nothing if this one has.
+        Raise DirectoryInUse if another process has locked it. Do nothing if this one has.
         """
         if self._lock is not None:
             return
@@ -67,7 +74,7 @@ class StateDirectory:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise OSError(errno.EWOULDBLOCK, "another exporter uses this directory") from None
+            raise DirectoryInUse from None
         except OSError:
             os.close(descriptor)
             raise
@@ -96,10 +103,14 @@ class StateDirectory:
             raise OSError(errno.EFBIG, f"it would be larger than {MAX_FILE_BYTES} bytes")
         # Only the process with the lock writes, so that one name is enough.
         temporary = self.path / f"{name}.tmp"
-        temporary.unlink(missing_ok=True)
         try:
+            temporary.unlink(missing_ok=True)
             self._write_new(temporary, content)
             self._files.replace(temporary, self.path / name)
+        except FileNotFoundError:
+            # The directory was removed, and the lock with it: the next attempt creates and locks it again.
+            self.close()
+            raise
         except OSError:
             # On a full disk, what has been written would keep others from writing.
             with contextlib.suppress(OSError):

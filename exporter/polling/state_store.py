@@ -14,9 +14,9 @@ from typing import Final, TypeVar
 from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.logs import get_logger
-from exporter.polling.migrations import Migrations, merge_migrations
+from exporter.polling.migrations import Migrations, merge_migrations, record_migrations
 from exporter.polling.state import Account, AccountState, CollectorState, Persistence
-from exporter.polling.state_directory import StateDirectory
+from exporter.polling.state_directory import DirectoryInUse, StateDirectory
 from exporter.polling.state_format import (
     SavedState,
     Unusable,
@@ -32,6 +32,9 @@ DISK_TIMEOUT_SECONDS: Final = 30.0
 
 LAST_WRITE_SECONDS: Final = 3.0
 """Time that a stopping exporter waits for the last write."""
+
+_HINT: Final = "check the disk, the permissions and the free space of state.path"
+_HINT_IN_USE: Final = "give each exporter a directory of its own"
 
 T = TypeVar("T")
 
@@ -69,12 +72,14 @@ class StateStore:
         if self._hangs:
             return account
         try:
-            saved, migrations = await self._within_timeout(self._load, settings)
+            saved, recorded = await self._within_timeout(self._load, settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, the account can be polled without
             self._failed(account, error)
             return account
-        account.state.migrations = self._migrations[settings.name] = migrations
+        account.state.migrations = self._migrations[settings.name] = recorded
         if saved is not None:
+            # The process may have ended after it had saved the list, and before the migrations that it shows.
+            account.state.migrations = record_migrations(recorded, saved.snapshot, None)
             self._restore(account, saved)
         return account
 
@@ -200,7 +205,7 @@ class StateStore:
                 "state cannot be saved, continuing without",
                 path=str(self._directory.path),
                 err=problem,
-                hint="check the disk, the permissions and the free space of state.path",
+                hint=_HINT_IN_USE if isinstance(error, DirectoryInUse) else _HINT,
                 exc_info=None if isinstance(error, OSError) else error,
             )
 

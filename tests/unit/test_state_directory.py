@@ -1,12 +1,13 @@
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
 from exporter.polling import state_directory
-from exporter.polling.state_directory import StateDirectory, SystemFiles
+from exporter.polling.state_directory import DirectoryInUse, StateDirectory, SystemFiles
 
 PREVIOUS, NEXT = b"previous", b"next " * 1000
 
@@ -104,7 +105,7 @@ def test_a_second_process_cannot_lock_a_directory(tmp_path: Path) -> None:
     first, second = StateDirectory(tmp_path), StateDirectory(tmp_path)
     first.lock()
     first.lock()
-    with pytest.raises(OSError, match="another exporter uses this directory"):
+    with pytest.raises(DirectoryInUse, match="another exporter uses this directory"):
         second.lock()
     first.close()
     second.lock()
@@ -142,3 +143,16 @@ def test_a_file_that_cannot_be_used_is_kept_aside(tmp_path: Path) -> None:
     directory.keep_aside("a.state")
     assert directory.read("a.state") is None
     assert (tmp_path / "a.state.unused").read_bytes() == PREVIOUS
+
+
+def test_a_directory_that_was_removed_is_created_and_locked_again(tmp_path: Path) -> None:
+    directory = directory_with_a_file(tmp_path / "state")
+    directory.lock()
+    shutil.rmtree(tmp_path / "state")
+    with pytest.raises(FileNotFoundError):
+        directory.write("a.state", NEXT)
+    directory.lock()
+    directory.write("a.state", NEXT)
+    assert directory.read("a.state") == NEXT
+    with pytest.raises(DirectoryInUse):
+        StateDirectory(tmp_path / "state").lock()

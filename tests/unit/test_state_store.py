@@ -154,6 +154,20 @@ async def test_the_state_of_another_list_is_kept_aside_and_the_record_is_continu
     await changed.poll(restarted, "b")
 
 
+async def test_a_migration_that_was_not_recorded_before_a_crash_is_recorded_by_the_next_process(
+    first: Process, clock: FakeClock
+) -> None:
+    await first.poll(await first.open(), "a", state="finished")
+    await first.stop()
+    second = Process(first.store._directory.path, clock)
+    restarted = await second.open()
+    assert [migration.server_id for migration in restarted.state.migrations or ()] == ["a"]
+    await second.poll(restarted, "a", state="finished")
+    await second.stop()
+    third = await Process(first.store._directory.path, clock).open()
+    assert third.state.migrations == restarted.state.migrations
+
+
 async def test_a_damaged_file_is_kept_aside_and_replaced_by_the_next_poll(first: Process, clock: FakeClock) -> None:
     path = first.store._directory.path / f"{file_stem('default')}.state"
     await first.poll(await first.open(), "a")
@@ -226,8 +240,8 @@ async def test_a_second_process_runs_without_the_directory_until_the_first_has_e
     with capture_logs() as logs:
         theirs = await second.open()
         await second.poll(theirs, "b")
-    assert [(line["event"], line["err"]) for line in logs] == [
-        ("state cannot be saved, continuing without", "another exporter uses this directory")
+    assert [(line["err"], line["hint"]) for line in logs] == [
+        ("another exporter uses this directory", "give each exporter a directory of its own")
     ]
     assert theirs.state.snapshot is not None
     await first.poll(ours, "a")

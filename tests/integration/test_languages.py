@@ -20,6 +20,7 @@ from exporter.views.meanings import EXPLAINED_VALUES
 from exporter.web.pages import Pages
 from exporter.web.pages.languages import COOKIE
 from html_page import VisibleText, page
+from programs import exporter_command, run_in_terminal
 from support import FakeClock, exporting, fetch, next_poll
 
 PREFERS_CHINESE = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
@@ -29,6 +30,7 @@ NAMES = {
 }
 """Names that the translations do not translate."""
 WORD = re.compile(r"[A-Za-z][\w-]*[A-Za-z]", re.ASCII)
+CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 UNITS = re.compile(r"\d (?:[KMGTP]i)?B(?:/s)?|\d m?s\b|Mbit/s|MByte/s")
 
 
@@ -142,3 +144,31 @@ async def test_downloads_and_errors_are_in_english_in_every_language(service: Se
         _, text, headers = await fetch(f"{service.urls[0]}{path}", **PREFERS_CHINESE)
         assert re.search("[\u4e00-\u9fff]", text) is None
         assert "Content-Language" not in headers
+
+
+@pytest.mark.parametrize("options", [(), ("--search=web", "--sort=-speed")])
+async def test_a_status_in_chinese_has_no_english_besides_names_values_and_options(options: tuple[str, ...]) -> None:
+    async with Simulator(servers=130, acceleration=0.001) as simulator:
+        command = exporter_command(
+            "status", f"--api.endpoint={simulator.url}", f"--auth.token={simulator.token}", *options
+        )
+        status, received = await run_in_terminal(*command, columns=200, LANG="zh_CN.UTF-8")
+        records = simulator.fleet.records()
+    assert status == 0
+    shown = UNITS.sub("", CONTROLS.sub("", received.rpartition("\x1b[2K")[2]))
+    values = {value for values in EXPLAINED_VALUES.values() for value in values} | {"default"}
+    checks = {check["name"] for record in records for check in record["checks"]}
+    names = {word for record in records for word in WORD.findall(record["name"])}
+    clones = {"SMS"}  # the code of a clone's error
+    flags = {"problem", "any", "all", "state"}
+    assert set(WORD.findall(shown)) - values - NAMES - names - checks - clones - flags == set()
+
+
+async def test_a_check_in_chinese_has_no_english_besides_names_and_values() -> None:
+    async with Simulator(servers=230, acceleration=0.001) as simulator:
+        account = (f"--api.endpoint={simulator.url}", f"--auth.token={simulator.token}")
+        command = exporter_command("check", "--live", *account)
+        status, received = await run_in_terminal(*command, columns=200, LANG="zh_CN.UTF-8")
+        shown = UNITS.sub("", received.replace(simulator.url, ""))
+    assert status == 0
+    assert set(WORD.findall(shown)) - NAMES - {"default", "records", "mbit"} == set()

@@ -31,7 +31,7 @@ from exporter.families.family import PREFIX
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 CYCLE_SECONDS: Final = 240.0
-MIN_CYCLES: Final = 6
+MIN_CYCLES: Final = 4
 """A short run has shorter cycles instead of fewer."""
 WARM_UP_SECONDS: Final = 600.0
 """Until then caches and the histories of polls and servers fill: a shorter run compares memory only coarsely."""
@@ -43,6 +43,8 @@ REST_SAMPLES: Final = 8
 SCRAPE_INTERVAL_SECONDS: Final = 2.0
 MIN_POLLS_SHARE: Final = 0.9
 """The share of the polls of the account without faults that must take place, also on a busy machine."""
+MAX_FAILED_SHARE: Final = 0.01
+"""The share of these polls that may fail: one process simulates all APIs, and a fault of one can delay the others."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Result:
         ]
         if polls < expected:
             problems.append(f"the account without faults was polled {polls:.0f} times, not {expected:.0f} times")
-        if failures := self.get_total("poll_failures_total", "steady"):
+        failures = self.get_total("poll_failures_total", "steady")
+        if failures > polls * MAX_FAILED_SHARE:
             problems.append(f"{failures:.0f} polls of the account without faults failed")
         if "Traceback" in log or "defect" in log:
             problems.append("the log reports a defect of the exporter")

@@ -153,7 +153,7 @@ class Disturbances:
 
     async def _swap_certificates(self) -> None:
         while True:
-            await self._pause(5, 15)
+            await self._pause(3, 12)
             if self._random.random() < 0.3:  # noqa: PLR2004 - a share
                 self._site.break_certificate()
                 await self._pause(1, 5)

@@ -14,7 +14,7 @@ from yarl import URL
 
 from exporter.clock import SystemClock
 from exporter.errors import BadResponse, PollError, ServerFault
-from exporter.http.api_errors import api_error
+from exporter.http.api_errors import MAX_RETRY_AFTER_SECONDS, api_error
 from exporter.http.failures import Limits
 from exporter.http.foreign_text import clean_text
 from exporter.http.proxies import Proxies
@@ -225,7 +225,7 @@ def headers(data: bytes) -> None:
     check_error(api_error(response, now=NOW))
     seconds = given.get("Retry-After", "").strip(" \t")
     if seconds.isascii() and seconds.isdecimal() and len(seconds) < 16:
-        assert api_error(response, now=NOW).retry_after == int(seconds)
+        assert api_error(response, now=NOW).retry_after == min(int(seconds), MAX_RETRY_AFTER_SECONDS)
 
 
 def check_error(error: PollError) -> None:

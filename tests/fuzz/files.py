@@ -147,8 +147,8 @@ VALUES: tuple[Any, ...] = (
 def web_configurations(data: bytes) -> None:
     """Parse a web configuration file. An error is a few lines, and none of them shows a key or a hash."""
     try:
-        # Only as a value: errors may name a key.
-        config, locate = parse(data.replace(b": " + MARK, b": " + SECRET.encode()), FILE)
+        # Only as a private key: errors may show other values.
+        config, locate = parse(data.replace(b"key: " + MARK, b"key: " + SECRET.encode()), FILE)
     except ConfigurationError as error:
         check_lines(error)
         return

@@ -105,6 +105,7 @@ def _id_key(record_type: type[Record]) -> str:
     return next(item.encode_name for item in struct_fields(record_type) if item.name == "id")
 
 
+@cache
 def struct_fields(struct: type[Record]) -> tuple[inspect.Field, ...]:
     """Return the fields of a struct."""
     info = inspect.type_info(struct)

@@ -12,7 +12,6 @@ from exporter.exposition.negotiation import TEXT, negotiate_encoding, negotiate_
 from exporter.exposition.text import render_header, render_lines
 from exporter.families.servers import SERVERS
 from exporter.language import LANGUAGES, choose_from_header
-from exporter.sms.decoding import Records
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.views.selection import SORTS
 from exporter.web.pages.query import (
@@ -22,6 +21,7 @@ from exporter.web.pages.query import (
     parse_refresh,
     parse_server_query,
 )
+from fuzz.api import get_records
 from fuzz.choices import Choices
 from support import snapshot
 
@@ -88,7 +88,10 @@ def expositions(data: bytes) -> None:
             {"id": f"{number}{name}", "name": name, "state": choices.text(6), "totalsize": int.from_bytes(size)}
         )
     body = json.dumps({"count": len(records), "source_servers": records}).encode()
-    page = Records(SOURCE_SERVERS).page(body).records
+    decoder = get_records(SOURCE_SERVERS)
+    page = decoder.page(body).records
+    for _ in range(2):
+        decoder.list_ended()
     current = snapshot(*page)
     family = choices.one_of(SERVERS.families)
     text = (render_header(family, "text") + render_lines(family, current)).decode()

@@ -11,9 +11,12 @@ import pytest
 from exporter.exposition.text import render_header, render_lines
 from exporter.families import DETAIL_COLLECTORS
 from exporter.families.family import fields_of
+from exporter.families.selection import DROP_ORDER
 from exporter.polling.collectors import DETAIL_COLLECTORS as READERS
 from exporter.polling.detail_client import LeftOut
 from exporter.polling.snapshot import Details, Snapshot
+from exporter.settings import CollectorSettings
+from exporter.settings.tree import DETAIL_COLLECTORS as OPTIONS
 from exporter.sms.decoding import Records
 from exporter.sms.details import MigrationTask, TaskSource, index_tasks
 from exporter.sms.endpoints import Endpoint
@@ -160,6 +163,13 @@ def expose(collector: str, record: dict[str, Any]) -> Scrape:
     shown = replace(shown, details={collector: Details(NOW, reading.records)})
     families = next(each.families for each in DETAIL_COLLECTORS if each.name == collector)
     return Scrape(b"".join(render_header(family, "text") + render_lines(family, shown) for family in families).decode())
+
+
+def test_every_collector_has_an_option_a_reader_families_and_a_place_in_the_order_of_dropping() -> None:
+    names = {collector.name for collector in DETAIL_COLLECTORS}
+    assert names == set(OPTIONS) == set(READERS) == set(RECORDS)
+    assert names <= set(DROP_ORDER)
+    assert names <= set(CollectorSettings.model_fields)
 
 
 def test_the_tables_have_every_field_of_the_reference() -> None:

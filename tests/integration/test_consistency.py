@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from detail_api import READING, Api, error, refuse
+from detail_api import POLL, READING, Api, error, refuse
+from exporter.polling.connections import Runtime
 from exporter.polling.consistency import MAX_FAILURES, MAX_REQUESTS
-from support import NOW, FakeClock, Scrape, scrape
+from exporter.service import running
+from programs import serving
+from support import NOW, NOWHERE, FakeClock, Scrape, scrape
 
 ON = {"consistency": True}
 ENDED = 1_799_999_000
@@ -249,3 +253,19 @@ async def test_a_response_that_is_no_result_is_a_failed_reading(
             clock.advance(await clock.until_asleep(2))
         seen = await scrape(service.urls[0])
     assert (seen.value("up"), seen.value("collector_up")) == (1, 0)
+
+
+async def test_after_a_restart_with_saved_state_only_changed_tasks_are_requested(api: Api, tmp_path: Path) -> None:
+    api.servers = [verified(1), verified(2)]
+    api.results = {"t1": answer(ONE), "t2": answer(ONE)}
+    async with serving(api.respond) as url:
+        settings = api.settings(url, collector=ON, state={"path": str(tmp_path)})
+        async with running(settings, Runtime(api.clock, {}, NOWHERE)):
+            await api.clock.until_asleep(2)
+            await api.pass_time(POLL)
+        api.servers[1] = verified(2, state_action_time=NOW * 1000)
+        async with running(settings, Runtime(api.clock, {}, NOWHERE)) as service:
+            await api.clock.until_asleep(2)
+            seen = await scrape(service.urls[0])
+    assert result_requests(api) == {"t1": 1, "t2": 2}
+    assert len(seen.values("task_consistency_checked_files")) == 2

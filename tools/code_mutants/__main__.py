@@ -35,6 +35,7 @@ TESTS: Final = (
             "credentials",
             "refusals",
             "renewals",
+            "retries",
             "temporary_keys",
             "transport",
         )

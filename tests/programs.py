@@ -166,9 +166,9 @@ def _read_all(terminal: int, process: int, interrupt_after: bytes) -> bytes:
     return bytes(received)
 
 
-async def until(attempt: Callable[[], Awaitable[Any]]) -> Any:
+async def until(attempt: Callable[[], Awaitable[Any]], timeout: float = TIMEOUT_SECONDS) -> Any:
     """Repeat an attempt until its result is true, and return that result."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with asyncio.timeout(timeout):
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 if answer := await attempt():

@@ -2,33 +2,28 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
-import pytest
 import yaml
 from aiohttp import web
 
-from alerting import DEPLOY, Call, alerting, controlling, notified, remove_problems
+from alerting import (
+    DEPLOY,
+    Call,
+    alerting,
+    at_a_pace_that_the_machine_keeps,
+    at_pace,
+    controlling,
+    notified,
+    remove_problems,
+)
 from exporter.simulator import Simulator
 from programs import exporter_command, free_port, program, serving, started, until
 
 ROOT = DEPLOY.parent
 RUNBOOKS = "https://github.com/huaweicloud-sms-exporter/huaweicloud-sms-exporter/blob/main/"
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    # Without acceleration, servers stay in their states during the test; tokens from IAM are valid for 26 s.
-    async with Simulator(servers=250, acceleration=1, token_lifetime=26) as running:
-        yield running
-
-
-@pytest.fixture
-async def control(simulator: Simulator) -> AsyncIterator[Call]:
-    async with controlling(simulator) as call:
-        yield call
 
 
 async def issue_token(simulator: Simulator) -> str:
@@ -48,17 +43,18 @@ async def issue_token(simulator: Simulator) -> str:
         return response.headers["X-Subject-Token"]
 
 
-def write_accounts(folder: Path, simulator: Simulator) -> Path:
+def write_accounts(folder: Path, simulator: Simulator, pace: int) -> Path:
     """Write a configuration of two accounts: `shop` with a token in a file, `depot` with a password."""
     (folder / "token").write_text(simulator.token)
     (folder / "password").write_text(simulator.user.password)
     config = folder / "sms-exporter.yml"
+    interval, stale_after = (f"{at_pace(seconds, pace):g}s" for seconds in (2, 4))
     config.write_text(
         yaml.safe_dump(
             {
                 "api": {"endpoint": simulator.url},
                 "iam": {"endpoint": simulator.url},
-                "poll": {"interval": "2s", "timeout": "2s", "stale_after": "4s"},
+                "poll": {"interval": interval, "timeout": interval, "stale_after": stale_after},
                 "accounts": [
                     {"name": "shop", "auth": {"token_file": str(folder / "token")}},
                     {
@@ -77,11 +73,20 @@ def write_accounts(folder: Path, simulator: Simulator) -> Path:
     return config
 
 
-async def test_each_problem_is_notified_once_and_so_is_its_end(
-    tmp_path: Path, simulator: Simulator, control: Call
-) -> None:
+async def test_each_problem_is_notified_once_and_so_is_its_end(tmp_path: Path) -> None:
     program("prometheus")
     program("prometheus-alertmanager")
+
+    async def scenario(folder: Path, pace: int) -> None:
+        # Without acceleration, servers stay in their states during the test. Tokens from IAM expire during it.
+        async with Simulator(servers=250, acceleration=1, token_lifetime=at_pace(26, pace)) as simulator:
+            async with controlling(simulator) as control:
+                await assert_each_problem_is_notified(folder, pace, simulator, control)
+
+    await at_a_pace_that_the_machine_keeps(tmp_path, scenario)
+
+
+async def assert_each_problem_is_notified(folder: Path, pace: int, simulator: Simulator, control: Call) -> None:
     failed, disconnected, stalled, unchecked, *_ = await remove_problems(simulator, control)
     of_server = {
         "SmsServerFailed": ("pager", failed, {"severity": "critical"}),
@@ -90,9 +95,9 @@ async def test_each_problem_is_notified_once_and_so_is_its_end(
         "SmsCheckFailed": ("tickets", unchecked, {"severity": "warning"}),
     }
     address = f"127.0.0.1:{free_port()}"
-    config = write_accounts(tmp_path, simulator)
+    config = write_accounts(folder, simulator, pace)
     command = exporter_command(f"--config.file={config}", f"--web.listen-address={address}", "--log.level=error")
-    async with started(*command), alerting(tmp_path, address) as (server, alertmanager, inbox):
+    async with started(*command), alerting(folder, address, pace=pace) as (server, alertmanager, inbox):
         assert await server.value("count(account:huaweicloud_sms_fresh:bool == 1)") == 2
 
         # Problems.
@@ -127,7 +132,7 @@ async def test_each_problem_is_notified_once_and_so_is_its_end(
 
         # The token is replaced.
         await control("DELETE", "faults")
-        (tmp_path / "token").write_text(await issue_token(simulator))
+        (folder / "token").write_text(await issue_token(simulator))
         await notified(inbox, "resolved", "tickets", alertname="SmsPollFailing", account="shop")
         await notified(inbox, "resolved", "pager", alertname="SmsDataStale", account="shop")
         await notified(inbox, "resolved", "pager", alertname="SmsCredentialsExpiring", account="depot")
@@ -191,18 +196,22 @@ class ScriptedExporter:
 async def test_a_server_that_fails_pages_while_one_poll_of_three_succeeds_after_an_outage(tmp_path: Path) -> None:
     program("prometheus")
     program("prometheus-alertmanager")
-    exporter = ScriptedExporter(interval=0.5)
-    async with (
-        serving(exporter.scrape) as url,
-        alerting(tmp_path, url.removeprefix("http://")) as (_, _, inbox),
-        asyncio.TaskGroup() as tasks,
-    ):
-        polling = tasks.create_task(exporter.poll())
-        exporter.succeeds = lambda _: False
-        await notified(inbox, "firing", "tickets", alertname="SmsPollFailing")
-        await notified(inbox, "firing", "pager", alertname="SmsDataStale")
-        exporter.succeeds = lambda poll: poll % 3 == 0
-        exporter.state = "error"
-        await notified(inbox, "firing", "pager", alertname="SmsServerFailed", server_id="1")
-        await notified(inbox, "resolved", "pager", alertname="SmsDataStale")
-        polling.cancel()
+
+    async def scenario(folder: Path, pace: int) -> None:
+        exporter = ScriptedExporter(interval=at_pace(0.5, pace))
+        async with (
+            serving(exporter.scrape) as url,
+            alerting(folder, url.removeprefix("http://"), pace=pace) as (_, _, inbox),
+            asyncio.TaskGroup() as tasks,
+        ):
+            polling = tasks.create_task(exporter.poll())
+            exporter.succeeds = lambda _: False
+            await notified(inbox, "firing", "tickets", alertname="SmsPollFailing")
+            await notified(inbox, "firing", "pager", alertname="SmsDataStale")
+            exporter.succeeds = lambda poll: poll % 3 == 0
+            exporter.state = "error"
+            await notified(inbox, "firing", "pager", alertname="SmsServerFailed", server_id="1")
+            await notified(inbox, "resolved", "pager", alertname="SmsDataStale")
+            polling.cancel()
+
+    await at_a_pace_that_the_machine_keeps(tmp_path, scenario)

@@ -103,7 +103,7 @@ class Inbox:
 async def alerting(
     folder: Path, exporter: str, jobs: Sequence[Mapping[str, Any]] = (), pace: int = PACES[0]
 ) -> AsyncIterator[tuple[Prometheus, str, Inbox]]:
-    """Run Prometheus and Alertmanager with the files of deploy/, an exporter (HOST:PORT) and further scrape jobs, at a pace.
+    """Run Prometheus and Alertmanager with the files of deploy/, an exporter (HOST:PORT) and further jobs, at a pace.
 
     Yield Prometheus, the URL of Alertmanager, and the inbox of its receivers.
     """

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format fuzz soak estate bench bench-compare bench-rules mutants docs translations dashboards screenshots golden requirements tools manifests compose clean \
+.PHONY: help demo test lint format fuzz soak estate bench bench-compare bench-rules mutants-rules docs translations dashboards screenshots golden requirements tools manifests compose clean \
 	site dist wheel-test sbom chart image image-push image-sbom image-sign chart-push coverage lint-workflows \
 	check-version release-notes ci-container
 
@@ -43,7 +43,7 @@ bench: $(VENV)/dev ## Measure scrapes, polls and accounts, and write docs/perfor
 bench-compare: $(VENV)/dev ## Compare polls, scrapes and start-up with another revision: REV=…
 	@$(BIN)/python -m benchmarks.compare $(REV) $(ARGS)
 
-mutants: $(VENV)/dev ## Check that the tests of the rules find small changes of them (takes half an hour)
+mutants-rules: $(VENV)/dev ## Check that the tests of the rules find small changes of them (takes an hour)
 	$(BIN)/python -m tools.mutants $(ARGS)
 
 bench-rules: $(VENV)/dev ## Measure rules and dashboards with 10,000 servers, and write docs/scaling.md

@@ -23,6 +23,9 @@ OF_ACCOUNTS = [
     ("exporter_api_requests_total", 'api="sms", code="429"', lambda minute: minute),
     ("exporter_poll_failures_total", 'reason="auth"', lambda minute: minute),
     ("source_servers", 'state="replicate"', lambda _: 95),
+    ("collector_up", 'collector="errors"', lambda _: 0),
+    ("collector_failures_total", 'collector="errors", reason="permission"', lambda minute: minute),
+    ("collector_failures_total", 'collector="errors", reason="timeout"', lambda minute: minute // 2),
 ]
 
 
@@ -42,7 +45,7 @@ def cases() -> Iterator[Case]:
     silent = {"series": probe, "values": "0x80"}
     yield "a launched target", group("", [launched], {70: set()}, series=[silent]), 70, ["SmsTargetNotAnswering"]
     of_accounts = ["SmsSeriesDropped", "SmsClockSkew", "SmsReloadFailed", "SmsCredentialsExpiring", "SmsDataIncomplete"]
-    of_accounts += ["SmsThrottled", "SmsAccountNearLimit"]
+    of_accounts += ["SmsThrottled", "SmsAccountNearLimit", "SmsCollectorFailing"]
     yield "accounts and exporters", _group([Exporter(NAMED, more=OF_ACCOUNTS)]), 70, of_accounts
     failing = Exporter(NAMED, polls_succeed=until(40), more=OF_ACCOUNTS)
     yield "an outage of the API", _group([failing]), 70, ["SmsPollFailing", "SmsDataStale", "SmsServerFailed"]

@@ -24,6 +24,7 @@ def groups() -> Iterator[Group]:
     """Return all test groups."""
     yield combined("subtasks compared with their usual time", dict(_subtasks()))
     yield combined("details that are not read or dropped", dict(_without_details()))
+    yield combined("collectors that fail", dict(_failing_collectors()))
     yield _targets()
     yield _verdicts()
     yield _verdicts_of_projects()
@@ -58,6 +59,16 @@ def _without_details() -> Iterator[tuple[str, Group]]:
     for key, more, after in (("not-read", [failing], alerts), ("dropped", [dropped], alerts), ("off", [], set[str]())):
         exporter = Exporter(lost, more=more)
         yield key, group("", [exporter], {59: alerts, 80: after}, among="|".join(DETAIL_ALERTS))
+
+
+def _failing_collectors() -> Iterator[tuple[str, Group]]:
+    """Return groups in which the readings of a collector fail until minute 30, in one and in one of two exporters."""
+    failing = Exporter(more=[("collector_up", 'collector="errors"', lambda minute: minute >= 30)])
+    among = "SmsCollectorFailing"
+    times = {14: set[str](), 15: {among}, 32: {among}, 34: set[str]()}
+    yield "failing", group("", [failing], times, among=among)
+    working = Exporter(instance="y", more=[("collector_up", 'collector="errors"', lambda _: 1)])
+    yield "failing-in-one-of-two", group("", [failing, working], {29: set()}, among=among)
 
 
 def _targets() -> Group:

@@ -123,6 +123,16 @@ def test_alerts_on_servers_are_held_without_fresh_data_and_alerts_that_inhibit_t
     assert not {"keep_firing_for"} & {key for name in ("SmsDataStale", "SmsExporterAbsent") for key in alerts[name]}
 
 
+def test_every_error_code_has_one_remedy_and_is_in_the_runbook() -> None:
+    (remedies,) = yaml.safe_load((DEPLOY / "rules" / "sms-remedies.yml").read_text())["groups"]
+    codes = [rule["labels"]["error_code"] for rule in remedies["rules"]]
+    assert sorted(set(codes)) == codes
+    runbook = (ROOT / "docs" / "runbooks" / "SmsServerFailed.md").read_text(encoding="utf-8")
+    ranges = [range(int(first), int(last) + 1) for first, last in re.findall(r"SMS\.(\d{4}) to SMS\.(\d{4})", runbook)]
+    documented = {f"SMS.{number:04}" for each in ranges for number in each} | set(re.findall(r"SMS\.\d{4}", runbook))
+    assert set(codes) - documented == set()
+
+
 def test_alerts_and_dashboards_use_the_same_states() -> None:
     rules = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
     used = {rule.get("alert") or rule["record"]: set(re.findall(r'state=~"([^"]+)"', rule["expr"])) for rule in rules}

@@ -40,8 +40,8 @@ def cases() -> Iterator[Case]:
         error = ("source_server_error", f'error_code="{code}"', lambda _: 1.0)
         failed = Exporter([("1", Server(state="error", more=[error]))])
         yield f"a server with the error {code}", _group([failed]), 70, ["SmsServerFailed"]
-    failing = Server(state="syncing", task="SYNC_FAIL", more=[("task_error", 'error_code="SMS.0806"', lambda _: 1.0)])
-    yield "a task with an error", _group([Exporter([("1", failing)])]), 70, ["SmsTaskFailed"]
+    syncing = Server(state="syncing", task="SYNC_FAIL", more=[("task_error", 'error_code="SMS.0806"', lambda _: 1.0)])
+    yield "a task with an error", _group([Exporter([("1", syncing)])]), 70, ["SmsTaskFailed"]
     probe = 'probe_success{job="sms-launched", account="a", server_id="1", name="web", instance="10.0.0.1:22"}'
     launched = Exporter([("1", Server(state="finished"))])
     silent = {"series": probe, "values": "0x80"}

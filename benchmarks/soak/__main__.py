@@ -88,6 +88,8 @@ class Result:
             problems.append(f"{failures:.0f} polls of the account without faults failed")
         if "Traceback" in log or "defect" in log:
             problems.append("the log reports a defect of the exporter")
+        if "web configuration read" not in log.partition("web configuration read")[2]:
+            problems.append("no swapped certificate was used")
         if self.exporter.exit_code != 0:
             problems.append(f"the exit code is {self.exporter.exit_code}")
         return problems

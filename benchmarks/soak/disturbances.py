@@ -158,7 +158,7 @@ class Disturbances:
                 self._site.break_certificate()
                 await self._pause(1, 5)
             self._site.swap_certificate()
-            self._site.write_web_config(**{"X-Frame-Options": self._random.choice(("DENY", "SAMEORIGIN"))})
+            self._site.write_web_config(**{"X-Frame-Options": self._random.choice(("deny", "sameorigin"))})
             self.counts.add("swaps of the certificate")
 
     async def _misbehave(self) -> None:

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from benchmarks.soak.estate import FAILURES, Observed, find_problems
 from benchmarks.soak.plot import Panel, render_plot
 from benchmarks.soak.resources import Growth, get_growth, read_sample
 from benchmarks.soak.scrapers import CounterCheck, read_counters
@@ -98,3 +99,27 @@ def test_the_plot_shows_every_peak() -> None:
     assert plot.count("<circle") == 1
     peak = min(float(point.split(",")[1]) for point in plot.partition('points="')[2].partition('"')[0].split())
     assert peak < 45
+
+
+def exposition(seconds: float, failures: int) -> str:
+    return (
+        f'huaweicloud_sms_last_success_timestamp_seconds{{account="account-1"}} {seconds}\n'
+        f'huaweicloud_sms_exporter_poll_failures_total{{account="account-1",reason="timeout"}} {failures}\n'
+        f'huaweicloud_sms_exporter_poll_failures_total{{account="account-1",reason="auth"}} 1\n'
+    )
+
+
+def test_the_intervals_of_an_estate_are_between_complete_lists_after_the_accounts_are_spread() -> None:
+    observed = Observed()
+    for seconds in (0, 10, 10, 70, 130, 200):
+        observed.look(exposition(seconds, 2))
+    assert observed.get_intervals(["account-1"]) == [60, 70]
+    assert observed.totals[FAILURES]["account-1"] == 3
+
+
+@pytest.mark.parametrize(("last", "failures", "problems"), [(190, 0, 0), (250, 0, 1), (190, 3, 1)])
+def test_a_healthy_account_that_is_polled_late_or_fails_is_a_problem(last: int, failures: int, problems: int) -> None:
+    observed = Observed()
+    for seconds in (0, 10, 70, 130, last):
+        observed.look(exposition(seconds, failures).replace('reason="auth"} 1', 'reason="auth"} 0'))
+    assert len(find_problems(observed, accounts=2)) == problems

@@ -174,8 +174,9 @@ async def _echo(request: web.Request, _: Fault) -> web.StreamResponse:
 async def _endless(request: web.Request, fault: Fault) -> web.StreamResponse:
     response = web.StreamResponse()
     response.content_type = "application/json"
-    await response.prepare(request)
+    # The client may disconnect at any moment, also before the headers are sent.
     with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
         await response.write(b'{"count": 1, "source_servers": [')
         while not fault.ended.is_set():
             await _unless_ended(fault, response.write(_CHUNK))

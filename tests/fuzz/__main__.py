@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build" / "fuzz"
 PAGE: Final = ROOT / "docs" / "reliability.md"
 CORPUS: Final = Path(__file__).parent / "corpus"
-MAX_INPUT_BYTES: Final = 4096
+MAX_INPUT_BYTES: Final = 1024
 INPUT_TIMEOUT_SECONDS: Final = 10
 """An input that takes longer is a defect. The machine may be busy."""
 MEMORY_LIMIT_MB: Final = 1024

@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         print_errors([f"--output: {settings.output}: cannot be written: {error.strerror}"])
         return EXIT_FAILURE
-    print_text(f"Written: {settings.output}. Read it before you pass it on.")
+    print_text(f"Written: {_shown(str(settings.output))}. Read it before you pass it on.")
     return 0
 
 
@@ -104,7 +104,7 @@ def _check_options(settings: CaptureSettings) -> None:
 
 def _agrees(path: Path) -> bool:
     try:
-        return input(f"Write this to {path}? [y/N] ").strip().lower() in {"y", "yes"}
+        return input(f"Write this to {_shown(str(path))}? [y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:
         return False
 

@@ -1,5 +1,6 @@
 """The simulator as an aiohttp application, and as a context manager that serves it on a socket."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -121,6 +122,7 @@ class Simulator:
         self.keys.add(self.access_key)
         self._address = (host, port)
         self._runner: web.AppRunner | None = None
+        self._running = contextlib.AsyncExitStack()
 
     def now(self) -> float:
         """Return the time of the API's clock, in seconds since the epoch."""
@@ -136,7 +138,7 @@ class Simulator:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def __aenter__(self) -> Self:
-        self._runner = web.AppRunner(
+        runner = web.AppRunner(
             create_app(self),
             access_log=None,
             # A handler that hangs ends when its client disconnects.
@@ -144,14 +146,16 @@ class Simulator:
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
             max_field_size=MAX_HEADER_BYTES,
         )
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, *self._address).start()
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(runner.cleanup)
+            await runner.setup()
+            await web.TCPSite(runner, *self._address).start()
+            # Requests that hang would delay the end.
+            stack.callback(self.faults.clear)
             if self.targets is not None:
-                await self.targets.__aenter__()
-        except BaseException:
-            await self._runner.cleanup()
-            raise
+                await stack.enter_async_context(self.targets)
+            self._running = stack.pop_all()
+        self._runner = runner
         return self
 
     async def __aexit__(
@@ -160,12 +164,8 @@ class Simulator:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.faults.clear()
-        if self.targets is not None:
-            await self.targets.__aexit__(kind, error, traceback)
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        self._runner = None
+        await self._running.aclose()
 
 
 def create_app(simulator: Simulator) -> web.Application:

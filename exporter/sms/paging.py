@@ -11,9 +11,11 @@ A page size other than the requested one is followed: the second page begins whe
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, Generic, Literal, TypeAlias
 
+from exporter.blocking import Worker
 from exporter.errors import Inconsistent
 from exporter.language import Translatable
 from exporter.logs import get_logger
@@ -30,6 +32,9 @@ MAX_PAGES: Final = 700
 
 MIN_PAGES_OF_PROOF: Final = 3
 """The shortest list that proves what offsets count: two pages can be complete by chance while a list changes."""
+
+MAX_INLINE_RECORDS: Final = 5_000
+"""A longer list is merged in a thread: it would delay everything else on the event loop."""
 
 MAX_READINGS: Final = 3
 """How often a list that keeps changing is read before the poll fails."""
@@ -52,6 +57,8 @@ _LASTING_HINT: Final = Translatable(
 _OFFSET_HINT: Final = Translatable(
     "check for a gateway or proxy that drops or caches query parameters: api.endpoint, api.proxy"
 )
+
+_get_id: Final = attrgetter("id")
 
 log = get_logger(__name__)
 
@@ -157,6 +164,7 @@ class _Reading(Generic[RecordT]):
         self._endpoint = endpoint
         self._fetch_page = fetch_page
         self._addressing = addressing
+        self._worker = Worker()
         self.longest_part = 0
         self.contradicts_addressing = False
 
@@ -170,15 +178,18 @@ class _Reading(Generic[RecordT]):
             name, *further = splits
             values = self._endpoint.splits[name]
             parts = [await self.read_part({**narrowing, name: value}, further) for value in values]
-            return merge(parts, error.count)
+            return await self._merge(parts, error.count)
         self.longest_part = max(self.longest_part, len(pages))
         try:
-            return merge(pages, pages[0].count)
+            return await self._merge(pages, pages[0].count)
         except ListChanged:
             self.contradicts_addressing |= _contradicts(pages, self._addressing)
             if _has_same_ids(pages[0], pages[1:]):
                 raise ListChanged("the API ignores the offset: all pages are the same", hint=_OFFSET_HINT) from None
             raise
+
+    async def _merge(self, parts: Sequence[Page[RecordT]], count: int) -> Listing[RecordT]:
+        return merge(parts, count) if count <= MAX_INLINE_RECORDS else await self._worker.run(merge, parts, count)
 
     async def _read_pages(self, narrowing: Narrowing) -> list[Page[RecordT]]:
         """Return all pages in order. The first one says how many there are and how large they are."""
@@ -271,7 +282,7 @@ def merge(parts: Iterable[Page[RecordT]], count: int) -> Listing[RecordT]:
     unknown: Counter[Unknown] = Counter()
     for part in parts:
         known = len(records)
-        records.update((record.id, record) for record in part.records)
+        records.update(zip(map(_get_id, part.records), part.records, strict=True))
         if repeated := known + len(part.records) - len(records):
             raise ListChanged(f"{repeated} records were on two pages")
         rows += part.rows

@@ -1,5 +1,6 @@
 import asyncio
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -13,7 +14,7 @@ from exporter.settings import FilterSettings
 from exporter.sms.decoding import Page
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import SourceServer
-from exporter.sms.paging import MAX_OFFSET, MAX_READINGS, ListChanged, Narrowing, Pager, merge
+from exporter.sms.paging import MAX_INLINE_RECORDS, MAX_OFFSET, MAX_READINGS, ListChanged, Narrowing, Pager, merge
 
 Answer = Callable[["FakeList", int, int], Page[SourceServer]]
 LIMIT = SOURCE_SERVERS.max_page_rows
@@ -56,6 +57,25 @@ async def test_every_server_is_read_once_with_as_few_pages_as_there_are(size: in
     assert [found.id for found in listing.records] == fleet.ids
     assert sorted(fleet.asked) == [number * LIMIT for number in range(pages)]
     assert listing.count == size
+
+
+@pytest.mark.parametrize(("size", "in_thread"), [(MAX_INLINE_RECORDS, False), (MAX_INLINE_RECORDS + 1, True)])
+async def test_only_a_long_list_is_merged_in_a_thread(size: int, in_thread: bool) -> None:
+    class WatchedPage(Page[SourceServer]):
+        @property
+        def rows(self) -> int:
+            threads.add(threading.get_ident())
+            return super().rows
+
+    async def fetch(offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:
+        answer = await fleet.fetch(offset, limit, narrowing)
+        return WatchedPage(answer.records, answer.count)
+
+    fleet = FakeList(size)
+    threads: set[int] = set()
+    listing = await Pager(SOURCE_SERVERS, fetch, concurrency=1).read()
+    assert [found.id for found in listing.records] == fleet.ids
+    assert (threads != {threading.get_ident()}) == in_thread
 
 
 async def test_concurrent_page_requests_are_bounded() -> None:

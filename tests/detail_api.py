@@ -40,6 +40,8 @@ class Api:
         self.hanging: dict[str, asyncio.Event] = {}
         self.queries: dict[str, list[dict[str, str]]] = defaultdict(list)
         """The queries by path, in the order of the requests."""
+        self.paths: list[str] = []
+        """The paths of all requests."""
 
     @property
     def requests(self) -> Counter[str]:
@@ -48,6 +50,7 @@ class Api:
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         self.queries[request.path].append(dict(request.query))
+        self.paths.append(request.path)
         collector, respond = self._find(request)
         if collector in self.hanging:
             await self.hanging[collector].wait()

@@ -49,7 +49,7 @@ async def read_consistency(
         if server_id in tasks and last.task_id == tasks[server_id][0]
     }
     errors: list[PollError] = []
-    read = 0
+    has_read = False
     for server_id in _list_pending(tasks, known)[:MAX_REQUESTS]:
         if not client.has_time:
             break
@@ -58,14 +58,14 @@ async def read_consistency(
         last = known.pop(server_id, None)
         try:
             known[server_id] = Verification(task_id, version, await _read_result(client, task_id))
-            read += 1
+            has_read = True
         except (AuthError, PermissionDenied):
             raise
         except PollError as error:
             known[server_id] = Verification(task_id, None, last.result if last else None)
             errors.append(error)
             if len(errors) == MAX_FAILURES or not isinstance(error, BadResponse | ServerFault):
-                if not read:
+                if not has_read:
                     raise
                 break
     return DetailReading(known, errors[0] if errors else None)

@@ -162,6 +162,25 @@ async def test_a_result_that_cannot_be_read_leaves_the_others_and_is_requested_a
     assert [event["event"] for event in events].count("collector failed") == 1
 
 
+async def test_a_result_that_can_no_longer_be_read_keeps_its_values_and_is_requested_after_the_others(
+    api: Api,
+) -> None:
+    api.servers = [verified(1), verified(2)]
+    api.results = {"t1": answer(ONE), "t2": answer(ONE)}
+    async with api.exporting(collector=ON) as service:
+        del api.results["t1"]
+        api.results |= {"t2": answer(TWO), "t3": answer(TWO)}
+        api.servers = [verified(number, state_action_time=NOW * 1000) for number in (1, 2)]
+        await api.pass_time(READING)
+        seen = await scrape(service.urls[0])
+        assert seen.value("task_consistency_checked_files", server_id="s1") == 90
+        assert seen.value("task_consistency_checked_files", server_id="s2") == 10
+        api.servers.append(verified(3))
+        await api.pass_time(READING)
+    tasks = [path.split("/")[3] for path in api.paths if path.endswith("-result")]
+    assert tasks == ["t1", "t2", "t1", "t2", "t3", "t1"]
+
+
 async def test_an_endpoint_that_answers_only_errors_gets_few_requests_and_its_data_becomes_stale(api: Api) -> None:
     count = MAX_FAILURES + 5
     api.servers = [verified(number) for number in range(count)]

@@ -3,15 +3,17 @@
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from exporter.errors import mask_credentials
+from exporter.errors import ConfigurationError, mask_credentials
 from exporter.settings.document import Location
 from exporter.settings.kinds import describe, get_model, is_list, is_secret, suggest
 from exporter.settings.quantities import format_duration
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MAX_SHOWN_CHARACTERS: Final = 200
 MAX_LINES: Final = 20
@@ -24,6 +26,18 @@ class Contradiction(ValueError):
         super().__init__(message.format(*fields))
         self.message = message
         self.fields = fields
+
+
+def validate(build: Callable[[], ModelT], model: type[BaseModel], source: Callable[[Location], str]) -> ModelT:
+    """Return what `build` returns. Raise ConfigurationError, with a line for each error that it finds in `model`."""
+    try:
+        return build()
+    except ValidationError as error:
+        # An account that inherits a wrong value repeats its line.
+        lines = tuple(dict.fromkeys(explain(error, model, source)))
+    # Not in the handler: pydantic's error as the context could be part of a cycle that the garbage collector does not
+    # see, so that each failed reload would stay in memory.
+    raise ConfigurationError(lines)
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: Callable[[Location], str]) -> Iterator[str]:

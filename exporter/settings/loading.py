@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, PrivateAttr, ValidationError
+from pydantic import BaseModel, PrivateAttr
 from pydantic_settings import BaseSettings
 
 from exporter.errors import ConfigurationError, HelpRequested
 from exporter.settings.document import Document, Location
-from exporter.settings.faults import explain, format_location, suggest_name
+from exporter.settings.faults import format_location, suggest_name, validate
 from exporter.settings.files import read_regular_file
 from exporter.settings.flags import parse_flags
 from exporter.settings.kinds import get_model, is_list
@@ -73,11 +73,7 @@ def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
     if {"-h", "--help"}.intersection(argv):
         raise HelpRequested(help_text(manual, tree, shutil.get_terminal_size().columns))
     sources = read_sources(tree, argv, os.environ)
-    try:
-        settings = tree(**sources.merge())
-    except ValidationError as error:
-        # An account that inherits a wrong value repeats its line.
-        raise ConfigurationError(dict.fromkeys(explain(error, tree, sources.locate))) from None
+    settings = validate(lambda: tree(**sources.merge()), tree, sources.locate)
     if isinstance(settings, TracedSettings):
         settings.trace(sources.describe, sources.document.digest)
     return settings

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from exporter.errors import ConfigurationError, mask_credentials
+from exporter.errors import mask_credentials
 from exporter.settings.account import (
     AccountSettings,
     ApiSettings,
@@ -23,7 +23,7 @@ from exporter.settings.account import (
     LimitSettings,
     PollSettings,
 )
-from exporter.settings.faults import Contradiction, explain, format_location
+from exporter.settings.faults import Contradiction, format_location, validate
 from exporter.settings.loading import TracedSettings
 from exporter.settings.options import Flag, Option, options
 from exporter.settings.quantities import AccountName, Duration, Group, OutputDirectory, SocketAddresses, Url, Words
@@ -329,18 +329,12 @@ class Settings(TracedSettings):
         """
         if self.accounts:
             return self.accounts
-        try:
-            account = AccountSettings(
-                name=self.account.name,
-                api=self.api,
-                iam=self.iam,
-                auth=self.auth,
-                poll=self.poll,
-                filter=self.filter,
-                limits=self.limits,
-            )
-        except ValidationError as error:
-            raise ConfigurationError(explain(error, AccountSettings, format_location)) from None
+        groups = {name: getattr(self, name) for name in AccountSettings.model_fields if name != "name"}
+        account = validate(
+            lambda: AccountSettings(name=self.account.name, **groups),
+            AccountSettings,
+            format_location,
+        )
         return (account,)
 
 

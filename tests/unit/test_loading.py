@@ -1,9 +1,12 @@
+import gc
 import os
 import re
+import weakref
 from pathlib import Path
 
 import pytest
 
+from exporter.blocking import Worker
 from exporter.errors import ConfigurationError, HelpRequested
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
@@ -307,3 +310,20 @@ def test_a_password_in_an_invalid_url_is_not_shown(proxy: str) -> None:
         load("--api.region=cn-north-4", f"--api.proxy={proxy}")
     assert "--api.proxy" in str(raised.value)
     assert not [part for part in ("open", "sesame") if part in str(raised.value)]
+
+
+@pytest.mark.parametrize("options", [["--poll.interval=soon"], ["--auth.token=x"]])
+async def test_the_errors_of_a_failed_reload_do_not_stay_in_memory(options: list[str]) -> None:
+    def read() -> None:
+        load(*options).targets()
+
+    async def fail() -> weakref.ref[ConfigurationError]:
+        # In a thread, as the exporter reads it.
+        with pytest.raises(ConfigurationError) as caught:
+            await Worker().run(read)
+        return weakref.ref(caught.value)
+
+    failures = [await fail() for _ in range(5)]
+    gc.collect()
+    # The interpreter may still refer to the last ones.
+    assert [failure() for failure in failures[:3]] == [None, None, None]

@@ -4,11 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
-from exporter.errors import ConfigurationError
 from exporter.settings.document import Document, Location
-from exporter.settings.faults import explain, format_location
+from exporter.settings.faults import format_location, validate
 from exporter.settings.files import read_regular_file
 from exporter.web.toolkit.model import WebConfig
 
@@ -34,10 +31,7 @@ def parse(content: bytes, path: Path) -> tuple[WebConfig, Locate]:
         line = _nearest_line(document, location)
         return f"{OPTION}: {path}{f' line {line}' if line else ''}: {format_location(location)}"
 
-    try:
-        return WebConfig.model_validate(document.content), locate
-    except ValidationError as error:
-        raise ConfigurationError(explain(error, WebConfig, locate)) from None
+    return validate(lambda: WebConfig.model_validate(document.content), WebConfig, locate), locate
 
 
 def _nearest_line(document: Document, location: Location) -> int | None:

@@ -273,7 +273,8 @@ def _details_of_two_exporters() -> Group:
         ]
 
     new = Exporter([("1", replace(DRILLED, more=details(60)))])
-    old_details = [*details(7200), ("task_consistency_files", 'result="missing"', lambda _: 1.0), *_overloaded()]
+    error = ("source_server_error", 'error_code="SMS.0515"', lambda _: 1.0)
+    old_details = [error, *details(7200), ("task_consistency_files", 'result="missing"', lambda _: 1.0), *_overloaded()]
     old = Exporter(
         [("1", replace(SYNCING, connected=0, check="ERROR", more=old_details))],
         instance="y",
@@ -283,9 +284,12 @@ def _details_of_two_exporters() -> Group:
     case = group("details of two exporters", [new, old], {10: set(), 30: set()}, among="Sms(S|C).+")
     ready = f'server:{PREFIX}verdict:first{{account="a", server_id="1", name="web", state="syncing", verdict="ready"}}'
     of_project = f'project:{PREFIX}verdict:count{{account="a", {labels}, verdict="ready"}}'
-    return _compare(
-        case, 30, {f"server:{PREFIX}verdict:first": {ready: 1}, f"project:{PREFIX}verdict:count": {of_project: 1}}
-    )
+    expected: dict[str, Samples] = {
+        f"server:{PREFIX}verdict:first": {ready: 1},
+        f"project:{PREFIX}verdict:count": {of_project: 1},
+        f"server:{PREFIX}error:freshest": {},
+    }
+    return _compare(case, 30, expected)
 
 
 def _overloaded() -> Sequence[tuple[str, str, Value]]:

@@ -513,6 +513,9 @@ def _durations() -> Parts:
         115: {"SmsDataFlapping"},
         118: set[str](),
     }
+    short = [except_between(start, start + 5) for start in (30, 45, 60)]
+    brief = Exporter(polls_succeed=lambda minute: all(succeeds(minute) for succeeds in short))
+    yield "flapping-briefly", group("", [brief], {80: set()}, among="SmsDataFlapping")
     yield "flapping", group("", [flapping], times, among="SmsDataFlapping")
 
 

@@ -39,9 +39,11 @@ EQUIVALENT: Final[Mapping[str, str]] = {
         f"{record} expr: max -> min": _ONE_EXPORTER
         for record in (
             "account:huaweicloud_sms_source_servers:freshest",
-            "account:huaweicloud_sms_replicated:ratio",
-            "server:huaweicloud_sms_state_changed_timestamp_seconds:freshest",
-            "server:huaweicloud_sms_connected:freshest",
+            "account_state_os_type:huaweicloud_sms_task_migrate_speed_bytes_per_second:sum",
+            "server:huaweicloud_sms_size_bytes:last",
+            "server:huaweicloud_sms_subtask_seconds:running",
+            "server:huaweicloud_sms_sync_lag_seconds:freshest",
+            "SmsDataIncomplete",
             "server:huaweicloud_sms_replicated_bytes:freshest",
             "server:huaweicloud_sms_last_increase_timestamp_seconds:freshest",
             "server:huaweicloud_sms_remaining_bytes:freshest",
@@ -64,6 +66,7 @@ EQUIVALENT: Final[Mapping[str, str]] = {
     },
     "SmsDataIncomplete expr: sum -> max": "only whether there is an increase decides, not the sum in the description",
     "SmsReloadFailed expr: max -> min": "an instance has one such series",
+    "server:huaweicloud_sms_state_since_timestamp_seconds:freshest expr: max -> min": "a server has one of both times",
 }
 """Changes that do not change when an alert fires, by rule, and why."""
 

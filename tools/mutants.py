@@ -64,7 +64,10 @@ EQUIVALENT: Final[Mapping[str, str]] = {
             ("SmsServerUnavailable", "#2"),
         )
     },
-    "SmsDataIncomplete expr: sum -> max": "only whether there is an increase decides, not the sum in the description",
+    **{
+        f"SmsDataIncomplete expr: sum -> max{place}": "only whether there is an increase decides, not the sum"
+        for place in ("", " #2", " #3")
+    },
     "SmsReloadFailed expr: max -> min": "an instance has one such series",
     "server:huaweicloud_sms_state_since_timestamp_seconds:freshest expr: max -> min": "a server has one of both times",
 }

@@ -15,13 +15,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from benchmarks.accounts import page
+
 ROOT: Final = Path(__file__).parent.parent
 DEPLOY: Final = ROOT / "deploy" / "prometheus"
+PAGE: Final = ROOT / "docs" / "reliability.md"
+OUTCOMES: Final = ("killed", "equivalent", "survived")
 ORDER: Final = (
     "sms-deadline",
     "sms-remedies",
@@ -206,16 +211,29 @@ def main(chosen: Sequence[str]) -> int:
     if chosen:
         first, step = map(int, chosen)
         mutants = {number: mutants[number] for number in range(first, len(mutants), step)}
-    survivors = 0
+    counts: Counter[tuple[str, str]] = Counter()
     with ThreadPoolExecutor(2) as pool:
         results = zip(mutants.items(), pool.map(lambda mutant: is_killed(mutant, cases), mutants.values()), strict=True)
         for (number, mutant), killed in results:
-            if not killed and mutant.title not in EQUIVALENT:
-                survivors += 1
+            outcome = "killed" if killed else "equivalent" if mutant.title in EQUIVALENT else "survived"
+            counts[mutant.file, outcome] += 1
+            if outcome == "survived":
                 sys.stdout.write(f"{number}: {mutant.title}\n{mutant.text}\n\n")
                 sys.stdout.flush()
-    sys.stdout.write(f"{len(mutants)} mutants, {survivors} survived\n")
-    return survivors
+    rows = list(_rows(counts))
+    sys.stdout.write("".join(f"{row}\n" for row in rows))
+    if not chosen:
+        when = f"Measured on {datetime.now(UTC):%Y-%m-%d}."
+        tables = {"mutants-rules": rows, "mutants-rules-when": [when]}
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), tables, "make mutants-rules"), encoding="utf-8")
+    return sum(number for (_, outcome), number in counts.items() if outcome == "survived")
+
+
+def _rows(counts: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    """Return the rows of the table of docs/reliability.md."""
+    for file in sorted({file for file, _ in counts}):
+        of_file = [counts.get((file, outcome), 0) for outcome in OUTCOMES]
+        yield f"| `{file}` | {sum(of_file)} | {' | '.join(map(str, of_file))} |"
 
 
 if __name__ == "__main__":

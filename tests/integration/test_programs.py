@@ -124,7 +124,7 @@ async def test_an_unknown_command_is_an_error_that_lists_the_commands() -> None:
     assert status == 2
     assert errors == (
         "sms-exporter: error: rnu: no such command; did you mean run?; "
-        "the commands are run, check, once, status, demo, simulate\n"
+        "the commands are run, check, once, status, capture, demo, simulate\n"
     )
 
 

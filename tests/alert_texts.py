@@ -16,6 +16,7 @@ OF_ACCOUNTS = [
     ("exporter_series_dropped", 'collector="disks"', lambda _: 12),
     ("exporter_api_clock_skew_seconds", "", lambda _: 90),
     ("exporter_config_last_reload_successful", "", lambda _: 0),
+    ("exporter_state_last_write_successful", "", lambda _: 0),
     ("exporter_credentials_renewal_timestamp_seconds", "", lambda _: 60),
     ("exporter_skipped_records_total", 'reason="invalid"', lambda minute: minute),
     ("exporter_unknown_values_total", 'field="state"', lambda minute: minute),
@@ -47,7 +48,7 @@ def cases() -> Iterator[Case]:
     silent = {"series": probe, "values": "0x80"}
     yield "a launched target", group("", [launched], {70: set()}, series=[silent]), 70, ["SmsTargetNotAnswering"]
     of_accounts = ["SmsSeriesDropped", "SmsClockSkew", "SmsReloadFailed", "SmsCredentialsExpiring", "SmsDataIncomplete"]
-    of_accounts += ["SmsThrottled", "SmsAccountNearLimit", "SmsCollectorFailing"]
+    of_accounts += ["SmsThrottled", "SmsAccountNearLimit", "SmsCollectorFailing", "SmsStateNotSaved"]
     yield "accounts and exporters", _group([Exporter(NAMED, more=OF_ACCOUNTS)]), 70, of_accounts
     failing = Exporter(NAMED, polls_succeed=until(40), more=OF_ACCOUNTS)
     yield "an outage of the API", _group([failing]), 70, ["SmsPollFailing", "SmsDataStale", "SmsServerFailed"]

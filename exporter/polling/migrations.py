@@ -89,7 +89,8 @@ def _lacks_code(migration: Migration, read_at: float) -> bool:
 
 def merge_migrations(saved: Migrations, recorded: Migrations) -> Migrations:
     """Return what was saved, and after it what was recorded without knowing it."""
-    return (*saved, *_without_recorded(recorded, saved))[-MAX_MIGRATIONS:]
+    known = set(saved)
+    return (*saved, *_without_recorded((each for each in recorded if each not in known), saved))[-MAX_MIGRATIONS:]
 
 
 def _without_recorded(found: Iterable[Migration], migrations: Migrations) -> list[Migration]:

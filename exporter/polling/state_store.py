@@ -68,6 +68,8 @@ class StateStore:
     async def load(self, settings: AccountSettings, details: DetailSettings) -> Account:
         """Return the account with its saved state, or with an empty one if there is none that can be used."""
         account = Account(settings, AccountState(migrations=(), persistence=Persistence()), details=details)
+        # Until the file has been read again, what is recorded meanwhile must not replace it.
+        self._migrations.pop(settings.name, None)
         # While the disk hangs, the other accounts of the configuration do not wait for it too.
         if self._hangs:
             return account

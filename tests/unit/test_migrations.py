@@ -134,3 +134,11 @@ def test_a_record_that_was_not_known_is_continued() -> None:
     meanwhile.poll(migrating("s1", state="finished"), migrating("s2", state="finished"))
     merged = Record(merge_migrations(earlier.migrations, meanwhile.migrations))
     assert merged.results() == [("s1", "finished"), ("s2", "failed"), ("s2", "finished")]
+
+
+def test_merging_a_record_with_an_earlier_part_of_itself_adds_nothing_twice() -> None:
+    record = Record()
+    for state in ("replicate", "error", "replicate", "finished"):
+        record.poll(migrating(state=state))
+    assert merge_migrations(record.migrations, record.migrations) == record.migrations
+    assert merge_migrations(record.migrations[:1], record.migrations) == record.migrations

@@ -259,6 +259,24 @@ def replace_id(migration: Migration, server_id: str) -> Migration:
     return Migration(server_id=server_id, name="", result=migration.result, ended_at=migration.ended_at)
 
 
+async def test_a_record_that_cannot_be_read_again_is_not_lost(first: Process, clock: FakeClock) -> None:
+    opened = await first.open()
+    opened.state.migrations = (FINISHED,)
+    await first.poll(opened, "a")
+    file = first.store._directory.path / f"{file_stem('default')}.migrations"
+    hidden = file.rename(file.with_name("hidden"))
+    file.mkdir()
+    # As a reload opens it that changes the list.
+    changed = await first.open(account(filter={"state": "error"}))
+    await first.poll(changed, "b")
+    file.rmdir()
+    hidden.rename(file)
+    await first.poll(changed, "b")
+    await first.stop()
+    third = await Process(file.parent, clock).open(account(filter={"state": "error"}))
+    assert third.state.migrations == (FINISHED,)
+
+
 async def test_a_directory_that_cannot_be_created_stops_nothing(tmp_path: Path, clock: FakeClock) -> None:
     process = Process(tmp_path / "missing" / "state", clock)
     with capture_logs() as logs:

@@ -265,16 +265,21 @@ def _details_of_two_exporters() -> Group:
     """Return a group in which the details of an exporter with an old list are not used."""
     labels = 'project_id="p", project="wave"'
 
-    def details(age: float) -> Sequence[tuple[str, str, Value]]:
+    def details(sync: float, start: float) -> Sequence[tuple[str, str, Value]]:
         return [
-            (LAST_SYNC, "", seconds_ago(age)),
-            subtask("start", seconds_ago(age), "CLONE_VM"),
+            (LAST_SYNC, "", seconds_ago(sync)),
+            subtask("start", seconds_ago(start), "CLONE_VM"),
             ("source_server_project_info", labels, lambda _: 1.0),
         ]
 
-    new = Exporter([("1", replace(DRILLED, more=details(60)))])
+    new = Exporter([("1", replace(DRILLED, more=details(60, 60)))])
     error = ("source_server_error", 'error_code="SMS.0515"', lambda _: 1.0)
-    old_details = [error, *details(7200), ("task_consistency_files", 'result="missing"', lambda _: 1.0), *_overloaded()]
+    old_details = [
+        error,
+        *details(10, 7200),
+        ("task_consistency_files", 'result="missing"', lambda _: 1.0),
+        *_overloaded(),
+    ]
     old = Exporter(
         [("1", replace(SYNCING, connected=0, check="ERROR", more=old_details))],
         instance="y",
@@ -288,6 +293,7 @@ def _details_of_two_exporters() -> Group:
         f"server:{PREFIX}verdict:first": {ready: 1},
         f"project:{PREFIX}verdict:count": {of_project: 1},
         f"server:{PREFIX}error:freshest": {},
+        f"sum by (server_id) (server:{PREFIX}sync_lag_seconds:freshest)": {'{server_id="1"}': 60},
     }
     return _compare(case, 30, expected)
 

@@ -265,33 +265,39 @@ def _details_of_two_exporters() -> Group:
     """Return a group in which the details of an exporter with an old list are not used."""
     labels = 'project_id="p", project="wave"'
 
-    def details(sync: float, start: float) -> Sequence[tuple[str, str, Value]]:
+    def details(sync: float, start: float, project: str = labels) -> Sequence[tuple[str, str, Value]]:
         return [
             (LAST_SYNC, "", seconds_ago(sync)),
             subtask("start", seconds_ago(start), "CLONE_VM"),
-            ("source_server_project_info", labels, lambda _: 1.0),
+            ("source_server_project_info", project, lambda _: 1.0),
         ]
 
-    new = Exporter([("1", replace(DRILLED, more=details(60, 60)))])
+    new = Exporter([("1", replace(DRILLED, more=details(60, 60))), ("2", SYNCING)])
+    clone = ("task_clone_state", 'clone_state="FINISHED"', since(10))
+    ended = [subtask("start", lambda _: -900, "SSL_CONFIG"), subtask("end", lambda _: -800, "SSL_CONFIG")]
     error = ("source_server_error", 'error_code="SMS.0515"', lambda _: 1.0)
     old_details = [
         error,
-        *details(10, 7200),
+        *ended,
+        *details(10, 7200, 'project_id="old", project="old"'),
         ("task_consistency_files", 'result="missing"', lambda _: 1.0),
         *_overloaded(),
     ]
     old = Exporter(
-        [("1", replace(SYNCING, connected=0, check="ERROR", more=old_details))],
+        [("1", replace(SYNCING, connected=0, check="ERROR", more=old_details)), ("2", replace(SYNCING, more=[clone]))],
         instance="y",
         polls_succeed=until(3),
         served_polls=100,
     )
     case = group("details of two exporters", [new, old], {10: set(), 30: set()}, among="Sms(S|C).+")
-    ready = f'server:{PREFIX}verdict:first{{account="a", server_id="1", name="web", state="syncing", verdict="ready"}}'
+    query = f"group by (server_id, verdict) (server:{PREFIX}verdict:first)"
+    verdicts = {'{server_id="1", verdict="ready"}': 1.0, '{server_id="2", verdict="no_drill"}': 1.0}
+    without = f'project:{PREFIX}verdict:count{{account="a", verdict="no_drill"}}'
     of_project = f'project:{PREFIX}verdict:count{{account="a", {labels}, verdict="ready"}}'
     expected: dict[str, Samples] = {
-        f"server:{PREFIX}verdict:first": {ready: 1},
-        f"project:{PREFIX}verdict:count": {of_project: 1},
+        query: verdicts,
+        f"project:{PREFIX}verdict:count": {of_project: 1, without: 1},
+        f"account_subtask:{PREFIX}subtask_seconds:median": {},
         f"server:{PREFIX}error:freshest": {},
         f"sum by (server_id) (server:{PREFIX}sync_lag_seconds:freshest)": {'{server_id="1"}': 60},
     }

@@ -29,7 +29,7 @@ VIEW_TTL_SECONDS: Final = 300.0
 """How long after its last scrape the body of a view is still prepared before the next one."""
 
 MAX_BODIES: Final = 32
-"""Maximum number of cached bodies; beyond it, the least recently requested one is dropped."""
+"""Maximum number of cached bodies besides one per account; above it, the least recently requested one is dropped."""
 
 MAX_SLICE_BYTES: Final = 2**18
 """Size of a slice of a body: a few hundred microseconds to inflate or to send."""
@@ -93,6 +93,8 @@ class Exposition:
         self.collector_names = tuple(collector.name for collector in self._collectors)
         self._accounts = accounts
         self._accounts_by_name = {account.name: (account,) for account in accounts}
+        # Each account can be a target of its own.
+        self._max_bodies = MAX_BODIES + len(accounts)
         self._series_limits = {account.name: account.settings.limits.series for account in accounts}
         self._exposed_accounts: dict[str, _ExposedAccount] = {}
         self._headers: dict[tuple[str, Syntax], Piece] = {}
@@ -114,7 +116,7 @@ class Exposition:
 
     def recent_views(self, now: float) -> tuple[View, ...]:
         """Return the views that were requested recently."""
-        recent = sorted(self._requested_at.items(), key=lambda request: request[1])[-MAX_BODIES:]
+        recent = sorted(self._requested_at.items(), key=lambda request: request[1])[-self._max_bodies :]
         return tuple(view for view, requested_at in recent if now - requested_at <= VIEW_TTL_SECONDS)
 
     async def render(self, snapshot: Snapshot) -> None:
@@ -145,7 +147,7 @@ class Exposition:
             if body is None:
                 body = await self._worker.run(self._build_body, view, self._snapshots(view, now))
                 self._bodies[view] = body
-                if len(self._bodies) > MAX_BODIES:
+                if len(self._bodies) > self._max_bodies:
                     oldest = min(self._bodies, key=self._requested_at.__getitem__)
                     del self._bodies[oldest]
             return body

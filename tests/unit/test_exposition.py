@@ -186,8 +186,18 @@ async def test_the_least_recently_requested_bodies_are_dropped_beyond_the_maximu
         assert await body_of(exposition, some, now=NOW + number)
         bodies.append(weakref.ref(await exposition.body(some, NOW + number)))
     gc.collect()
-    assert [body() is not None for body in bodies] == [False] * 2 * MAX_BODIES + [True] * MAX_BODIES
-    assert exposition.recent_views(NOW + len(views)) == tuple(views[-MAX_BODIES:])
+    maximum = MAX_BODIES + 1  # one for the account
+    assert [body() is not None for body in bodies] == [False] * (len(views) - maximum) + [True] * maximum
+    assert exposition.recent_views(NOW + len(views)) == tuple(views[-maximum:])
+
+
+async def test_the_bodies_of_all_accounts_are_cached_however_many_there_are() -> None:
+    names = [f"account-{number}" for number in range(2 * MAX_BODIES)]
+    exposition = Exposition(ALL, [target_of(snapshot(server("a"), account=name), name) for name in names])
+    first, second = [
+        [await exposition.body(view(exposition, account=name), NOW + turn) for name in names] for turn in (0, 1)
+    ]
+    assert all(later is earlier for later, earlier in zip(second, first, strict=True))
 
 
 async def test_bodies_of_views_that_are_no_longer_requested_are_dropped_at_the_next_poll() -> None:

@@ -198,3 +198,79 @@ async def test_after_more_than_a_thousand_hanging_trials_an_account_still_waits_
             assert seconds == max(TRIAL_SECONDS / 2 ** min(number, 4), 0.5)
             clock.advance(seconds)
             await entering
+
+
+async def test_credentials_are_not_sent_again_a_moment_before_the_pause_ends(clock: FakeClock) -> None:
+    api = Api(clock, AuthError("refused"))
+    await api.attempt()
+    clock.advance(BACKOFF_SECONDS - 0.5)
+    error = await api.attempt()
+    assert error is not None
+    assert (api.attempts, error.retry_after) == (1, 0.5)
+    clock.advance(0.5)
+    await api.attempt()
+    assert api.attempts == 2
+
+
+async def test_an_attempt_that_ends_without_an_error_has_accepted_the_credentials(clock: FakeClock) -> None:
+    lockout = Lockout(clock)
+    async with lockout.attempt("key"):
+        pass
+    async with lockout.attempt("key"), lockout.attempt("key"):
+        assert clock.monotonic() == 0
+
+
+async def test_as_many_credentials_as_the_maximum_are_remembered(clock: FakeClock) -> None:
+    api = Api(clock, AuthError("refused"))
+    for number in range(MAX_FINGERPRINTS):
+        await api.attempt(f"key {number}")
+    api.answer = None
+    assert await api.attempt("key 0") is not None
+    assert api.attempts == MAX_FINGERPRINTS
+
+
+@pytest.mark.parametrize("waits_until", ["the timeout", "the response"])
+async def test_after_an_accepted_response_the_next_trial_is_awaited_for_the_whole_time(
+    waits_until: str, clock: FakeClock
+) -> None:
+    api = Api(clock, None)
+    async with api.lockout.attempt("key") as accept:
+        other = asyncio.ensure_future(api.attempt())
+        assert await clock.until_asleep() == TRIAL_SECONDS
+        if waits_until == "the timeout":
+            clock.advance(TRIAL_SECONDS)
+        else:
+            accept()
+        assert await other is None
+    api.answer = AuthError("refused")
+    await api.attempt()
+    clock.advance(BACKOFF_SECONDS)
+    async with api.lockout.attempt("key"):
+        other = asyncio.ensure_future(api.attempt())
+        assert await clock.until_asleep() == TRIAL_SECONDS
+        clock.advance(TRIAL_SECONDS)
+        await other
+
+
+async def test_when_a_trial_ends_without_a_response_the_next_account_tries_immediately(clock: FakeClock) -> None:
+    api = Api(clock, RequestTimeout("no answer"))
+    api.answers.clear()
+    polls = asyncio.ensure_future(api.attempts_of(3))
+    await clock.until_asleep(2)
+    api.answers.set()
+    assert {type(error) for error in await polls} == {RequestTimeout}
+    assert (api.attempts, clock.monotonic()) == (3, 0)
+
+
+async def test_waiting_for_a_trial_leaves_no_task_behind(clock: FakeClock) -> None:
+    lockout = Lockout(clock)
+    tasks = asyncio.all_tasks()
+    async with lockout.attempt("key"):
+        waiting = asyncio.ensure_future(lockout.attempt("key").__aenter__())
+        await clock.until_asleep()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        # Each turn of the event loop ends tasks that wait for cancelled ones.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == tasks

@@ -13,7 +13,7 @@ from typing import Final
 import coverage
 import pytest
 
-from tools.code_mutants.trial import QUIET
+from tools.code_mutants.trial import QUIET, ROOT
 
 MAX_TEST_SECONDS: Final = 5.0
 """Longer tests are left out: each would run for each mutant of each line that it executes."""
@@ -36,22 +36,24 @@ class Selection:
     seconds: Mapping[str, float]
 
     def tests_of(self, module: str, line: int) -> Sequence[Sequence[str]]:
-        """Return the tests that may find a change of a line, those of the module first and then the quickest.
+        """Return the tests that may find a change of a line: those in the file of the module, then the quickest.
 
-        They come in two parts, of which the second is needed only if no test of the first fails.
+        They come in parts, of which each is needed only if no test of those before it fails.
         """
         lines = self.tests.get(module, {})
         # A line that is executed when the module is imported belongs to every test that uses the module.
-        ids = set(lines.get(line) or [test for tests in lines.values() for test in tests])
-        name = module.rsplit(".", 1)[1]
-        order = sorted(ids, key=lambda test: (f"test_{name}.py" not in test, self.seconds[test]))
+        ids = lines.get(line) or [test for tests in lines.values() for test in tests]
+        own = f"tests/unit/test_{module.rsplit('.', 1)[1]}.py"
+        order = sorted((test for test in set(ids) if not test.startswith(own)), key=self.seconds.__getitem__)
         ends = list(accumulate(self.seconds[test] for test in order))
-        first, last = (max(1, bisect(ends, seconds)) for seconds in (FIRST_SECONDS, MAX_SECONDS))
-        return [part for part in (order[:first], order[first:last]) if part]
+        first, last = (bisect(ends, seconds) for seconds in (FIRST_SECONDS, MAX_SECONDS))
+        file = [own] if (ROOT / own).exists() else []
+        return [part for part in (file, order[:first], order[first:last]) if part]
 
     def timeout(self, tests: Sequence[str]) -> float:
         """Return after how many seconds tests must hang: several times as long as they took."""
-        return MIN_TIMEOUT_SECONDS + 4 * sum(self.seconds[test] for test in tests)
+        seconds = sum(self.seconds[test] for test in self.seconds if test.startswith(tuple(tests)))
+        return MIN_TIMEOUT_SECONDS + 4 * seconds
 
 
 class _Recorder:

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format fuzz soak estate bench bench-compare bench-rules mutants-rules docs translations dashboards screenshots golden requirements tools manifests compose clean \
+.PHONY: help demo test lint format fuzz soak estate bench bench-compare bench-rules mutants mutants-rules docs translations dashboards screenshots golden requirements tools manifests compose clean \
 	site dist wheel-test sbom chart image image-push image-sbom image-sign chart-push coverage lint-workflows \
 	check-version release-notes ci-container
 
@@ -19,7 +19,7 @@ demo: $(VENV)/run ## Run the exporter on an embedded simulator of the API: http:
 	@$(BIN)/python -m exporter demo $(ARGS)
 
 test: $(VENV)/dev $(if $(CI),tools) ## Run all tests on two cores (ARGS=… is passed to pytest)
-	@$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 coverage: $(VENV)/dev ## Run the unit tests and fail if they cover less of the code than before
 	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit
@@ -42,6 +42,9 @@ bench: $(VENV)/dev ## Measure scrapes, polls and accounts, and write docs/perfor
 
 bench-compare: $(VENV)/dev ## Compare polls, scrapes and start-up with another revision: REV=…
 	@$(BIN)/python -m benchmarks.compare $(REV) $(ARGS)
+
+mutants: $(VENV)/dev ## Check that the tests find small changes of the package (takes hours; continues where it was stopped)
+	$(BIN)/python -m tools.code_mutants $(ARGS)
 
 mutants-rules: $(VENV)/dev ## Check that the tests of the rules find small changes of them (takes an hour)
 	$(BIN)/python -m tools.mutants $(ARGS)

@@ -252,6 +252,25 @@ async def test_after_an_accepted_response_the_next_trial_is_awaited_for_the_whol
         await other
 
 
+async def test_an_account_that_a_response_admits_has_not_waited_in_vain(clock: FakeClock) -> None:
+    api = Api(clock, RequestTimeout("no answer"))
+    with contextlib.suppress(RequestTimeout):
+        async with api.lockout.attempt("key") as accept:
+            other = asyncio.ensure_future(api.attempt())
+            await clock.until_asleep()
+            accept()
+            assert await other is api.answer
+            raise RequestTimeout("no further answer")
+    api.answer = AuthError("refused")
+    await api.attempt()
+    clock.advance(BACKOFF_SECONDS)
+    async with api.lockout.attempt("key"):
+        other = asyncio.ensure_future(api.attempt())
+        assert await clock.until_asleep() == TRIAL_SECONDS
+        clock.advance(TRIAL_SECONDS)
+        await other
+
+
 async def test_when_a_trial_ends_without_a_response_the_next_account_tries_immediately(clock: FakeClock) -> None:
     api = Api(clock, RequestTimeout("no answer"))
     api.answers.clear()

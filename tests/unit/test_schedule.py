@@ -92,3 +92,19 @@ def test_the_polls_of_accounts_that_start_together_are_spread_over_the_interval(
 
 def test_the_shift_moves_all_later_polls_and_counts_once() -> None:
     assert after(Schedule(60, due=0, shift=-20), None, None, None).due == 160
+
+
+def test_the_second_poll_is_at_most_an_interval_earlier_and_never_later() -> None:
+    shifts = [spread(f"account-{number}", 60) for number in range(200)]
+    assert -60 < min(shifts) < -50
+    assert -10 < max(shifts) <= 0
+    assert spread("account-1", 600) == pytest.approx(10 * spread("account-1", 60))
+
+
+def test_a_poll_that_is_due_now_stays_due_with_another_interval() -> None:
+    assert Schedule(60, due=60).with_interval(50, 60).due == 60
+    assert Schedule(60, due=60).with_interval(50, 59).due == 100
+
+
+def test_a_poll_that_failed_just_before_the_next_one_is_due_does_not_postpone_it() -> None:
+    assert after(Schedule(60, due=0), ServerFault("down"), took=59.5).due == 60

@@ -221,6 +221,17 @@ def _shares() -> Iterator[tuple[str, Group]]:
         yield f"{state}-without-size", case
     deleted = Exporter([("1", done), ("2", half)])
     yield "deleted", _compare(_empty(deleted), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
+    kept = _compare(_empty(deleted), 15, {f'count(server:{PREFIX}size_bytes:last{{account=~".*"}})': {"{}": 1}})
+    yield "deleted-size", kept
+    small = Exporter([("1", Server(size=4, replicated=lambda _: 2))])
+    yield "small", _compare(_empty(small), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
+    larger = ("2", Server(size=1000, replicated=lambda _: 900))
+    old = Exporter([larger], instance="y", polls_succeed=until(3), served_polls=100)
+    new = Exporter([("2", half)])
+    yield (
+        "old-list",
+        _compare(_empty(new, old), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}}),
+    )
     never = Exporter([("1", Server(state="finished", size=0, replicated=lambda _: 0)), ("2", half)])
     yield "unknown", _compare(_empty(never), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
     sums: Sequence[tuple[str, str, Value]] = [

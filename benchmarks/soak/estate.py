@@ -200,7 +200,9 @@ def find_problems(observed: Observed, accounts: int) -> Sequence[str]:
     healthy = [f"account-{number}" for number in range(round(accounts * FAILING_SHARE), accounts)]
     late = max((abs(interval - POLL_INTERVAL_SECONDS) for interval in observed.get_intervals(healthy)), default=0.0)
     failed = sum(observed.totals[FAILURES][account] for account in healthy)
-    problems = [f"a scrape failed: {failure}" for failure in observed.failed_scrapes]
+    problems = []
+    if observed.failed_scrapes:
+        problems.append(f"{len(observed.failed_scrapes)} scrapes failed, the first one: {observed.failed_scrapes[0]}")
     if late > POLL_INTERVAL_SECONDS / 2:
         problems.append(f"a poll of a healthy account was {late:.1f} s from its time")
     if failed:

@@ -240,6 +240,14 @@ def _shares() -> Iterator[tuple[str, Group]]:
         ("source_servers_replicated_bytes", 'state="replicate"', lambda _: 20.0),
         ("source_servers_replicated_bytes", 'state="finished"', lambda _: 300.0),
     ]
+    behind = Exporter(
+        instance="y",
+        polls_succeed=until(3),
+        served_polls=100,
+        more=[(metric, labels, lambda _: 7000.0) for metric, labels, _ in sums],
+    )
+    both = _empty(Exporter(more=sums), behind)
+    yield "sums-of-two", _compare(both, 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
     alone = Exporter(more=sums)
     yield "sums", _compare(_empty(alone), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
 

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from exporter.errors import Inconsistent, PollError, ServerFault
 from exporter.settings import FilterSettings
@@ -149,12 +150,15 @@ async def test_a_list_that_keeps_changing_is_inconsistent_after_a_few_readings()
     assert fleet.asked.count(0) == MAX_READINGS
 
 
-async def test_that_offsets_count_pages_is_detected_once() -> None:
+async def test_that_offsets_count_pages_is_detected_and_logged_once() -> None:
     fleet = FakeList(450, addressing="pages")
     pager = fleet.pager()
-    assert len((await pager.read()).records) == 450
-    fleet.asked.clear()
-    assert len((await pager.read()).records) == 450
+    with capture_logs() as logs:
+        assert len((await pager.read()).records) == 450
+        fleet.asked.clear()
+        assert len((await pager.read()).records) == 450
+    detected = {"event": "detected what offsets of the API count", "paging": "pages", "log_level": "warning"}
+    assert [line for line in logs if line["log_level"] == "warning"] == [detected]
     assert sorted(fleet.asked) == [0, 1, 2]
 
 
@@ -374,8 +378,19 @@ async def test_unreadable_and_unknown_values_of_a_list_read_in_parts_are_counted
     assert listing.unknown["state", "200"] == 2
 
 
-async def test_a_list_that_cannot_be_split_enough_is_not_complete() -> None:
-    fleet = LongList(("error", "syncing", 65_801))
+async def test_a_list_is_read_up_to_the_largest_offset_that_the_api_accepts() -> None:
+    # The last of 258 pages of 255 rows begins at the largest offset.
+    fleet = FakeList(258 * 255)
+    answer = fleet.answer
+    fleet.answer = lambda offset, _: answer(offset, 255)  # type: ignore[method-assign, assignment]
+    assert len((await fleet.pager().read()).records) == 258 * 255
+    assert (len(fleet.asked), max(fleet.asked)) == (258, MAX_OFFSET)
+
+
+# The last page of the shortest such list begins at 65,600.
+@pytest.mark.parametrize("servers", [65_601, 65_801])
+async def test_a_list_that_cannot_be_split_enough_is_not_complete(servers: int) -> None:
+    fleet = LongList(("error", "syncing", servers))
     with pytest.raises(Inconsistent, match="more than an offset reaches"):
         await Pager(SOURCE_SERVERS, fleet.fetch, concurrency=6).read()
 

@@ -4,11 +4,11 @@ Of several tasks of a server, the newest counts. Tasks of servers that are not i
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from ipaddress import ip_address
 from typing import Final
 
 from exporter.families.errors import limit_codes
 from exporter.families.family import ONE, READ_AT, SERVER_ID, Collector, Sample, SnapshotFamily, seconds
+from exporter.polling.launched import list_addresses
 from exporter.polling.snapshot import SPEED_UNITS, Snapshot, documented
 from exporter.sms.details import SUBTASKS, MigrationTask, NetworkCheck, SubTask
 
@@ -34,13 +34,8 @@ def last_sync(task: MigrationTask) -> float | None:
 
 
 def find_address(task: MigrationTask) -> str | None:
-    """Return the IP address of the target server in canonical form; None if the API reports no valid one."""
-    for text in (task.migration_ip, task.target_server.ip if task.target_server else None):
-        try:
-            return str(ip_address((text or "").strip()))
-        except ValueError:
-            continue
-    return None
+    """Return the IP address of the target server in canonical form; None if the API reports none."""
+    return next(map(str, list_addresses(task)), None)
 
 
 def _value(name: str, help_text: str, field: str, read: Callable[[MigrationTask], float | None]) -> SnapshotFamily:

@@ -12,9 +12,10 @@ from typing import Any, Final, TypeAlias
 from exporter.language import Translatable
 from exporter.polling.consistency import Verification, read_consistency
 from exporter.polling.detail_client import DetailClient, DetailReading
-from exporter.polling.events import log_server_errors, log_unread_projects
+from exporter.polling.events import log_missing_addresses, log_server_errors, log_unread_projects
 from exporter.polling.projects import ProjectMembers, read_projects
 from exporter.polling.snapshot import Snapshot
+from exporter.polling.state import Account
 from exporter.sms.details import MigrationError, MigrationTask, index_errors, index_tasks
 from exporter.sms.endpoints import MIGRATION_ERRORS, MIGRATION_TASKS
 
@@ -27,13 +28,13 @@ ReadDetails: TypeAlias = Callable[
 class DetailCollector:
     """How a collector reads its data, the type of its records, and the IAM action that it needs.
 
-    `log_news` logs what a new snapshot has of it; its second argument remembers what has been logged.
+    `log_news` logs what a new snapshot has of it; its last argument remembers what has been logged.
     """
 
     read: ReadDetails
     record_type: type
     action: str
-    log_news: Callable[[Snapshot, set[tuple[str, str]]], None] = lambda _, __: None
+    log_news: Callable[[Account, Snapshot, set[tuple[str, str]]], None] = lambda *_: None
 
     def hint(self, collector: str) -> Translatable:
         """Return what to do if the permission is missing."""
@@ -55,7 +56,7 @@ async def _read_tasks(client: DetailClient, _: Snapshot | None, __: Mapping[str,
 DETAIL_COLLECTORS: Final[Mapping[str, DetailCollector]] = MappingProxyType(
     {
         "errors": DetailCollector(_read_errors, MigrationError, "sms:server:listErrors", log_server_errors),
-        "task_details": DetailCollector(_read_tasks, MigrationTask, "sms:server:listTask"),
+        "task_details": DetailCollector(_read_tasks, MigrationTask, "sms:server:listTask", log_missing_addresses),
         "consistency": DetailCollector(read_consistency, Verification, "sms:server:getConsistencyCheckResult"),
         "projects": DetailCollector(read_projects, ProjectMembers, "sms:migproject:list", log_unread_projects),
     }

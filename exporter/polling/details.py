@@ -118,7 +118,7 @@ class DetailReader:
         log_collector(self._account, self.collector, error, previous)
         await self._publish()
         if details is not None and state.snapshot is not None:
-            self._collector.log_news(state.snapshot, self._logged)
+            self._collector.log_news(self._account, state.snapshot, self._logged)
         await self._listener.collector_read(self._account, self.collector, error, self._client.left_out)
 
     def _back_off(self, error: PollError | None) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 from exporter.errors import PollError
 from exporter.http.foreign_text import clean_text
 from exporter.logs import get_logger
+from exporter.polling.launched import list_launched_servers
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, CollectorState, Poll
 
@@ -100,7 +101,7 @@ def log_collector(account: Account, collector: str, error: PollError | None, pre
         log.warning("collector failed", account=account.name, collector=collector, err=error.message, **error.facts())
 
 
-def log_server_errors(snapshot: Snapshot, logged: set[tuple[str, str]]) -> None:
+def log_server_errors(_: Account, snapshot: Snapshot, logged: set[tuple[str, str]]) -> None:
     """Log the error of each server of the list once while it has that code, up to MAX_LINES at a time.
 
     `logged` is the memory between readings: (id of the server, code).
@@ -130,7 +131,22 @@ def log_server_errors(snapshot: Snapshot, logged: set[tuple[str, str]]) -> None:
         )
 
 
-def log_unread_projects(snapshot: Snapshot, logged: set[tuple[str, str]]) -> None:
+def log_missing_addresses(account: Account, snapshot: Snapshot, logged: set[tuple[str, str]]) -> None:
+    """Log launched servers without a valid address of the target server, each once while it lasts."""
+    missing = [each.server.id for each in list_launched_servers(snapshot, account.settings) if each.address is None]
+    new = [server_id for server_id in missing if ("address", server_id) not in logged]
+    logged.intersection_update({("address", server_id) for server_id in missing})
+    logged.update(("address", server_id) for server_id in new)
+    if new:
+        log.warning(
+            "launched servers have no valid target address",
+            account=snapshot.account,
+            servers=len(new),
+            server_ids=",".join(map(clean_text, new[:MAX_LINES])),
+        )
+
+
+def log_unread_projects(_: Account, snapshot: Snapshot, logged: set[tuple[str, str]]) -> None:
     """Log once that the account has more migration projects than those whose servers are read."""
     details = snapshot.details.get("projects")
     projects = details.records.values() if details else ()

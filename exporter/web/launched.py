@@ -1,16 +1,16 @@
 """/sd?of=launched: the target servers of launched migrations as targets of Prometheus's HTTP service discovery.
 
-A migration is launched if its source server is `finished` or in the stage `cutovered`. An answer is complete or an
-error: Prometheus keeps the targets that it knows after an error, and drops all of them after an empty list.
+An answer is complete or an error: Prometheus keeps the targets that it knows after an error, and drops all of them
+after an empty list.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from exporter.families.task_details import find_address, list_tasks
+from exporter.families.projects import find_projects
+from exporter.polling.launched import LaunchedServer, list_launched_servers
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
-from exporter.sms.model import NO_TASK, SourceServer
 
 COLLECTOR: Final = "task_details"
 
@@ -34,14 +34,19 @@ def _list_account(account: Account, now: float) -> Iterator[Mapping[str, Any]]:
     snapshot = account.served_snapshot(now)
     if snapshot is None or COLLECTOR not in account.served_details(now) or COLLECTOR not in snapshot.details:
         raise NotKnown(f"account {account.name}: the data is stale")
-    return _list_targets(snapshot)
+    launched = tuple(list_launched_servers(snapshot, account.settings))
+    if launched and not any(each.address for each in launched):
+        raise NotKnown(
+            f"account {account.name}: the API reports no valid address of any of the {len(launched)} launched servers"
+        )
+    return _list_targets(snapshot, launched)
 
 
-def _list_targets(snapshot: Snapshot) -> Iterator[Mapping[str, Any]]:
-    tasks = dict(list_tasks(snapshot))
-    for server in snapshot.servers:
-        address = find_address(tasks[server.id]) if server.id in tasks and _is_launched(server) else None
+def _list_targets(snapshot: Snapshot, launched: Sequence[LaunchedServer]) -> Iterator[Mapping[str, Any]]:
+    projects = find_projects(snapshot)
+    for server, address in ((each.server, each.address) for each in launched):
         if address is not None:
+            members = projects.get(server.id)
             yield {
                 # A port can follow the address.
                 "targets": [f"[{address}]" if ":" in address else address],
@@ -50,10 +55,6 @@ def _list_targets(snapshot: Snapshot) -> Iterator[Mapping[str, Any]]:
                     "server_id": server.id,
                     "name": server.name or "",
                     "os_type": server.os_type or "",
-                    "project": (server.current_task or NO_TASK).project_name or "",
+                    "project": (members.project.name if members else None) or "",
                 },
             }
-
-
-def _is_launched(server: SourceServer) -> bool:
-    return server.state == "finished" or server.migration_cycle == "cutovered"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -315,7 +316,7 @@ def launch(api: Api) -> None:
             "name": "web-1",
             "os_type": "LINUX",
             "state": "finished",
-            "current_task": {"project_name": "shop"},
+            "current_task": {"project_name": "cn-north-4"},
         },
         {"id": "s2", "name": "web-2", "os_type": "WINDOWS", "state": "stopped", "migration_cycle": "cutovered"},
         {"id": "s3", "state": "syncing"},
@@ -330,7 +331,8 @@ def launch(api: Api) -> None:
 
 async def test_launched_target_servers_are_targets_of_service_discovery(api: Api) -> None:
     launch(api)
-    async with api.exporting(collector={"task_details": True}) as service:
+    api.projects, api.members = [{"id": "p1", "name": "shop"}], {"s1": "p1"}
+    async with api.exporting(collector={"task_details": True, "projects": True}, readers=2) as service:
         status, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched&account=default")
         assert (await fetch(f"{service.urls[0]}/sd?of=launched&account=other"))[0] == 404
         assert (await fetch(f"{service.urls[0]}/sd?of=servers"))[0] == 400
@@ -341,6 +343,32 @@ async def test_launched_target_servers_are_targets_of_service_discovery(api: Api
         {"targets": ["192.0.2.1"], "labels": labels},
         {"targets": ["[2001:db8::2]"], "labels": windows},
     ]
+
+
+async def test_without_the_collector_of_migration_projects_the_label_of_a_launched_target_is_empty(api: Api) -> None:
+    launch(api)
+    async with api.exporting(collector={"task_details": True}) as service:
+        _, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched")
+    assert [group["labels"]["project"] for group in json.loads(text)] == ["", ""]
+
+
+@pytest.mark.parametrize("tasks", [[], [{"id": "t1", "source_server": {"id": "s1"}}]])
+async def test_launched_servers_without_any_address_are_an_error_and_logged_once(api: Api, tasks: list[Any]) -> None:
+    launch(api)
+    api.tasks = tasks
+    with capture_logs() as logs:
+        async with api.exporting(collector={"task_details": True}) as service:
+            status, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched")
+            await api.pass_time(2 * READING)
+    assert (status, "no valid address of any of the 3 launched servers" in text) == (503, True)
+    lines = [line for line in logs if line["event"].startswith("launched servers have no")]
+    assert [(line["servers"], line["server_ids"]) for line in lines] == [(3, "s1,s2,s4")]
+
+
+async def test_without_launched_servers_the_list_of_targets_is_empty(api: Api) -> None:
+    async with api.exporting(collector={"task_details": True}) as service:
+        status, text, _ = await fetch(f"{service.urls[0]}/sd?of=launched")
+    assert (status, json.loads(text)) == (200, [])
 
 
 async def test_launched_servers_that_are_not_known_are_an_error_and_never_an_empty_list(api: Api) -> None:

@@ -68,6 +68,8 @@ class DetailClient:
         self._lists: dict[Endpoint[Any], _List[Any]] = {}
         self._budget = RetryBudget(0)
         self._accept: Accept = lambda: None
+        self.has_answer = False
+        """Whether a request of the last reading succeeded."""
         self._timeout = self._deadline = 0.0
         self.left_out = LeftOut()
         """Of the last reading."""
@@ -79,7 +81,7 @@ class DetailClient:
         `accept` is called after each response.
         """
         self._budget = RetryBudget(MAX_RETRIES)
-        self._accept = accept
+        self._accept, self.has_answer = accept, False
         self._timeout, self._deadline = timeout, asyncio.get_running_loop().time() + timeout
         self.left_out = LeftOut()
         try:
@@ -107,8 +109,12 @@ class DetailClient:
         """Return the body of the response to `GET {path}`. Raise a PollError if there is none."""
         async with self._until_deadline(noun):
             body = await self._client.fetch(path, {}, self._budget)
-        self._accept()
+        self._accept_answer()
         return body
+
+    def _accept_answer(self) -> None:
+        self.has_answer = True
+        self._accept()
 
     def _open_list(self, endpoint: Endpoint[RecordT]) -> "_List[RecordT]":
         client = self._client.for_list(endpoint, self.filters)
@@ -116,7 +122,7 @@ class DetailClient:
 
         async def fetch_page(offset: int, limit: int, narrowing: Narrowing) -> Page[RecordT]:
             body = await client.page(offset, limit, narrowing, self._budget)
-            self._accept()
+            self._accept_answer()
             return await records.decode(body)
 
         return _List(Pager(endpoint, fetch_page, concurrency=1, paging=self._paging, filters=client.filters), records)

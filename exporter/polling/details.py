@@ -4,6 +4,7 @@ Such a reading never delays a poll and never fails one. What it had is part of t
 """
 
 import asyncio
+from copy import copy
 from dataclasses import replace
 from typing import Protocol
 
@@ -87,6 +88,8 @@ class DetailReader:
         started_at = self._clock.time()
         try:
             reading = await self._read()
+            if not self._client.has_answer:
+                started_at = self._find_list_time()
         except PollError as error:
             await self._end(error, None)
         except Exception as defect:
@@ -106,7 +109,24 @@ class DetailReader:
         previous = self._account.collector_state(self.collector).details
         async with self._guard.attempt() as accept:
             with self._client.reading(accept, self._account.details_timeout):
-                return await self._collector.read(self._client, state.snapshot, previous.records if previous else {})
+                try:
+                    return await self._collector.read(
+                        self._client, state.snapshot, previous.records if previous else {}
+                    )
+                except PermissionDenied as error:
+                    error.hint = self._collector.hint(self.collector)
+                    raise
+
+    def _find_list_time(self) -> float:
+        """Return when the list was read that shows that nothing else had to be requested.
+
+        Raise the error of the last poll if it failed: then nothing shows that the records are complete.
+        """
+        poll, snapshot = self._account.state.last_poll, self._account.state.snapshot
+        if poll is not None and poll.error is not None:
+            # This reading adds to the error, so it must not be that of the poll.
+            raise copy(poll.error)
+        return snapshot.read_at if snapshot else self._clock.time()
 
     async def _end(self, error: PollError | None, details: Details | None) -> None:
         """Record a reading. With an error, `details` are what could be read nevertheless."""
@@ -128,8 +148,6 @@ class DetailReader:
             return
         # The frames and causes of an error refer to whole pages, which would be kept with it.
         error.__cause__ = error.__context__ = error.__traceback__ = None
-        if isinstance(error, PermissionDenied):
-            error.hint = self._collector.hint(self.collector)
         if isinstance(error, PermissionDenied | AuthError):
             self._refusals += 1
             error.retry_after = max(error.retry_after or 0.0, backoff(self._refusals))

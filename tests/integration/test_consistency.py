@@ -96,7 +96,9 @@ async def test_a_result_is_requested_again_only_after_a_change_of_the_task(api: 
         api.servers[0] = verified(1, replicatesize=5, current_task={"id": "t1", "state": "SYNCING", "migrate_speed": 3})
         await api.pass_time(2 * READING)
         assert result_requests(api) == {"t1": 1, "t2": 1}
-        assert (await scrape(service.urls[0])).value("collector_last_success_timestamp_seconds") == NOW + 2 * READING
+        assert (await scrape(service.urls[0])).value(
+            "collector_last_success_timestamp_seconds"
+        ) == NOW + 2 * READING - POLL
         api.servers[0] = verified(1, state_action_time=NOW * 1000)
         api.results["t1"] = answer(TWO)
         await api.pass_time(READING)
@@ -104,6 +106,39 @@ async def test_a_result_is_requested_again_only_after_a_change_of_the_task(api: 
     assert result_requests(api) == {"t1": 2, "t2": 1}
     assert seen.value("task_consistency_files", server_id="s1", result="extra") == 4
     assert seen.value("task_consistency_files", server_id="s2", result="extra") == 0
+
+
+@pytest.mark.parametrize("servers", [[verified(1)], []])
+async def test_without_an_answer_of_the_api_no_reading_succeeds(api: Api, servers: list[dict[str, Any]]) -> None:
+    api.servers = servers
+    api.results = {"t1": answer(ONE)}
+    async with api.exporting(collector=ON) as service:
+        await api.pass_time(READING + POLL)
+        before = await scrape(service.urls[0])
+        api.answers["sources"] = refuse
+        await api.pass_time(2 * READING)
+        seen = await scrape(service.urls[0])
+        del api.answers["sources"]
+        await api.pass_time(6 * READING)
+        after = await scrape(service.urls[0])
+    requests = {"t1": 1} if servers else {}
+    assert result_requests(api) == requests
+    name = "collector_last_success_timestamp_seconds"
+    assert (before.value("collector_up"), seen.value("collector_up"), after.value("collector_up")) == (1, 0, 1)
+    assert before.value(name) == seen.value(name) == NOW + READING - POLL
+    assert after.value(name) == NOW + 9 * READING
+    assert seen.total("collector_failures_total", reason="permission") == 2
+
+
+async def test_a_result_that_fails_while_the_list_fails_is_no_success(api: Api) -> None:
+    api.servers = [verified(1), verified(2)]
+    api.results = {"t1": answer(ONE)}
+    async with api.exporting(collector=ON) as service:
+        last = (await scrape(service.urls[0])).value("collector_last_success_timestamp_seconds")
+        api.answers["sources"] = refuse
+        await api.pass_time(2 * READING)
+        seen = await scrape(service.urls[0])
+    assert seen.value("collector_last_success_timestamp_seconds") == last
 
 
 async def test_the_result_of_an_earlier_task_is_not_exposed_for_its_successor(api: Api) -> None:

@@ -12,10 +12,6 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 
 
-BINARY: Final = frozenset({".mo", ".png"})
-"""The endings of files that are no text."""
-
-
 def repository_url(root: Path = ROOT) -> str:
     """Return the address of the repository, from the project metadata."""
     metadata = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
@@ -24,10 +20,19 @@ def repository_url(root: Path = ROOT) -> str:
 
 
 def tracked_files(root: Path) -> list[Path]:
-    """Return the text files of the repository."""
+    """Return the text files of the repository; a file that contains a null byte or no UTF-8 is none."""
     listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True)  # noqa: S607
     files = (root / name for name in listed.stdout.splitlines())
-    return [file for file in files if file.is_file() and not file.is_symlink() and file.suffix not in BINARY]
+    return [file for file in files if file.is_file() and not file.is_symlink() and _is_text(file)]
+
+
+def _is_text(file: Path) -> bool:
+    content = file.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
 
 
 def change_url(root: Path, new: str) -> None:

@@ -23,6 +23,7 @@ def test_every_file_has_the_address_of_the_project_metadata() -> None:
 def test_the_address_is_changed_in_every_file(tmp_path: Path) -> None:
     old = "https://example.com/old/exporter"
     (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nSource = "{old}"\n')
+    (tmp_path / "input").write_bytes(b"\xff\xfe\0")
     (tmp_path / "rules.yml").write_text(f"runbook_url: {old}/blob/main/docs/runbooks/A.md\n")
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)

@@ -1,6 +1,7 @@
 """Validation errors in our own words: one line each, with the source, the value and what is allowed."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -10,13 +11,15 @@ from pydantic.fields import FieldInfo
 
 from exporter.errors import ConfigurationError, mask_credentials
 from exporter.settings.document import Location
-from exporter.settings.kinds import describe, get_model, is_list, is_secret, suggest
+from exporter.settings.kinds import describe, get_model, has_secrets, is_list, is_secret, suggest
 from exporter.settings.quantities import format_duration
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MAX_SHOWN_CHARACTERS: Final = 200
 MAX_LINES: Final = 20
+
+_KEY_ALONE: Final = re.compile(r"[\w.-]*")
 
 
 class Contradiction(ValueError):
@@ -53,6 +56,32 @@ def explain(error: ValidationError, model: type[BaseModel], source: Callable[[Lo
 def format_location(location: Location) -> str:
     """Return a location as it is written in messages, such as `accounts[0].api.region`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+
+
+def format_safely(location: Location, model: type[BaseModel]) -> str:
+    """Return a location in `model` for a message, without an unknown key that can be or contain a secret.
+
+    If a space is missing after a colon, the value is a part of the key.
+    """
+    for length, part in enumerate(location):
+        owner, field = _find(model, location[:length])
+        if isinstance(part, int) or part in owner.model_fields:
+            continue
+        is_hidden = is_secret(field) if field else has_secrets(owner) or is_in_group(part, find_secret_groups(owner))
+        shown = "" if is_hidden else _KEY_ALONE.match(part).group()  # type: ignore[union-attr]  # matches any text
+        return format_location((*location[:length], shown) if shown else location[:length])
+    return format_location(location)
+
+
+def find_secret_groups(model: type[BaseModel]) -> list[str]:
+    """Return the names of the groups with secrets."""
+    groups = ((name, get_model(field)) for name, field in model.model_fields.items())
+    return [name for name, group in groups if group and has_secrets(group)]
+
+
+def is_in_group(name: str, groups: Iterable[str]) -> bool:
+    """Return whether the name of an unknown key, variable or flag begins with the name of one of the groups."""
+    return re.sub(r"[-.]", "_", name).strip("_").casefold().startswith(tuple(groups))
 
 
 def show(value: object) -> str:
@@ -125,6 +154,10 @@ def _find(model: type[BaseModel], location: Location) -> tuple[type[BaseModel], 
 
 def _suggest_field(location: Location, owner: type[BaseModel]) -> str:
     name, path = str(location[-1]), format_location(location[:-1])
+    known, separator = re.match(r"([\w.-]*)\s*(\W?)", name).groups()  # type: ignore[union-attr]  # matches any text
+    if known in owner.model_fields and separator:
+        where = "a space is missing after the colon of" if separator == ":" else "a colon and a space are missing after"
+        return f"; {where} {known}"
     if "." in name:
         group, _, key = name.partition(".")
         if (field := owner.model_fields.get(group)) and (inner := get_model(field)) and key in inner.model_fields:

@@ -83,6 +83,11 @@ def is_secret(field: FieldInfo) -> bool:
     return SecretStr in _all_types(field.annotation)
 
 
+def has_secrets(model: type[BaseModel]) -> bool:
+    """Return whether a value of a group must never be shown."""
+    return any(SecretStr in _alternatives(field.annotation) for field in model.model_fields.values())
+
+
 def is_list(field: FieldInfo) -> bool:
     """Return whether a field has several values."""
     return any(typing.get_origin(kind) is tuple for kind in _alternatives(field.annotation))

@@ -17,7 +17,14 @@ from pydantic_settings import BaseSettings
 
 from exporter.errors import ConfigurationError, HelpRequested
 from exporter.settings.document import Document, Location
-from exporter.settings.faults import format_location, suggest_name, validate
+from exporter.settings.faults import (
+    find_secret_groups,
+    format_location,
+    format_safely,
+    is_in_group,
+    suggest_name,
+    validate,
+)
 from exporter.settings.files import read_regular_file
 from exporter.settings.flags import parse_flags
 from exporter.settings.kinds import get_model, is_list
@@ -83,6 +90,7 @@ def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
 class Sources:
     """The values that flags and variables set, by key, and the content of the configuration file."""
 
+    tree: type[BaseModel]
     known: Mapping[str, Option]
     flags: Mapping[str, str | list[str]]
     variables: Mapping[str, str]
@@ -110,7 +118,7 @@ class Sources:
         if key in self.variables:
             return self.known[key].variable
         if (line := self.document.line(location)) is not None:
-            return f"{self.path} line {line}: {key}"
+            return ": ".join(filter(None, (f"{self.path} line {line}", format_safely(location, self.tree))))
         is_account = location[0] == "accounts" and len(location) > 2  # noqa: PLR2004 - accounts, index, option
         if is_account and self._is_set(location[2:]):
             return self.locate(location[2:])  # Inherited.
@@ -138,15 +146,15 @@ def read_sources(tree: type[BaseSettings], argv: Sequence[str], environ: Mapping
     """Read the flags, the variables, and the configuration file that one of them names. Raise ConfigurationError."""
     known = {option.key: option for option in options(tree)}
     flags = parse_flags(argv, tuple(known.values()))
-    variables = _read_variables(environ, tuple(known.values()), tree.model_config.get("env_prefix", ""))
-    sources = Sources(known, flags, variables)
+    variables = _read_variables(environ, tuple(known.values()), tree)
+    sources = Sources(tree, known, flags, variables)
     path = flags.get("config.file") or variables.get("config.file")
     if not isinstance(path, str):
         return sources
     from exporter.settings.strict_yaml import read_yaml
 
     document = read_yaml(Path(path), sources.locate(("config", "file")))
-    return Sources(known, flags, variables, path, _check_shape(tree, document, path))
+    return Sources(tree, known, flags, variables, path, _check_shape(tree, document, path))
 
 
 def read_digest(path: Path | None) -> str:
@@ -156,9 +164,10 @@ def read_digest(path: Path | None) -> str:
     return get_digest(read_regular_file(path, MAX_FILE_BYTES)) if path else ""
 
 
-def _read_variables(environ: Mapping[str, str], known: Sequence[Option], prefix: str) -> dict[str, str]:
+def _read_variables(environ: Mapping[str, str], known: Sequence[Option], tree: type[BaseSettings]) -> dict[str, str]:
     """Return the values of variables by the key of their option; an empty variable is not set."""
     by_variable = {option.variable: option for option in known}
+    prefix = tree.model_config.get("env_prefix", "")
     values = {}
     for name, value in environ.items():
         if not value or not name.upper().startswith(prefix):
@@ -166,7 +175,10 @@ def _read_variables(environ: Mapping[str, str], known: Sequence[Option], prefix:
         if option := by_variable.get(name.upper()):
             values[option.key] = value
         elif not _is_service_link(name.upper().removeprefix(prefix), value):
-            raise ConfigurationError([f"{name}: no such option{suggest_name(name.upper(), by_variable, prefix)}"])
+            # A mistake in the shell can make a secret a part of the name.
+            groups = [group for group in find_secret_groups(tree) if is_in_group(name[len(prefix) :], [group])]
+            shown = f"a variable that begins with {prefix}{groups[0].upper()}" if groups else name
+            raise ConfigurationError([f"{shown}: no such option{suggest_name(name.upper(), by_variable, prefix)}"])
     return values
 
 
@@ -205,16 +217,16 @@ class _Shape:
             field = model.model_fields.get(name)
             group = get_model(field) if field else None
             if field is None or group is None:
-                self._check_option((*location, name), value)
+                self._check_option((*location, name), value, is_known=field is not None)
                 kept[name] = value
             elif value not in ("", None):
                 kept[name] = self._check_group((*location, name), value, group, several=is_list(field))
         return kept
 
-    def _check_option(self, location: Location, value: object) -> None:
+    def _check_option(self, location: Location, value: object, *, is_known: bool) -> None:
         if location == ("config", "file"):
             self._report(location, "set it with --config.file: this file has been found already")
-        elif value == "":
+        elif value == "" and is_known:
             self._report(location, "is empty: write a value, or remove the key")
 
     def _check_group(self, location: Location, value: Any, group: type[BaseModel], *, several: bool) -> Any:  # noqa: ANN401 - a tree

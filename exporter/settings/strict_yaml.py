@@ -118,7 +118,7 @@ def _split(node: yaml.MappingNode) -> tuple[list[tuple[yaml.ScalarNode, yaml.Nod
         if not isinstance(key, yaml.ScalarNode):
             raise _Problem(None, None, "a key must be text", key.start_mark)
         if key.value in pairs:
-            raise _Problem(None, None, f"{key.value} is a duplicate key", key.start_mark)
+            raise _Problem(None, None, "a duplicate key: keep one", key.start_mark)
         if key.tag != _MERGE:
             pairs[key.value] = key, child
             continue

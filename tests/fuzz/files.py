@@ -87,7 +87,7 @@ def read_groups(tree: Mapping[str, Any]) -> None:
 
 def read_all(tree: dict[str, Any]) -> None:
     """Read all options, and those of each account."""
-    sources = Sources(KNOWN, {}, {}, str(FILE), Document(tree))
+    sources = Sources(Settings, KNOWN, {}, {}, str(FILE), Document(tree))
     try:
         settings = Settings(**sources.merge())
     except ValidationError as error:

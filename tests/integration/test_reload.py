@@ -357,6 +357,7 @@ BAD = {
     "yaml": ("accounts: [}\n", "config.yml line 1 column 12"),
     "an option": ("poll: {interval: 60}\n", "poll.interval: given '60'"),
     "a misspelt option": ("colector: {disks: true}\n", "colector: no such key; did you mean collector"),
+    "a secret in a key": ("auth: {token:s3cret}\n", "auth: no such key; a space is missing after the colon of token"),
     "no place": ("accounts: [{name: a}]\n", "api.region or api.endpoint is required"),
     "no credentials": (
         "api: {region: cn-north-4}\nauth: {metadata_endpoint: 'http://127.0.0.1:9'}\n",
@@ -378,6 +379,8 @@ async def test_an_invalid_configuration_changes_nothing_and_is_reported(fault: s
             status, text = await reload(service)
         assert status == 500
         assert message in text
+        assert "s3cret" not in text
+        assert not any("s3cret" in event["err"] for event in events if "err" in event)
         assert [message in event["err"] for event in events if event["log_level"] == "error"] == [True]
         assert service.generation is generation
         seen = await scrape(url)

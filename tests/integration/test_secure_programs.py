@@ -107,6 +107,6 @@ async def test_each_error_of_the_web_configuration_is_one_line_and_the_exit_code
         )
         assert (status, output) == (2, "")
         assert [re.sub(r".*web\.yml line \d+: ", "", line) for line in errors.splitlines()] == [
-            "tls_server_config.cert_fil: no such key; did you mean tls_server_config.cert_file?",
+            "tls_server_config: no such key; did you mean tls_server_config.cert_file?",
             "rate_limit.burst: given 'many': write a whole number of 0 or more, without quotes",
         ]

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Self
 
 import bcrypt
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -147,7 +148,7 @@ class Section(Group):
     def _drop_unset(cls, given: object) -> object:
         if not isinstance(given, dict):
             return {} if _is_unset(given) else given
-        return {key: value for key, value in given.items() if not _is_unset(value)}
+        return {key: value for key, value in given.items() if key not in cls.model_fields or not _is_unset(value)}
 
 
 class TlsServerConfig(Section):
@@ -260,27 +261,33 @@ class RateLimit(Section):
         return self
 
 
+def _check_user_name(name: str) -> str:
+    if ":" in name:
+        msg = "the name of a user cannot contain a colon; is the space after the colon missing?"
+        raise ValueError(msg)
+    return name
+
+
+def _check_hash(hashed: SecretStr) -> SecretStr:
+    if not _is_usable(hashed.get_secret_value()):
+        msg = "the password of this user is not a bcrypt hash; create one with: htpasswd -nBC 10 USER"
+        raise ValueError(msg)
+    return hashed
+
+
+UserName = Annotated[str, AfterValidator(_check_user_name)]
+Hash = Annotated[SecretStr, AfterValidator(_check_hash)]
+
+
 class WebConfig(Section):
     """The whole file."""
 
     tls_server_config: TlsServerConfig | None = None
     http_server_config: HttpServerConfig = HttpServerConfig()
-    basic_auth_users: dict[str, SecretStr] = Field(default_factory=dict)
+    basic_auth_users: dict[UserName, Hash] = Field(default_factory=dict)
     rate_limit: RateLimit = RateLimit()
 
     @field_validator("tls_server_config", mode="before")
     @classmethod
     def _drop_empty_tls(cls, given: object) -> object:
         return given or None
-
-    @field_validator("basic_auth_users")
-    @classmethod
-    def _check_users(cls, users: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        for name, hashed in users.items():
-            if not _is_usable(hashed.get_secret_value()):
-                msg = f"the password of {name} is not a bcrypt hash; create one with: htpasswd -nBC 10 {name}"
-                raise ValueError(msg)
-            if ":" in name:
-                msg = f"{name}: the name of a user cannot contain a colon"
-                raise ValueError(msg)
-        return users

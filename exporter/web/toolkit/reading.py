@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.settings.document import Document, Location
-from exporter.settings.faults import format_location, validate
+from exporter.settings.faults import format_safely, validate
 from exporter.settings.files import read_regular_file
 from exporter.web.toolkit.model import WebConfig
 
@@ -29,7 +29,8 @@ def parse(content: bytes, path: Path) -> tuple[WebConfig, Locate]:
 
     def locate(location: Location) -> str:
         line = _nearest_line(document, location)
-        return f"{OPTION}: {path}{f' line {line}' if line else ''}: {format_location(location)}"
+        place = f"{OPTION}: {path}{f' line {line}' if line else ''}"
+        return ": ".join(filter(None, (place, format_safely(location, WebConfig))))
 
     return validate(lambda: WebConfig.model_validate(document.content), WebConfig, locate), locate
 

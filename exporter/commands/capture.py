@@ -111,16 +111,16 @@ def _agrees(path: Path) -> bool:
 
 def describe(capture: Capture, size: int, anonymizer: Anonymizer) -> Iterator[str]:
     """Return the lines that show what a capture contains."""
-    yield f"The capture has {len(capture.exchanges)} answers and {size} bytes."
+    yield f"The capture has {_count_answers(len(capture.exchanges))} and {size} bytes."
     if capture.left_out:
-        yield f"{capture.left_out} further answers are above the limits of a capture and are left out."
+        yield f"Left out, because of the limits of a capture: {_count_answers(capture.left_out)}."
     yield ""
     yield "Answers:"
     requests = Counter((_without_ids(exchange.path), exchange.status) for exchange in capture.exchanges)
     for (path, status), count in requests.items():
         yield f"  {count:5d}  {status or 'no answer'}  GET {path}"
     yield ""
-    yield "Texts that are replaced, by field:"
+    yield "Values that are replaced, by field:"
     yield from (f"  {count:5d}  {_shown(name)}" for name, count in sorted(anonymizer.replaced.items()))
     yield ""
     yield "Texts that are kept, by field:"
@@ -131,7 +131,11 @@ def describe(capture: Capture, size: int, anonymizer: Anonymizer) -> Iterator[st
         yield ""
         yield f"Unknown fields, whose names are kept: {', '.join(map(_shown, sorted(anonymizer.unknown)))}"
     yield ""
-    yield "Numbers are kept, such as sizes, times, speeds and counts; ids are replaced."
+    yield "Numbers of documented fields are kept, such as sizes, times, speeds and counts; other numbers are replaced."
+
+
+def _count_answers(count: int) -> str:
+    return "1 answer" if count == 1 else f"{count} answers"
 
 
 def _without_ids(path: str) -> str:

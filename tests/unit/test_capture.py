@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from exporter.capture.anonymizer import MAX_DEPTH, Anonymizer, keep_headers
-from exporter.capture.fields import KNOWN_NAMES, is_harmless
+from exporter.capture.fields import DOCUMENTED_OBJECTS, KNOWN_NAMES, is_harmless
 from exporter.capture.file import (
     MAX_BODY_BYTES,
     BadCapture,
@@ -57,7 +57,7 @@ def texts(value: Any) -> set[str]:
 
 
 def shape(value: Any) -> Any:
-    """Return the JSON with types in place of texts."""
+    """Return the JSON with types in place of texts and numbers."""
     match value:
         case dict():
             return [shape(item) for item in value.values()]
@@ -67,9 +67,9 @@ def shape(value: Any) -> Any:
             return "text"
         case bool() | None:
             return value
-        case int():
-            return "int" if value else 0
-    return value
+        case _ if value == 0:
+            return value
+    return type(value)
 
 
 def capture(*exchanges: Exchange) -> Capture:
@@ -118,6 +118,12 @@ def test_numbers_states_and_dates_are_kept() -> None:
         ("note", "anything"),
         ("enterprise_project_id", "acme"),
         ("state", "shop7"),
+        ("state", "jdoe"),
+        ("migration_cycle", "jdoe"),
+        ("os_type", "ACME"),
+        ("os_version", "ACMEPRODDB01"),
+        ("os_version", "UBUNTU_ACME_64BIT"),
+        ("start_type", "ACME"),
     ],
 )
 def test_a_text_that_is_not_known_to_be_harmless_is_replaced(field: str, text: str) -> None:
@@ -125,13 +131,58 @@ def test_a_text_that_is_not_known_to_be_harmless_is_replaced(field: str, text: s
 
 
 @pytest.mark.parametrize("state", [*SOURCE_STATES, "premiging"])
-def test_every_state_is_kept_also_an_undocumented_one(state: str) -> None:
+def test_every_state_is_kept_also_that_of_another_model_of_the_service(state: str) -> None:
     assert row(state=state) == {"state": state}
 
 
 @pytest.mark.parametrize("state", TASK_STATES)
 def test_every_task_state_is_kept(state: str) -> None:
     assert replace({"tasks": [{"state": state}]}) == {"tasks": [{"state": state}]}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"checks": [{"name": "ACMEPRODDB01"}]},
+        {"checks": [{"result": "jdoe"}]},
+        {"checks": [{"error_code": "Acme.12345"}]},
+        {"current_task": {"type": "JDOE"}},
+        {"current_task": {"state": "JDOE"}},
+        {"current_task": {"log_collect_status": "JDOE"}},
+        {"current_task": {"subtask_info": "ACMEPRODDB01-42"}},
+        {"current_task": {"region_id": "acme-prod-1"}},
+        {"current_task": {"clone_server": {"clone_state": "JDOE", "clone_error": "Acme.12345"}}},
+        {"init_target_server": {"disks": [{"device_use": "OS|ACME", "physical_volumes": [{"file_system": "acmefs"}]}]}},
+    ],
+)
+def test_a_word_that_is_not_documented_is_replaced(record: dict[str, Any]) -> None:
+    assert not texts(row(**record)) & {text for text in texts(record) if text not in KNOWN_NAMES}
+
+
+def test_a_result_without_documented_values_is_replaced() -> None:
+    result = {"result_list": [{"check_result": "jdoe", "consistency_result": [{"num_total_files": 7}]}]}
+    task = {
+        "tasks": [{"network_check_info": {"evaluation_result": "jdoe"}, "special_config": [{"config_key": "jdoe"}]}]
+    }
+
+    assert "jdoe" not in json.dumps([replace(result), replace(task)])
+    assert replace(result)["result_list"][0]["consistency_result"] == [{"num_total_files": 7}]
+
+
+def test_the_same_undocumented_word_has_the_same_replacement() -> None:
+    first, second, third = replace(
+        {"source_servers": [{"state": "frozen"}, {"state": "melting"}, {"state": "frozen"}]}
+    )["source_servers"]
+    assert first == third
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    "os_version",
+    ["WINDOWS2008_R2_64BIT", "WINDOWS2022_64BIT", "CENTOS_7_9_64BIT", "EULEROS_2_9_64BIT", "SUSE_12_SP5_64BIT"],
+)
+def test_the_version_of_a_known_operating_system_is_kept(os_version: str) -> None:
+    assert row(os_version=os_version) == {"os_version": os_version}
 
 
 def test_the_name_of_a_check_is_kept_and_that_of_a_server_is_not() -> None:
@@ -148,6 +199,7 @@ def test_a_harmless_field_in_an_unknown_object_is_replaced() -> None:
         "name",
     }
     assert not texts(row(owner={"state": "Bavaria"})) & {"Bavaria"}
+    assert row(owner={"state": "error", "size": 20_261_126})["owner"] != {"state": "error", "size": 20_261_126}
 
 
 @pytest.mark.parametrize(
@@ -192,14 +244,17 @@ def test_error_codes_and_actions_are_kept_in_texts_that_are_replaced() -> None:
     assert re.fullmatch(r"SMS\.0515 SMS\.0807 sms:server:listErrors text-\d+", row(error_json=text)["error_json"])
 
 
-def test_json_as_text_keeps_its_fields() -> None:
-    text = json.dumps({"error_code": "SMS.0515", "error_msg": "disk of web-7", "host": ["web-7"], "progress": 7})
+def test_an_action_that_is_not_documented_is_not_kept_in_a_text() -> None:
+    assert re.fullmatch(r"SMS\.1234 text-\d+", row(note="SMS.1234: sms:server:PRIVlist acme:corp:secret")["note"])
+
+
+def test_json_as_text_keeps_its_documented_fields_and_error_codes() -> None:
+    text = json.dumps({"error_code": "SMS.0515", "error_msg": "disk of web-7", "acme_db": ["web-7"], "progress": 7})
     kept = json.loads(row(error_json=text)["error_json"])
 
     assert kept["error_code"] == "SMS.0515"
-    assert kept["progress"] == 7
-    assert "web-7" not in json.dumps(kept)
-    assert kept.keys() == {"error_code", "error_msg", "host", "progress"}
+    assert not {"web-7", "acme_db"} & texts(kept)
+    assert {"error_code", "error_msg", "progress"} < kept.keys()
 
 
 @pytest.mark.parametrize("value", [0, "0", "", None])
@@ -212,6 +267,44 @@ def test_numeric_ids_are_replaced_by_other_numbers() -> None:
 
     assert [check["id"] for check in kept["checks"]] == [1, 2, 1]
     assert kept["domain_id"] == 3
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"name": 20_261_126_999},
+        {"ip": 174_283_853},
+        {"tenant": 5_544_332_211},
+        {"account_ids": [123_456_789]},
+        {"vpc_ids": [1_234_567_890_123]},
+        {"phone": 13_800_138_000.0},
+        {"tags": {"costcenter": 774_411}},
+        {"current_task": {"name": 4455}},
+        {"state": 4455},
+        {"memory": [4455]},
+    ],
+)
+def test_a_number_of_a_field_without_documented_numbers_is_replaced(record: dict[str, Any]) -> None:
+    numbers = re.findall(r"\d{4,}", json.dumps(record))
+    replaced = json.dumps(row(**record))
+
+    assert [number for number in numbers if number in replaced] == []
+    assert shape(row(**record)) == shape(record)
+
+
+def test_numbers_of_details_are_kept() -> None:
+    details = {
+        "tasks": [
+            {
+                "priority": 1,
+                "total_time": 3600,
+                "total_cpu_usage": 1e-05,
+                "network_check_info": {"loss_percentage": 0.123_456_789_012, "migration_speed": 912.5},
+                "sub_tasks": [{"name": "CLONE_VM", "progress": 1e9, "start_date": 1_700_000_000_000}],
+            }
+        ]
+    }
+    assert replace(details) == details
 
 
 def test_standard_devices_and_mount_points_are_kept_and_others_replaced() -> None:
@@ -234,12 +327,34 @@ def test_standard_devices_and_mount_points_are_kept_and_others_replaced() -> Non
 
 def test_the_name_of_an_unknown_field_is_kept_and_reported() -> None:
     anonymizer = Anonymizer()
-    kept = anonymizer.replace_json({"source_servers": [{"new_field": 5, "web-7": 6}]})["source_servers"][0]
+    kept = anonymizer.replace_json({"source_servers": [{"new_field": True, "web-7": False}]})["source_servers"][0]
 
-    assert kept["new_field"] == 5
+    assert kept["new_field"] is True
     assert set(anonymizer.unknown) == {"new_field"}
     assert "web-7" not in kept
-    assert list(kept.values()) == [5, 6]
+    assert list(kept.values()) == [True, False]
+
+
+def test_the_keys_of_an_unknown_object_are_replaced() -> None:
+    tags = {"jdoe": "x", "prod_payroll": {"customer_visa": 1}, "name": "web-7"}
+    kept = row(tags=tags, labels=[{"jdoe": 1}])
+
+    assert kept.keys() == {"tags", "labels"}
+    assert not texts(kept) & {"jdoe", "prod_payroll", "customer_visa", "web-7"}
+    assert shape(kept) == shape({"tags": tags, "labels": [{"jdoe": 1}]})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"migprojects": {"acme_prod_db": "x"}},
+        {"source_servers": [[{"acme_prod_db": "x"}]]},
+        {"source_servers": [{"current_task": [{"acme_prod_db": "x"}]}]},
+        [{"acme_prod_db": "x"}],
+    ],
+)
+def test_the_keys_of_an_object_in_an_unexpected_place_are_replaced(body: Any) -> None:
+    assert "acme_prod_db" not in json.dumps(replace(body))
 
 
 def test_the_name_of_a_server_is_no_name_of_a_field() -> None:
@@ -254,6 +369,9 @@ def test_every_field_of_the_reference_is_known() -> None:
         for line in (DATA / name).read_text().splitlines():
             if line and not line.startswith("#"):
                 assert set(line.replace("[]", "").split(".")[1:]) <= KNOWN_NAMES
+                containers = line.rpartition("/")[2].split(".")[:-1]
+                lists = {"errors[]", "task_details[]", "projects[]", "consistency[]"}
+                assert set(containers) - lists <= DOCUMENTED_OBJECTS
 
 
 def test_the_example_of_the_reference_loses_its_private_texts_only() -> None:

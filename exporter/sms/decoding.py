@@ -254,10 +254,11 @@ def _page_decoders(endpoint: Endpoint[RecordT]) -> "Sequence[msgspec.json.Decode
 
 
 def _distinct(records: list[RecordT]) -> list[RecordT]:
-    """Return the records without those whose id an earlier one has."""
+    """Return one record for each id: the most complete one, and of several such records the first."""
     if len(set(map(_get_id, records))) == len(records):
         return records
-    first: dict[str, RecordT] = {}
+    chosen: dict[str, RecordT] = {}
     for record in records:
-        first.setdefault(record.id, record)
-    return list(first.values())
+        if record.id not in chosen or record.completeness > chosen[record.id].completeness:
+            chosen[record.id] = record
+    return list(chosen.values())

@@ -64,6 +64,11 @@ class MigrationError(ListedRecord, frozen=True, kw_only=True, gc=False):
         """The first error code in the text, such as `SMS.0515`."""
         return find_error_code(self.error_json)
 
+    @property
+    def completeness(self) -> int:
+        """A record with a code says more than one without."""
+        return int(self.code != UNKNOWN_ERROR)
+
 
 class SubTask(Record, frozen=True, kw_only=True, gc=False):
     """One step of a task."""

@@ -103,6 +103,11 @@ class ListedRecord(Record, frozen=True, kw_only=True, gc=False):
 
     id: Text
 
+    @property
+    def completeness(self) -> int:
+        """Of several records with the same id, the first one with the highest number counts."""
+        return 0
+
 
 RecordT = TypeVar("RecordT", bound=ListedRecord)
 

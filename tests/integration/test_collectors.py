@@ -100,6 +100,25 @@ async def test_the_code_is_found_anywhere_in_the_text_of_the_error(api: Api, tex
     assert seen.value("exporter_unreadable_values_total", field="errors[].error_json") == (1 if unreadable else None)
 
 
+@pytest.mark.parametrize(
+    ("texts", "code"),
+    [
+        ([None, "SMS.0515"], "SMS.0515"),
+        (["the network failed", "SMS.0515", "SMS.0807"], "SMS.0515"),
+        (["SMS.0515", "SMS.0807", None], "SMS.0515"),
+        ([None, "the network failed"], "unknown"),
+    ],
+)
+async def test_of_several_errors_of_a_server_the_first_one_with_a_code_counts(
+    api: Api, texts: list[str | None], code: str
+) -> None:
+    api.errors = [{"source_id": "s1", "error_json": text} for text in texts]
+    async with api.exporting() as service:
+        seen = await scrape(service.urls[0])
+    assert codes(seen) == {"s1": code}
+    assert seen.value("source_servers_by_error", error_code=code) == 1
+
+
 async def test_rare_codes_beyond_the_maximum_count_as_other(api: Api) -> None:
     api.servers = [{"id": f"s{number}"} for number in range(MAX_ERROR_CODES + 12)]
     api.errors = [

@@ -3,8 +3,9 @@
 import contextlib
 import os
 import stat
+from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -15,11 +16,18 @@ MAX_FILE_BYTES: Final = 256 * 2**20
 MAX_BODY_BYTES: Final = 64 * 2**20
 """Maximum size of all answers together."""
 
+FIRST_PATH: Final = "/v3/sources"
+"""The path of the first request of every capture."""
+
 _MODE: Final = 0o600
+_WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class BadCapture(ValueError):
     """A file is not a capture that can be read; the message says why."""
+
+
+Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
 
 
 class Exchange(Struct, frozen=True, kw_only=True):
@@ -34,8 +42,8 @@ class Exchange(Struct, frozen=True, kw_only=True):
     query: dict[str, str]
     status: Annotated[int, Meta(ge=0, le=599)]
     headers: dict[str, str]
-    sent_after: float
-    seconds: float
+    sent_after: Seconds
+    seconds: Seconds
     body_bytes: Annotated[int, Meta(ge=0, le=MAX_BODY_BYTES)]
     body: Any | UnsetType = UNSET
 
@@ -52,7 +60,7 @@ class Capture(Struct, frozen=True, kw_only=True):
     taken_at: float
     region: str | None
     collectors: tuple[str, ...]
-    left_out: int
+    left_out: Annotated[int, Meta(ge=0)]
     exchanges: tuple[Exchange, ...]
 
 
@@ -73,9 +81,27 @@ def decode_capture(content: bytes) -> Capture:
     if fields.get("version") != VERSION:
         raise BadCapture(f"it has the version {fields.get('version')!r}, and this exporter reads version {VERSION}")
     try:
-        return msgspec.json.decode(content, type=Capture)
+        capture = msgspec.json.decode(content, type=Capture)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadCapture(f"it is damaged: {error}") from None
+    if problem := _find_problem(capture):
+        raise BadCapture(f"it cannot be replayed: {problem}")
+    return capture
+
+
+def _find_problem(capture: Capture) -> str | None:
+    """Return why a capture cannot be replayed; None if it can."""
+    for number, exchange in enumerate(capture.exchanges):
+        where = f"in $.exchanges[{number}]"
+        if exchange.status and exchange.status < HTTPStatus.OK:
+            return f"the status {exchange.status} {where} is not 0 (no answer) or 200 to 599"
+        if exchange.status in _WITHOUT_BODY and (exchange.body_bytes or exchange.body is not UNSET):
+            return f"an answer with the status {exchange.status} has no body, but there is one {where}"
+        if not exchange.path.startswith("/v3/"):
+            return f"the path {exchange.path!r} {where} does not start with /v3/"
+    if not any(exchange.path == FIRST_PATH for exchange in capture.exchanges):
+        return f"it has no answer to GET {FIRST_PATH}, the first request of an exporter"
+    return None
 
 
 def read_capture(path: Path) -> Capture:

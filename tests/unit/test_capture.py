@@ -6,9 +6,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 from yarl import URL
 
 from exporter.capture.anonymizer import MAX_DEPTH, Anonymizer, keep_headers
@@ -23,6 +25,7 @@ from exporter.capture.file import (
     read_capture,
     write_capture,
 )
+from exporter.commands.capture import describe
 from exporter.commands.capture_reading import MAX_EXCHANGES, Recorder
 from exporter.http.transport import Request, Response
 from exporter.sms.model import SOURCE_STATES, TASK_STATES
@@ -455,11 +458,45 @@ def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
         (encode_capture(capture(exchange())).replace(b"200", b'"x"'), "it is damaged: .*status"),
         (encode_capture(capture(exchange())).replace(b"200", b"9999"), "it is damaged: .*status"),
         (encode_capture(capture(exchange()))[:-40], "it is not the JSON of a capture"),
+        (encode_capture(capture(exchange(seconds=-1.0))), "it is damaged: .*seconds"),
+        (encode_capture(capture()), "cannot be replayed: it has no answer to GET /v3/sources"),
+        (
+            encode_capture(capture(exchange(path="/v3/errors"))),
+            "cannot be replayed: it has no answer to GET /v3/sources",
+        ),
+        (encode_capture(capture(exchange(status=100))), r"the status 100 in \$\.exchanges\[0\] is not 0"),
+        (encode_capture(capture(exchange(status=204))), "an answer with the status 204 has no body"),
+        (
+            encode_capture(capture(exchange(), exchange(path="/control/faults"))),
+            r"the path '/control/faults' in \$\.exchanges\[1\] does not start with /v3/",
+        ),
     ],
 )
 def test_another_file_is_refused_with_the_reason(content: bytes, message: str) -> None:
     with pytest.raises(BadCapture, match=message):
         decode_capture(content)
+
+
+def test_an_answer_without_a_body_can_be_replayed() -> None:
+    written = capture(exchange(status=204, body_bytes=0, body=UNSET), exchange(status=0, body_bytes=0, body=UNSET))
+
+    assert decode_capture(encode_capture(written)) == written
+
+
+@pytest.mark.parametrize(
+    ("exchanges", "left_out", "lines"),
+    [
+        (1, 0, ["The capture has 1 answer and 7 bytes.", ""]),
+        (2, 1, ["The capture has 2 answers and 7 bytes.", "Left out, because of the limits of a capture: 1 answer."]),
+        (2, 5, ["The capture has 2 answers and 7 bytes.", "Left out, because of the limits of a capture: 5 answers."]),
+    ],
+)
+def test_the_numbers_of_answers_are_described_in_singular_or_plural(
+    exchanges: int, left_out: int, lines: list[str]
+) -> None:
+    described = msgspec.structs.replace(capture(*[exchange()] * exchanges), left_out=left_out)
+
+    assert list(describe(described, 7, Anonymizer()))[:2] == lines
 
 
 def request() -> Request:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
-from exporter.sms.model import ListedRecord, NonNegativeFloat, NonNegativeInt, Record, Text
+from exporter.sms.model import ListedRecord, NonNegativeFloat, NonNegativeInt, Percentage, Record, Text
 
 UNKNOWN_ERROR: Final = "unknown"
 """Stands for the code of an error whose text has none."""
@@ -74,7 +74,7 @@ class SubTask(Record, frozen=True, kw_only=True, gc=False):
     """One step of a task."""
 
     name: SubtaskName | None = None
-    progress: NonNegativeFloat | None = None
+    progress: Percentage | None = None
     start_date: NonNegativeInt | None = None
     end_date: NonNegativeInt | None = None
 
@@ -87,7 +87,7 @@ class NetworkCheck(Record, frozen=True, kw_only=True, gc=False):
     network_delay: NonNegativeFloat | None = None
     network_jitter: NonNegativeFloat | None = None
     migration_speed: NonNegativeFloat | None = None
-    loss_percentage: NonNegativeFloat | None = None
+    loss_percentage: Percentage | None = None
 
 
 class TaskSource(Record, frozen=True, kw_only=True, gc=False):
@@ -113,8 +113,8 @@ class MigrationTask(ListedRecord, frozen=True, kw_only=True, gc=False):
     target_server: TaskTarget | None = None
     syncing: bool | None = None
     network_check_info: NetworkCheck | None = None
-    total_cpu_usage: NonNegativeFloat | None = None
-    agent_cpu_usage: NonNegativeFloat | None = None
+    total_cpu_usage: Percentage | None = None
+    agent_cpu_usage: Percentage | None = None
     total_mem_usage: NonNegativeFloat | None = None
     agent_mem_usage: NonNegativeFloat | None = None
     total_disk_io: NonNegativeFloat | None = None

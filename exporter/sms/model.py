@@ -21,6 +21,9 @@ MAX_NUMBER: Final = 1e15
 NonNegativeFloat: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
 """A Double of the reference, whose documented minimum is always 0."""
 
+Percentage: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
+"""A share of something in percent; a larger number is unreadable."""
+
 MAX_TEXT_CHARACTERS: Final = 4096
 """The longest text that is accepted: the reference allows at most 1,024 characters in the fields that are read."""
 

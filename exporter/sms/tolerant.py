@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -144,6 +144,8 @@ def build_reader(kind: inspect.Type) -> Reader:
         if convert := _CONVERTERS.get(type(alternative)):
             return _value_reader(convert)
         match alternative:
+            case inspect.FloatType(le=maximum):
+                return _value_reader(partial(_read_float, maximum=MAX_NUMBER if maximum is None else maximum))
             case inspect.LiteralType(values=documented):
                 return _enumeration_reader(frozenset(documented))
             case inspect.StructType(cls=struct):
@@ -197,12 +199,12 @@ def _read_text(value: object) -> object:
     return UNREADABLE
 
 
-def _read_float(value: object) -> object:
+def _read_float(value: object, maximum: float) -> object:
     try:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
     except (ValueError, OverflowError):
         return UNREADABLE
-    return number if 0 <= number <= MAX_NUMBER else UNREADABLE
+    return number if 0 <= number <= maximum else UNREADABLE
 
 
 def _read_bool(value: object) -> object:
@@ -214,7 +216,6 @@ _CONVERTERS: Final[Mapping[type[inspect.Type], Callable[[object], object]]] = Ma
     {
         inspect.StrType: _read_text,
         inspect.IntType: read_int,
-        inspect.FloatType: _read_float,
         inspect.BoolType: _read_bool,
     },
 )

@@ -328,6 +328,27 @@ async def test_a_changed_task_is_exposed_without_a_change_of_its_server(api: Api
         assert (await scrape(service.urls[0])).value("task_continuous_sync") == 1
 
 
+@pytest.mark.parametrize(
+    ("number", "ratios"), [(1e9, 0), (100.5, 0), ("101", 0), (-1, 0), (100, 4), ("99.5", 4), (0, 4)]
+)
+async def test_a_share_has_a_series_only_from_0_to_1(api: Api, number: object, ratios: int) -> None:
+    task = {
+        "id": "t1",
+        "source_server": {"id": "s2"},
+        "sub_tasks": [{"name": "SYNC_LINUX_FILE", "progress": number}],
+        "network_check_info": {"loss_percentage": number},
+        "total_cpu_usage": number,
+        "agent_cpu_usage": number,
+    }
+    api.tasks = [task]
+    async with api.exporting(collector={"task_details": True}) as service:
+        seen = await scrape(service.urls[0])
+    found = [value for (name, _), value in seen.samples.items() if name.endswith("_ratio")]
+    assert len(found) == ratios
+    assert all(0 <= value <= 1 for value in found)
+    assert seen.total("exporter_unreadable_values_total") == 4 - ratios
+
+
 def launch(api: Api) -> None:
     api.servers = [
         {

@@ -253,22 +253,6 @@ def test_undocumented_subtasks_are_other_and_repeated_ones_are_one_series() -> N
     assert seen.value("task_last_sync_timestamp_seconds") == 9
 
 
-@pytest.mark.parametrize(
-    ("number", "ratios"), [(1e9, 0), (100.5, 0), ("101", 0), (-1, 0), (100, 4), ("99.5", 4), (0, 4)]
-)
-def test_a_share_has_a_series_only_from_0_to_1(number: object, ratios: int) -> None:
-    record = {
-        **RECORDS["task_details"],
-        "sub_tasks": [{"name": "SYNC_LINUX_FILE", "progress": number}],
-        "network_check_info": {"loss_percentage": number},
-        "total_cpu_usage": number,
-        "agent_cpu_usage": number,
-    }
-    found = [value for (name, _), value in expose("task_details", record).samples.items() if name.endswith("_ratio")]
-    assert len(found) == ratios
-    assert all(0 <= value <= 1 for value in found)
-
-
 def test_a_task_without_any_value_has_no_series() -> None:
     record = {"id": "t1", "source_server": {"id": "s1"}, "sub_tasks": [{}], "network_check_info": {}}
     assert not expose("task_details", record).samples

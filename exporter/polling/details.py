@@ -62,7 +62,6 @@ class DetailReader:
         self._schedule = Schedule(account.details_interval, due=clock.monotonic(), shift=shift)
         self._sleeping: asyncio.Future[None] | None = None
         self._refusals = 0
-        self._logged: set[tuple[str, str]] = set()
 
     async def run(self, first_poll: asyncio.Event) -> None:
         """Read from the end of the first poll until cancelled."""
@@ -138,7 +137,7 @@ class DetailReader:
         log_collector(self._account, self.collector, error, previous)
         await self._publish()
         if details is not None and state.snapshot is not None:
-            self._collector.log_news(self._account, state.snapshot, self._logged)
+            self._collector.log_news(self._account, state.snapshot, state.logged[self.collector])
         await self._listener.collector_read(self._account, self.collector, error, self._client.left_out)
 
     def _back_off(self, error: PollError | None) -> None:

@@ -1,7 +1,7 @@
 """What the polls of an account have learned, and the account that is served: settings and state together."""
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -93,11 +93,12 @@ class Persistence:
 class AccountState:
     """What the polls of one list have learned. The account's poller writes it, and its readers of other lists.
 
-    `history` has the last polls, the newest last. `snapshot` is of the last complete list, `progress` of those before
-    it. `next_poll_at` is when the next poll is due, in seconds since the epoch, None before the first poll has ended.
-    `undocumented_logged_at` is when an undocumented value, by (field, value), was last logged. `collectors` has the
-    collectors that read other lists, by name. `migrations` is the record of finished and failed migrations, and
-    `persistence` how the state is saved; both are None if it is not. Whoever replaces `snapshot` or `migrations` holds
+    `history` has the last polls, the newest last. `snapshot` is of the last complete list, `progress` of those
+    before it. `next_poll_at` is when the next poll is due, in seconds since the epoch, None before the first poll
+    has ended. `undocumented_logged_at` is when an undocumented value, by (field, value), was last logged.
+    `collectors` has the collectors that read other lists, by name, and `logged` what each of them has logged, such
+    as (id of a server, error code). `migrations` is the record of finished and failed migrations, and `persistence`
+    how the state is saved; both are None if it is not. Whoever replaces `snapshot` or `migrations` holds
     `publishing` from the moment at which it reads the previous one.
     """
 
@@ -107,6 +108,7 @@ class AccountState:
     next_poll_at: float | None = None
     undocumented_logged_at: dict[tuple[str, str], float] = field(default_factory=dict)
     collectors: dict[str, CollectorState] = field(default_factory=dict)
+    logged: defaultdict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
     migrations: Migrations | None = None
     persistence: Persistence | None = None
     publishing: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from types import GenericAlias
 from typing import Any, Final, TypeVar, cast
@@ -54,12 +54,14 @@ class Unusable(Exception):
 class SavedState:
     """What is saved of an account's state.
 
-    `details` has what each collector that reads another list has read. `undocumented_logged_at` is as in AccountState.
+    `details` has what each collector that reads another list has read. `undocumented_logged_at` and `logged` are as in
+    AccountState.
     """
 
     snapshot: Snapshot
     undocumented_logged_at: Mapping[tuple[str, str], float]
     details: Mapping[str, Details]
+    logged: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
 
 
 class _Head(msgspec.Struct):
@@ -78,6 +80,8 @@ class _Head(msgspec.Struct):
     last_growth: dict[str, float]
     last_values: dict[str, tuple[str | None, int | None]]
     undocumented_logged_at: list[tuple[str, str, float]]
+    logged: dict[str, list[tuple[str, str]]] = {}
+    """Missing in a file of an earlier version of the exporter."""
 
 
 def encode_state(state: SavedState, account: AccountSettings) -> bytes:
@@ -99,6 +103,7 @@ def encode_state(state: SavedState, account: AccountSettings) -> bytes:
         dict(snapshot.last_growth),
         {server_id: (last.state, last.replicatesize) for server_id, last in snapshot.last_values.items()},
         [(field, value, at) for (field, value), at in state.undocumented_logged_at.items()],
+        {collector: sorted(logged) for collector, logged in state.logged.items()},
     )
     return _seal("state", ([head], pages, *details.values()))
 
@@ -119,7 +124,8 @@ def decode_state(content: bytes, account: AccountSettings) -> SavedState:
             if (records := _read_details(name, [next(lines) for _ in range(count)])) is not None
         }
         logged_at = {(field, value): at for field, value, at in head.undocumented_logged_at}
-        return SavedState(snapshot, logged_at, details)
+        logged = {collector: frozenset(pairs) for collector, pairs in head.logged.items()}
+        return SavedState(snapshot, logged_at, details, logged)
 
 
 def encode_migrations(migrations: Migrations) -> bytes:

@@ -138,6 +138,8 @@ class StateStore:
             if collector in saved.details:
                 state.collectors[collector] = CollectorState(saved.details[collector])
         state.undocumented_logged_at.update(saved.undocumented_logged_at)
+        for collector, logged in saved.logged.items():
+            state.logged[collector].update(logged)
         state.snapshot = replace(saved.snapshot, details=account.served_details(now))
         state.persistence = Persistence(restored=True)
         age = round(now - saved.snapshot.read_at)
@@ -165,7 +167,8 @@ class StateStore:
         if snapshot is None:
             return
         details = {collector: each.details for collector, each in state.collectors.items() if each.details is not None}
-        saved = SavedState(snapshot, dict(state.undocumented_logged_at), details)
+        logged = {collector: frozenset(each) for collector, each in state.logged.items()}
+        saved = SavedState(snapshot, dict(state.undocumented_logged_at), details, logged)
         await self._within_timeout(self._write_state, account, saved)
         # The record is unchanged after most polls.
         if migrations is not self._migrations[name]:

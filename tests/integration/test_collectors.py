@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +99,22 @@ async def test_the_code_is_found_anywhere_in_the_text_of_the_error(api: Api, tex
     assert codes(seen) == {"s1": code}
     unreadable = isinstance(text, dict)
     assert seen.value("exporter_unreadable_values_total", field="errors[].error_json") == (1 if unreadable else None)
+
+
+async def test_after_a_restart_with_saved_state_only_new_errors_are_logged(api: Api, tmp_path: Path) -> None:
+    api.errors = [{"source_id": "s1", "error_json": "SMS.0515"}]
+    with capture_logs() as events:
+        async with serving(api.respond) as url:
+            settings = api.settings(url, state={"path": str(tmp_path)})
+            async with running(settings, Runtime(api.clock, {}, NOWHERE)):
+                await api.clock.until_asleep(2)
+                await api.pass_time(POLL)
+            api.errors.append({"source_id": "s2", "error_json": "SMS.0515"})
+            async with running(settings, Runtime(api.clock, {}, NOWHERE)):
+                await api.clock.until_asleep(2)
+                await api.pass_time(READING)
+    logged = [event["server_id"] for event in events if event["event"] == "server has a migration error"]
+    assert logged == ["s1", "s2"]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,12 @@ def test_undocumented_values_and_the_times_of_their_log_lines_are_kept() -> None
     assert read.snapshot.servers[0].state == "premiging"
 
 
+def test_what_collectors_have_logged_is_kept() -> None:
+    logged = {"errors": frozenset({("a", "SMS.0515"), ("b\ud800", "unknown")})}
+    state = SavedState(snapshot_of({"id": "a"}), {}, {}, logged)
+    assert decode_state(encode_state(state, account()), account()).logged == logged
+
+
 def test_a_text_with_half_of_a_surrogate_pair_is_kept() -> None:
     first = snapshot_of({"id": "a\ud800", "name": "\udc00"})
     read = decode_state(encode_state(saved(first), account()), account()).snapshot

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from exporter.views.problems import ANY_PROBLEM
+from exporter.sms.model import MIGRATION_CYCLES, OS_TYPES, SOURCE_STATES
+from exporter.views.problems import ANY_PROBLEM, PROBLEM_NAMES
 from exporter.views.servers import ServerView, by_urgency
 
 DEFAULT_SORT: Final = "urgency"
@@ -44,6 +45,11 @@ FILTERS: Final[Mapping[str, Callable[[ServerView], Sequence[str]]]] = MappingPro
     }
 )
 """The filters, and the values of a server that each of them matches."""
+
+DOCUMENTED_VALUES: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {"state": SOURCE_STATES, "stage": MIGRATION_CYCLES, "os": OS_TYPES, "problem": tuple(PROBLEM_NAMES)}
+)
+"""The values of a filter, besides those that occur; a filter that is not listed can have any value."""
 
 
 @dataclass(frozen=True, slots=True)

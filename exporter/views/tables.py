@@ -40,8 +40,11 @@ FIELDS: Final[Mapping[str, Callable[[ServerView], Value]]] = MappingProxyType(
 )
 """The fields of a server by their names, in their order; times are seconds since the epoch."""
 
-FORMULA_CHARACTERS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet evaluates a cell that begins with one of these; an apostrophe in front makes it text."""
+FORMULA_CHARACTERS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r")
+"""A spreadsheet evaluates a cell that begins with one of these; an apostrophe in front makes it text.
+
+The four after `@` are the fullwidth forms of the four before them.
+"""
 
 _encode = msgspec.json.Encoder().encode
 

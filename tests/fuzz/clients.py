@@ -57,7 +57,7 @@ def queries(data: bytes) -> None:
     query = URL(f"/servers?{data.decode('latin-1')}").query
     try:
         number, refresh = parse_number(query, "page", 99, 1), parse_refresh(query, 15)
-        parsed = parse_server_query(query)
+        parsed = parse_server_query(query, {})
     except web.HTTPBadRequest as error:
         check_message(error.text)
         return
@@ -66,7 +66,7 @@ def queries(data: bytes) -> None:
     assert parsed.sort in SORTS
     link = format_server_query(parsed, page=number)
     again = URL(f"/servers?{link}", encoded=True).query
-    assert parse_server_query(again) == parsed
+    assert parse_server_query(again, {}) == parsed
     assert parse_number(again, "page", 99, 1) == number
 
 

@@ -75,13 +75,19 @@ async def test_the_page_and_its_downloads_select_the_same_servers(service: Servi
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        ("page=0", "page: must be a number from 1 to 1000000.\n"),
-        ("page=<b>", "page: must be a number from 1 to 1000000.\n"),
         ("sort=<b>", "sort: must be one of urgency, account, name, "),
         (f"search={'x' * 256}", "search: must not be longer than 255 characters.\n"),
+        ("state=<b>", "state: must be one of unavailable, waiting, "),
+        ("state=error,finished", "state: must be one of unavailable, waiting, "),
+        ("state=error&state=bogus", "state: must be one of unavailable, waiting, "),
+        ("stage=bogus", "stage: must be one of checking, "),
+        ("os=linux", "os: must be one of WINDOWS, LINUX; "),
+        ("problem=bogus", "problem: must be one of any, failed, disconnected, stalled, checks; "),
+        ("refresh=", "unknown parameter: this page has search, sort, account, state, stage, os, problem, project, "),
+        ("<b>=1", "unknown parameter: this page has search, sort, account, state, stage, os, problem, project, "),
     ],
 )
-@pytest.mark.parametrize("path", ["/servers"])
+@pytest.mark.parametrize("path", ["/servers", "/servers.csv", "/servers.json"])
 async def test_an_invalid_query_is_refused_and_echoes_nothing(
     service: Service, path: str, query: str, text: str
 ) -> None:
@@ -89,6 +95,33 @@ async def test_an_invalid_query_is_refused_and_echoes_nothing(
     assert status == 400
     assert answer.startswith(text)
     assert "<b>" not in answer
+
+
+@pytest.mark.parametrize("number", ["0", "<b>"])
+async def test_an_invalid_number_of_the_page_is_refused(service: Service, number: str) -> None:
+    status, answer, _ = await fetch(f"{service.urls[0]}/servers?page={number}")
+    assert (status, answer) == (400, "page: must be a number from 1 to 1000000.\n")
+
+
+@pytest.mark.parametrize("path", ["/servers", "/servers.csv", "/servers.json"])
+async def test_an_account_that_does_not_exist_is_404(service: Service, path: str) -> None:
+    assert (await fetch(f"{service.urls[0]}{path}?account=default"))[0] == 200
+    assert (await fetch(f"{service.urls[0]}{path}?account=default&account=nope"))[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/migrations", "/migrations.csv", "/polls", "/config"])
+async def test_a_page_refuses_a_parameter_that_it_does_not_have(service: Service, path: str) -> None:
+    assert (await fetch(f"{service.urls[0]}{path}?lang=en"))[0] == 200
+    status, text, _ = await fetch(f"{service.urls[0]}{path}?acount=default")
+    assert status == 400
+    assert text.startswith("unknown parameter: this page has ")
+
+
+async def test_a_state_that_is_not_documented_selects_servers_while_one_has_it(clock: FakeClock) -> None:
+    async with Simulator(servers=0, clock=clock) as simulator:
+        simulator.fleet.add({"id": "s1", "state": "teleporting"})
+        async with exporting(simulator, clock) as running:
+            assert len(await download(running, "?state=teleporting")) == 1
 
 
 async def test_no_match_is_said_and_differs_from_no_data(clock: FakeClock) -> None:

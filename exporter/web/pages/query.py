@@ -1,19 +1,31 @@
 """The query of a page: checked values, and the query of a link that changes some of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 from urllib.parse import urlencode
 
 from aiohttp import web
 from multidict import MultiMapping
 
-from exporter.views.selection import DEFAULT_SORT, FILTERS, SORTS, ServerQuery
+from exporter.views.selection import DEFAULT_SORT, DOCUMENTED_VALUES, FILTERS, SORTS, ServerQuery
+from exporter.web.pages.languages import PARAMETER as LANGUAGE
 
 MAX_REFRESH_SECONDS: Final = 3600
 MAX_SEARCH_LENGTH: Final = 255
 
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
+
+
+SERVER_PARAMETERS: Final = ("search", "sort", *FILTERS)
+"""The parameters that `parse_server_query` reads."""
+
+
+def check_parameters(query: Iterable[str], *known: str) -> None:
+    """Raise HTTPBadRequest if the query has a parameter that the page does not have."""
+    parameters = (*known, LANGUAGE)
+    if not set(query).issubset(parameters):
+        raise web.HTTPBadRequest(text=f"unknown parameter: this page has {', '.join(parameters)}.\n")
 
 
 def parse_number(query: MultiMapping[str], name: str, maximum: int, default: int) -> int:
@@ -31,19 +43,29 @@ def parse_refresh(query: MultiMapping[str], default: int) -> int | None:
     value = query.get("refresh")
     if value == "off":
         return None
-    if value is not None and (not _NUMBER.fullmatch(value) or int(value) > MAX_REFRESH_SECONDS):
+    if value is None:
+        return default
+    if not _NUMBER.fullmatch(value) or int(value) > MAX_REFRESH_SECONDS:
         raise web.HTTPBadRequest(text=f"refresh: must be off or a number of seconds from 1 to {MAX_REFRESH_SECONDS}.\n")
-    return int(value) if value else default
+    return int(value)
 
 
-def parse_server_query(query: MultiMapping[str]) -> ServerQuery:
-    """Return the search, filters and order of servers; an empty filter is none. Raise HTTPBadRequest."""
+def parse_server_query(query: MultiMapping[str], occurring: Mapping[str, Collection[str]]) -> ServerQuery:
+    """Return the search, filters and order of servers; an empty filter is none. Raise HTTPBadRequest.
+
+    `occurring` has the values of each filter that the servers have; they need not be documented.
+    """
     search, sort = query.get("search", ""), query.get("sort") or DEFAULT_SORT
     if len(search) > MAX_SEARCH_LENGTH:
         raise web.HTTPBadRequest(text=f"search: must not be longer than {MAX_SEARCH_LENGTH} characters.\n")
     if sort not in SORTS:
         raise web.HTTPBadRequest(text=f"sort: must be one of {', '.join(SORTS)}.\n")
     chosen = {name: frozenset(value for value in query.getall(name, ()) if value) for name in FILTERS}
+    for name, documented in DOCUMENTED_VALUES.items():
+        if not chosen[name].issubset({*documented, *occurring.get(name, ())}):
+            raise web.HTTPBadRequest(
+                text=f"{name}: must be one of {', '.join(documented)}; repeat the parameter for several.\n"
+            )
     return ServerQuery(search.strip(), {name: values for name, values in chosen.items() if values}, sort)
 
 

@@ -17,15 +17,22 @@ from exporter.settings.tree import WebSettings
 from exporter.translation import Translator
 from exporter.views.accounts import build_account_views
 from exporter.views.migrations import list_ended_migrations, write_migrations_csv
-from exporter.views.selection import select_servers
+from exporter.views.selection import ServerQuery, select_servers
 from exporter.views.servers import ServerView
 from exporter.views.tables import write_csv, write_json
 from exporter.web.pages.configuration import configuration_view
-from exporter.web.pages.fleet import FleetCache
+from exporter.web.pages.fleet import Fleet, FleetCache
 from exporter.web.pages.languages import get_language, other_languages, remember_language
 from exporter.web.pages.migrations import build_migrations_page, format_migrations_query, parse_result
 from exporter.web.pages.polls import build_polls_view
-from exporter.web.pages.query import format_server_query, parse_number, parse_refresh, parse_server_query
+from exporter.web.pages.query import (
+    SERVER_PARAMETERS,
+    check_parameters,
+    format_server_query,
+    parse_number,
+    parse_refresh,
+    parse_server_query,
+)
 from exporter.web.pages.rendering import Renderer
 from exporter.web.pages.server import build_server_page, find_server
 from exporter.web.pages.servers import FILTER_TITLES, SERVERS_PER_PAGE, build_servers_page
@@ -81,6 +88,7 @@ class Pages:
 
     async def status(self, request: web.Request) -> web.Response:
         """Return the status of the migrations, of all accounts or of the account in the query."""
+        check_parameters(request.query, "account", "refresh")
         accounts = self._chosen_accounts(request)
         refresh = parse_refresh(request.query, _default_refresh(accounts))
         now = self._clock.time()
@@ -97,11 +105,10 @@ class Pages:
 
     async def servers(self, request: web.Request) -> web.Response:
         """Return a page of the servers that the query selects."""
-        query = parse_server_query(request.query)
+        check_parameters(request.query, *SERVER_PARAMETERS, "page")
         number = parse_number(request.query, "page", MAX_PAGE, default=1)
         now, accounts = self._clock.time(), self._current().accounts
-        snapshots = _snapshots(accounts, now)
-        fleet = await self._fleets.get(snapshots)
+        query, fleet = await self._parse_server_query(request, now)
         found = await self._worker.run(build_servers_page, fleet, query, number)
         several = len(accounts) > 1
         shown = [(name, title) for name, title in FILTER_TITLES.items() if name != "account" or several]
@@ -111,7 +118,7 @@ class Pages:
             now=now,
             refresh=None,
             several=several,
-            known=bool(snapshots),
+            known=bool(fleet.snapshots),
             query=query,
             change=partial(format_server_query, query),
             filters=[(name, title) for name, title in shown if found.choices[name]],
@@ -125,6 +132,7 @@ class Pages:
 
     async def server(self, request: web.Request) -> web.Response:
         """Return everything about one server. Raise HTTPNotFound if it does not exist, or has no recent data."""
+        check_parameters(request.query, "refresh")
         name, server_id = request.match_info["account"], request.match_info["id"]
         now = self._clock.time()
         account = next((account for account in self._current().accounts if account.name == name), None)
@@ -147,11 +155,13 @@ class Pages:
 
     async def configuration(self, request: web.Request) -> web.Response:
         """Return the current configuration."""
+        check_parameters(request.query)
         sections = configuration_view(self._current().settings)
         return await self._render(request, "config.html", refresh=None, sections=sections)
 
     async def migrations(self, request: web.Request) -> web.Response:
         """Return a page of the recorded migrations of all accounts, or of the account in the query."""
+        check_parameters(request.query, "account", "result", "page")
         accounts, account = self._chosen_accounts(request), request.query.get("account")
         result = parse_result(request.query)
         number = parse_number(request.query, "page", MAX_PAGE, default=1)
@@ -170,12 +180,14 @@ class Pages:
 
     async def migrations_csv(self, request: web.Request) -> web.Response:
         """Return the recorded migrations that the query selects as CSV."""
+        check_parameters(request.query, "account", "result")
         accounts, result = self._chosen_accounts(request), parse_result(request.query)
         text = await self._worker.run(lambda: write_migrations_csv(list_ended_migrations(accounts, result)))
         return _attachment(text.encode("utf-8", "replace"), "migrations.csv")
 
     async def polls(self, request: web.Request) -> web.Response:
         """Return the recent polls of all accounts, or of the account in the query."""
+        check_parameters(request.query, "account")
         accounts, name = self._chosen_accounts(request), request.query.get("account")
         shown = build_polls_view(accounts, name)
         return await self._render(
@@ -198,11 +210,20 @@ class Pages:
             raise web.HTTPNotFound(text=NO_SUCH_ACCOUNT)
         return chosen
 
+    async def _parse_server_query(self, request: web.Request, now: float) -> tuple[ServerQuery, Fleet]:
+        """Return the query, and the servers to select from. Raise HTTPNotFound for an account that does not exist."""
+        accounts = self._current().accounts
+        if not {account.name for account in accounts}.issuperset(filter(None, request.query.getall("account", ()))):
+            raise web.HTTPNotFound(text=NO_SUCH_ACCOUNT)
+        fleet = await self._fleets.get(_snapshots(accounts, now))
+        occurring = {name: [value for value, _ in values] for name, values in fleet.filter_values.items()}
+        return parse_server_query(request.query, occurring), fleet
+
     async def _download(
         self, request: web.Request, write: Callable[[Sequence[ServerView]], bytes], ending: str
     ) -> web.Response:
-        query = parse_server_query(request.query)
-        fleet = await self._fleets.get(_snapshots(self._current().accounts, self._clock.time()))
+        check_parameters(request.query, *SERVER_PARAMETERS)
+        query, fleet = await self._parse_server_query(request, self._clock.time())
         body = await self._worker.run(lambda: write(select_servers(fleet.servers, query)))
         return _attachment(body, f"servers.{ending}")
 

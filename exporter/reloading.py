@@ -17,6 +17,9 @@ from exporter.settings.loading import read_digest
 SETTLE_SECONDS: Final = 1.0
 """Changed files are read again after this time, until they are the same: many are written in several steps."""
 
+MAX_CHANGING_READINGS: Final = 10
+"""Readings in a row that all differ after which a warning is logged, because the reload waits."""
+
 Contents: TypeAlias = tuple[object, ...]
 """The content of the configuration file and of the CA bundles that it names, or why it cannot be read."""
 
@@ -64,6 +67,7 @@ async def _is_outdated(service: Service, clock: Clock, worker: Worker) -> bool:
     After a failed reload they do, because it may have failed for another reason than the content of these files.
     """
     seen: Contents | None = None
+    readings = 0
     while True:
         contents = await worker.run(_read_contents, service)
         if not service.reload_failed and contents == _contents_in_use(service):
@@ -71,6 +75,9 @@ async def _is_outdated(service: Service, clock: Clock, worker: Worker) -> bool:
         if contents == seen:
             return True
         seen = contents
+        readings += 1
+        if readings == MAX_CHANGING_READINGS:
+            log.warning("configuration files keep changing, reload waits", readings=readings)
         await clock.sleep(SETTLE_SECONDS)
 
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from exporter.polling.snapshot import Snapshot
-from exporter.sms.model import NO_TASK, SourceServer
+from exporter.sms.model import NO_TASK, NonNegativeInt, SourceServer
 
 MAX_MIGRATIONS: Final = 20_000
 """Maximum number of migrations that are recorded per account; beyond it, the oldest are dropped."""
+
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
+"""A time in seconds since the epoch, until the end of the year 9999."""
 
 Result: TypeAlias = Literal["finished", "failed"]
 
@@ -30,10 +33,10 @@ class Migration(Struct, frozen=True, kw_only=True, gc=False):
     ip: str = ""
     task_id: str = ""
     result: Result
-    started_at: float | None = None
-    ended_at: float
-    size: int | None = None
-    replicated: int | None = None
+    started_at: Seconds | None = None
+    ended_at: Seconds
+    size: NonNegativeInt | None = None
+    replicated: NonNegativeInt | None = None
     error_code: str = ""
 
     @property
@@ -105,21 +108,21 @@ def _identity(migration: Migration) -> tuple[str, str, str]:
 
 def _migration(server: SourceServer, snapshot: Snapshot, before: SourceServer | None) -> Migration:
     task = server.current_task or (before.current_task if before else None) or NO_TASK
-    started_at = task.start_date / 1000 if task.start_date else None
+    started_at = (task.start_date or 0) / 1000
     return Migration(
         server_id=server.id,
         name=server.name or "",
         ip=server.ip or "",
         task_id=task.id or "",
         result=RESULTS[server.state],
-        started_at=started_at,
+        started_at=started_at if 0 < started_at <= snapshot.read_at else None,
         ended_at=_ended_at(server, snapshot, started_at),
         size=server.totalsize or (before.totalsize if before else server.totalsize),
         replicated=server.replicatesize or (before.replicatesize if before else server.replicatesize),
     )
 
 
-def _ended_at(server: SourceServer, snapshot: Snapshot, started_at: float | None) -> float:
+def _ended_at(server: SourceServer, snapshot: Snapshot, started_at: float) -> float:
     """Return when the server came into its state: as the API reports it, else when the list shows it."""
     reported = (server.state_action_time or 0) / 1000
-    return reported if (started_at or 0.0) < reported <= snapshot.read_at else snapshot.read_at
+    return reported if started_at < reported <= snapshot.read_at else snapshot.read_at

@@ -26,6 +26,7 @@ from exporter.polling.state_format import (
     encode_state,
 )
 from exporter.settings import AccountSettings, DetailSettings
+from exporter.settings.files import UnusableFile
 
 DISK_TIMEOUT_SECONDS: Final = 30.0
 """Time after which reading or writing the files of an account counts as failed."""
@@ -33,6 +34,10 @@ DISK_TIMEOUT_SECONDS: Final = 30.0
 LAST_WRITE_SECONDS: Final = 3.0
 """Time that a stopping exporter waits for the last write."""
 
+MAX_CLOCK_ERROR_SECONDS: Final = 86_400.0
+"""How far in the future the end of a recorded migration may be, because the clock was set back a little."""
+
+_FROM_THE_FUTURE: Final = "it is from the future: the clock was set back"
 _HINT: Final = "check the disk, the permissions and the free space of state.path"
 _HINT_IN_USE: Final = "give each exporter a directory of its own"
 
@@ -107,7 +112,7 @@ class StateStore:
         def decode(content: bytes) -> SavedState:
             saved = decode_state(content, settings)
             if saved.snapshot.read_at > self._clock.time() + settings.poll.stale_after:
-                raise Unusable("it is from the future: the clock was set back")
+                raise Unusable(_FROM_THE_FUTURE)
             return saved
 
         self._directory.lock()
@@ -115,19 +120,24 @@ class StateStore:
         return saved, self._load_migrations(settings.name)
 
     def _load_migrations(self, account: str) -> Migrations:
+        def decode(content: bytes) -> Migrations:
+            migrations = decode_migrations(content)
+            if any(each.ended_at > self._clock.time() + MAX_CLOCK_ERROR_SECONDS for each in migrations):
+                raise Unusable(_FROM_THE_FUTURE)
+            return migrations
+
         self._directory.lock()
-        return self._read(f"{file_stem(account)}.migrations", account, decode_migrations) or ()
+        return self._read(f"{file_stem(account)}.migrations", account, decode) or ()
 
     def _read(self, name: str, account: str, decode: Callable[[bytes], T]) -> T | None:
         """Return what a file contains; None if there is none, or if it cannot be used, which is logged."""
-        content = self._directory.read(name)
-        if content is None:
-            return None
         try:
-            return decode(content)
-        except Unusable as error:
+            content = self._directory.read(name)
+            return None if content is None else decode(content)
+        except (Unusable, UnusableFile) as error:
             file = str(self._directory.path / name)
-            log.warning("saved state is not used", account=account, file=file, reason=str(error))
+            reason = error.strerror if isinstance(error, UnusableFile) else str(error)
+            log.warning("saved state is not used", account=account, file=file, reason=reason)
             with contextlib.suppress(OSError):
                 self._directory.keep_aside(name)
             return None
@@ -209,7 +219,7 @@ class StateStore:
             log.warning(
                 "state cannot be saved, continuing without",
                 path=str(self._directory.path),
-                err=problem,
+                err=_name_file(error, problem),
                 hint=_HINT_IN_USE if isinstance(error, DirectoryInUse) else _HINT,
                 exc_info=None if isinstance(error, OSError) else error,
             )
@@ -225,3 +235,8 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return f"defect of the exporter: {type(error).__name__}"
+
+
+def _name_file(error: Exception, problem: str) -> str:
+    file = isinstance(error, OSError) and (error.filename2 or error.filename)
+    return f"{file}: {problem}" if file else problem

@@ -16,8 +16,15 @@ _KINDS: Final = (
 )
 
 
+class UnusableFile(OSError):
+    """A path leads to something else than a regular file, or to one that is too large."""
+
+
 def read_regular_file(path: Path, max_bytes: int) -> bytes:
-    """Return the content of a file. Raise OSError if it is not a regular file or larger than `max_bytes`."""
+    """Return the content of a file.
+
+    Raise UnusableFile if it is not a regular file or larger than `max_bytes`, and OSError if it cannot be read.
+    """
     # Without O_NONBLOCK, opening a FIFO blocks until another process writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -27,7 +34,7 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
     finally:
         os.close(descriptor)
     if len(content) > max_bytes:
-        raise OSError(errno.EFBIG, f"it is larger than {max_bytes} bytes")
+        raise UnusableFile(errno.EFBIG, f"it is larger than {max_bytes} bytes")
     return content
 
 
@@ -53,4 +60,4 @@ def check_directory(path: Path) -> Path:
 def _check_mode(mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "a special file")
-        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file")
+        raise UnusableFile(errno.EINVAL, f"it is {kind}, not a regular file")

@@ -13,7 +13,7 @@ import yaml
 from structlog.testing import capture_logs
 
 from exporter.polling.connections import Runtime
-from exporter.reloading import SETTLE_SECONDS, reloading
+from exporter.reloading import MAX_CHANGING_READINGS, SETTLE_SECONDS, reloading
 from exporter.service import Service, running
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
@@ -216,6 +216,25 @@ async def test_a_file_that_is_written_in_several_steps_is_reloaded_when_it_is_co
                 await world.idle(service)
         assert await accounts(service) == ["shop", "yard"]
     assert [line["event"] for line in logs if "reloaded" in line["event"]] == ["configuration reloaded"]
+
+
+async def test_a_file_that_keeps_changing_is_reported_once_and_reloaded_when_it_stays_the_same(
+    world: World, clock: FakeClock
+) -> None:
+    world.write("shop")
+    async with world.exporting(AUTOMATIC) as service:
+        with capture_logs() as logs:
+            for number in range(2 * MAX_CHANGING_READINGS):
+                world.write("shop", f"depot-{number}")
+                clock.advance(INTERVAL if number == 0 else SETTLE_SECONDS)
+                await world.idle(service)
+            assert await accounts(service) == ["shop"]
+            clock.advance(SETTLE_SECONDS)
+            await world.idle(service)
+        assert await accounts(service) == ["depot-19", "shop"]
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+        "configuration files keep changing, reload waits"
+    ]
 
 
 async def test_a_ca_bundle_that_the_file_names_is_part_of_the_configuration(world: World, tmp_path: Path) -> None:

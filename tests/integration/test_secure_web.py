@@ -273,6 +273,19 @@ async def test_a_file_that_is_being_written_neither_opens_access_nor_logs_an_err
             assert not [line for line in lines if line["event"].startswith("web config")]
 
 
+async def test_a_file_that_keeps_changing_is_reported_once(site: Site, clock: FakeClock) -> None:
+    site.write(basic_auth_users=USERS)
+    async with site.exporting(clock) as service:
+        with capture_logs() as lines:
+            for number in range(20):
+                site.write(basic_auth_users=USERS | {f"user-{number}": HASH})
+                await site.glance(clock)
+        assert (await ask(f"{service.urls[0]}/metrics", auth=("user-19", PASSWORD)))[0] == 401
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
+        "web configuration keeps changing, keeping previous"
+    ]
+
+
 async def test_new_users_on_disk_replace_the_previous_ones(site: Site, clock: FakeClock) -> None:
     site.write(basic_auth_users=USERS)
     async with site.exporting(clock) as service:

@@ -67,6 +67,14 @@ def test_an_end_in_the_future_or_before_the_start_is_not_believed() -> None:
         assert record.poll(finished, read_at=NOW + 60)[0].ended_at == NOW + 60
 
 
+def test_a_start_in_the_future_is_unknown() -> None:
+    record = Record()
+    task = {"id": "t1", "start_date": 2**62}
+    record.poll(migrating(current_task=task))
+    (recorded,) = record.poll(migrating(state="finished", current_task=task), read_at=NOW + 60)
+    assert (recorded.started_at, recorded.ended_at) == (None, NOW + 60)
+
+
 def test_a_finished_server_without_sizes_keeps_those_of_the_list_before() -> None:
     record = Record()
     record.poll(migrating(replicatesize=99))

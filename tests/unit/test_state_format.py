@@ -182,6 +182,16 @@ def test_a_record_of_migrations_is_read_as_it_was_written() -> None:
     assert decode_migrations(encode_migrations(())) == ()
 
 
+@pytest.mark.parametrize(
+    "impossible",
+    [{"ended_at": 1e301}, {"ended_at": -1.0}, {"started_at": 1e301}, {"size": -1}, {"replicated": 2**64}],
+)
+def test_a_record_with_an_impossible_number_is_not_used(impossible: dict[str, Any]) -> None:
+    record = (*MIGRATIONS, Migration(**{**asdict(MIGRATIONS[0]), **impossible}))
+    with pytest.raises(Unusable, match="it is damaged"):
+        decode_migrations(encode_migrations(record))
+
+
 def replace_name(migration: Migration, name: str) -> Migration:
     return Migration(**{**asdict(migration), "name": name})
 

@@ -1,17 +1,20 @@
 import errno
+import os
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from exporter.polling.migrations import Migration
 from exporter.polling.snapshot import Details
 from exporter.polling.state import Account
-from exporter.polling.state_directory import StateDirectory, SystemFiles
+from exporter.polling.state_directory import MAX_FILE_BYTES, StateDirectory, SystemFiles
+from exporter.polling.state_format import encode_migrations
 from exporter.polling.state_store import StateStore, file_stem
 from exporter.settings import NO_DETAILS, AccountSettings, DetailSettings
 from exporter.sms.details import MigrationError
@@ -183,6 +186,60 @@ async def test_a_damaged_file_is_kept_aside_and_replaced_by_the_next_poll(first:
     assert served(await Process(path.parent, clock).open(), NOW) == ["b"]
 
 
+def write_huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, MAX_FILE_BYTES + 1)
+
+
+UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a directory": (Path.mkdir, "it is a directory, not a regular file"),
+    "a FIFO": (os.mkfifo, "it is a FIFO, not a regular file"),
+    "huge": (write_huge, "it is larger than 268435456"),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+@pytest.mark.parametrize("ending", ["state", "migrations"])
+async def test_something_else_in_place_of_a_file_is_kept_aside_and_named(
+    ending: str, kind: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    create, reason = UNUSABLE[kind]
+    path = tmp_path / f"{file_stem('default')}.{ending}"
+    create(path)
+    process = Process(tmp_path, clock)
+    with capture_logs() as logs:
+        opened = await process.open()
+        opened.state.migrations = (FINISHED,)
+        await process.poll(opened, "a")
+    await process.stop()
+    (line,) = logs
+    assert (line["event"], line["file"]) == ("saved state is not used", str(path))
+    assert line["reason"].startswith(reason)
+    assert (tmp_path / f"{path.name}.unused").exists()
+    assert path.is_file()
+
+
+async def test_a_file_that_cannot_be_replaced_is_named(tmp_path: Path, clock: FakeClock) -> None:
+    path = tmp_path / f"{file_stem('default')}.state"
+    process = Process(tmp_path, clock)
+    opened = await process.open()
+    path.mkdir()
+    with capture_logs() as logs:
+        await process.poll(opened, "a")
+    await process.stop()
+    assert [line["err"] for line in logs] == [f"{path}: Is a directory"]
+
+
+async def test_a_record_of_migrations_that_end_in_the_future_is_kept_aside(tmp_path: Path, clock: FakeClock) -> None:
+    path = tmp_path / f"{file_stem('default')}.migrations"
+    path.write_bytes(encode_migrations((structs.replace(FINISHED, ended_at=NOW + 2 * 86_400),)))
+    with capture_logs() as logs:
+        opened = await Process(tmp_path, clock).open()
+    assert opened.state.migrations == ()
+    assert [line["reason"] for line in logs] == ["it is from the future: the clock was set back"]
+    assert (tmp_path / f"{path.name}.unused").exists()
+
+
 async def test_accounts_have_files_of_their_own(first: Process, clock: FakeClock) -> None:
     names = ("shop", "Shop", "sh/op", "../shop", "店", "x" * 255)
     for name in names:
@@ -265,11 +322,11 @@ async def test_a_record_that_cannot_be_read_again_is_not_lost(first: Process, cl
     await first.poll(opened, "a")
     file = first.store._directory.path / f"{file_stem('default')}.migrations"
     hidden = file.rename(file.with_name("hidden"))
-    file.mkdir()
+    file.symlink_to(file)
     # As a reload opens it that changes the list.
     changed = await first.open(account(filter={"state": "error"}))
     await first.poll(changed, "b")
-    file.rmdir()
+    file.unlink()
     hidden.rename(file)
     await first.poll(changed, "b")
     await first.stop()
@@ -290,4 +347,4 @@ async def test_a_file_in_place_of_the_directory_stops_nothing(tmp_path: Path, cl
     (tmp_path / "state").write_text("a file")
     with capture_logs() as logs:
         await Process(tmp_path / "state", clock).open()
-    assert [line["err"] for line in logs] == ["Not a directory"]
+    assert [line["err"] for line in logs] == [f"{tmp_path / 'state' / '.lock'}: Not a directory"]

@@ -17,6 +17,8 @@ log = get_logger(__name__)
 
 CHECK_INTERVAL_SECONDS: Final = 2.0
 """A change takes effect when two checks in a row see the same content."""
+MAX_CHANGING_READINGS: Final = 10
+"""Readings in a row that all differ after which a warning is logged."""
 
 
 class WebConfigFile:
@@ -34,6 +36,7 @@ class WebConfigFile:
         self._worker = Worker()
         self._last_contents: FileContents | str = policy.contents
         """The contents at the last check, or the error."""
+        self._changing_readings = 0
         self._logged_error: str | None = None
         self.tls = CurrentContext.of(policy.tls) if policy.tls else None
 
@@ -65,7 +68,11 @@ class WebConfigFile:
     async def check(self) -> None:
         """Read the files, and apply contents that are new, valid, and the same as at the last check."""
         contents = await self._worker.run(_read, self._path)
-        if contents != self._last_contents:
+        is_changing = contents != self._last_contents
+        self._changing_readings = self._changing_readings + 1 if is_changing else 0
+        if self._changing_readings == MAX_CHANGING_READINGS:
+            log.warning("web configuration keeps changing, keeping previous", file=str(self._path))
+        if is_changing:
             self._last_contents = contents
         elif isinstance(contents, str):
             self._log_error(contents)

@@ -17,6 +17,7 @@ from msgspec.structs import force_setattr
 
 from exporter.blocking import Worker
 from exporter.errors import BadResponse
+from exporter.language import Translatable
 from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import NonNegativeInt, Record, RecordT
 from exporter.sms.splitting import split_array, split_object
@@ -228,11 +229,18 @@ class Records(Generic[RecordT]):
 
     def _split_page(self, body: bytes) -> tuple[int, list[bytes]]:
         members = split_object(body)
-        count = read_int(load_json(members.get(b'"count"', b"")))
         rows = members.get(f'"{self._endpoint.envelope_key}"'.encode(), b"")
-        if not isinstance(count, int) or not rows:
+        if not rows:
             raise BadResponse(
-                f"the API answered 200 with a JSON object that is not a list of {self._endpoint.noun}",
+                f"the API answered 200 with a JSON object that is not a list of {self._endpoint.noun}: "
+                f"it has no field {self._endpoint.envelope_key}",
+            )
+        count = read_int(load_json(members.get(b'"count"', b"")))
+        if not isinstance(count, int):
+            found = "is missing" if b'"count"' not in members else "is not a number from 0 up"
+            raise BadResponse(
+                f"the field count of the list of {self._endpoint.noun} {found}",
+                hint=Translatable("the answer is not as documented: report it with a capture (sms-exporter capture)"),
             )
         return count, [] if rows.strip() == b"null" else split_array(rows, MAX_ROWS)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from detail_api import POLL, READING, Api, refuse
@@ -37,6 +38,28 @@ def memberships(seen: Scrape) -> dict[str, str]:
 def by_state(seen: Scrape, name: str, project_id: str) -> dict[str, float]:
     values = seen.values(f"migration_project_{name}", project_id=project_id)
     return {dict(own)["state"]: value for own, value in values.items() if value}
+
+
+@pytest.mark.parametrize(
+    ("envelope", "message"),
+    [
+        ({"count": -1, "migprojects": []}, "the field count of the list of migration projects is not a number"),
+        ({"count": "many", "migprojects": [{"id": "p"}]}, "the field count of the list of migration projects is not a"),
+        ({"count": None, "migprojects": []}, "the field count of the list of migration projects is not a number"),
+        ({"migprojects": []}, "the field count of the list of migration projects is missing"),
+        ({"count": 1, "projects": []}, "is not a list of migration projects: it has no field migprojects"),
+    ],
+)
+async def test_a_list_that_is_not_as_documented_is_an_error_that_names_the_field(
+    api: Api, envelope: dict[str, Any], message: str
+) -> None:
+    api.answers["projects"] = lambda: web.json_response(envelope)
+    with capture_logs() as events:
+        async with api.exporting(collector=ON):
+            pass
+    (line,) = [event for event in events if event["event"] == "collector failed"]
+    assert message in line["err"]
+    assert ("something other" in str(line["hint"])) == ("migprojects" not in envelope)
 
 
 async def test_each_server_has_its_project_and_each_project_its_progress(api: Api) -> None:

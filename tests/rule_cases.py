@@ -359,6 +359,9 @@ def _accounts() -> Parts:
     pod = Exporter(SERVERS, is_target=until(30), is_running=until(30), instance="1", labels=service)
     new = replace(other, is_target=since(25), is_running=since(25), labels=service, started=25 * 60)
     yield "removed-with-a-new-pod", group("", [pod, new], ends)
+    for start, expected in ((22, ends), (18, stays)):
+        earlier = replace(new, is_target=since(start), is_running=since(start), started=start * 60)
+        yield f"pod-{30 - start}-minutes-after-the-new-one", group("", [pod, earlier], expected)
     yield "pod-beside-an-older-one", group("", [pod, replace(other, labels=service)], stays)
     foreign = replace(new, labels=', namespace="n", service="other"')
     yield "pod-while-another-service-starts", group("", [pod, foreign], stays)

@@ -40,6 +40,7 @@ ORDER: Final = (
 _ALL_OR_NONE: Final = "alerts of an account are held only if the data of all its servers is missing"
 _ONE_EXPORTER: Final = "the filter leaves one exporter per account"
 EQUIVALENT: Final[Mapping[str, str]] = {
+    "SmsClockSkew expr: max -> min": "an exporter has one time difference for each account",
     **{
         f"{record} expr: max -> min": _ONE_EXPORTER
         for record in (
@@ -208,6 +209,7 @@ def main(chosen: Sequence[str]) -> int:
 
     cases = sorted([*rule_cases.groups(), *detail_cases.groups()], key=lambda group: group["interval"])
     mutants = dict(enumerate(find_mutants()))
+    total = len(mutants)
     if chosen:
         first, step = map(int, chosen)
         mutants = {number: mutants[number] for number in range(first, len(mutants), step)}
@@ -222,10 +224,9 @@ def main(chosen: Sequence[str]) -> int:
                 sys.stdout.flush()
     rows = list(_rows(counts))
     sys.stdout.write("".join(f"{row}\n" for row in rows))
-    if not chosen:
-        when = f"Measured on {datetime.now(UTC):%Y-%m-%d}."
-        tables = {"mutants-rules": rows, "mutants-rules-when": [when]}
-        PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), tables, "make mutants-rules"), encoding="utf-8")
+    part = f", every {chosen[1]}th of {total} changes" if chosen else ""
+    tables = {"mutants-rules": rows, "mutants-rules-when": [f"Measured on {datetime.now(UTC):%Y-%m-%d}{part}."]}
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), tables, "make mutants-rules"), encoding="utf-8")
     return sum(number for (_, outcome), number in counts.items() if outcome == "survived")
 
 

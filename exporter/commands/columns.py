@@ -186,7 +186,7 @@ def _describe(row: ServerView, translator: Translator) -> Text:
 
 
 def _text(text: str, style: str = "") -> Text:
-    return Text(escape_unprintable(text) or NO_VALUE, style=style)
+    return Text(escape_unprintable(text), style=style) if text else Text(NO_VALUE)
 
 
 def _optional(value: float | None, write: Callable[[float], str]) -> str:

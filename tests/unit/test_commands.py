@@ -3,9 +3,11 @@
 import sys
 
 import pytest
+from rich.text import Text
 
 from exporter.cli import main
 from exporter.commands.check import Finding
+from exporter.commands.columns import query_columns
 from exporter.commands.output import print_errors
 from exporter.commands.reading import Reading
 from exporter.commands.status_view import StatusSettings, format_servers
@@ -15,6 +17,8 @@ from exporter.exposition.health import Health
 from exporter.language import Translatable
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account
+from exporter.translation import Translator
+from exporter.views.servers import build_server_views
 from exporter.views.tables import FIELDS
 from support import FakeClock, account, server, snapshot
 
@@ -28,6 +32,14 @@ def reading(clock: FakeClock, known: Snapshot | None) -> Reading:
 def facts(found: Finding) -> dict[str, str]:
     """Return the facts of a report by name."""
     return {line[2:15].strip(): line[15:] for line in found.lines() if line.startswith("  ")}
+
+
+@pytest.mark.parametrize(("state", "words", "style"), [("syncing", "-", ""), ("error", "failed", "red")])
+def test_only_the_problems_of_a_server_are_red(state: str, words: str, style: str) -> None:
+    (view,) = build_server_views([snapshot(server("s1", state=state, connected=True))])
+    cell = query_columns(Translator("en"))[-1].cell(view)
+    assert isinstance(cell, Text)
+    assert (cell.plain, cell.style) == (words, style)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from exporter.sms.model import SourceServer
 SIMULATED_TARGETS: Final = IPv4Network("127.64.0.0/10")
 """The loopback addresses that the simulator gives to target servers that listen."""
 
+_THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchedServer:
@@ -33,10 +35,9 @@ def list_launched_servers(snapshot: Snapshot, settings: AccountSettings) -> Iter
     accepts_simulated = _is_loopback_url(settings.api.url)
     for server in snapshot.servers:
         if server.state == "finished" or server.migration_cycle == "cutovered":
-            addresses = list_addresses(tasks[server.id]) if server.id in tasks else iter(())
-            yield LaunchedServer(
-                server, next((str(each) for each in addresses if is_target_address(each, accepts_simulated)), None)
-            )
+            addresses = list_addresses(tasks[server.id]) if server.id in tasks else ()
+            valid = (str(address) for address in addresses if is_target_address(address, accepts_simulated))
+            yield LaunchedServer(server, next(valid, None))
 
 
 def list_addresses(task: MigrationTask) -> Iterator[IPv4Address | IPv6Address]:
@@ -65,9 +66,6 @@ def is_target_address(address: IPv4Address | IPv6Address, accepts_simulated: boo
         or address.is_reserved
         or (isinstance(address, IPv4Address) and address in _THIS_NETWORK)
     )
-
-
-_THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 
 
 def _is_loopback_url(url: str) -> bool:

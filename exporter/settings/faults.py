@@ -19,7 +19,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 MAX_SHOWN_CHARACTERS: Final = 200
 MAX_LINES: Final = 20
 
-_KEY_ALONE: Final = re.compile(r"[\w.-]*")
+_NAME: Final = re.compile(r"[\w.-]*")
 
 
 class Contradiction(ValueError):
@@ -67,21 +67,35 @@ def format_safely(location: Location, model: type[BaseModel]) -> str:
         owner, field = _find(model, location[:length])
         if isinstance(part, int) or part in owner.model_fields:
             continue
-        is_hidden = is_secret(field) if field else has_secrets(owner) or is_in_group(part, find_secret_groups(owner))
-        shown = "" if is_hidden else _KEY_ALONE.match(part).group()  # type: ignore[union-attr]  # matches any text
+        is_hidden = is_secret(field) if field else has_secrets(owner) or find_contained(part, find_secret_names(model))
+        shown = "" if is_hidden else cut_name(part)
         return format_location((*location[:length], shown) if shown else location[:length])
     return format_location(location)
 
 
-def find_secret_groups(model: type[BaseModel]) -> list[str]:
-    """Return the names of the groups with secrets."""
-    groups = ((name, get_model(field)) for name, field in model.model_fields.items())
-    return [name for name, group in groups if group and has_secrets(group)]
+def cut_name(name: str) -> str:
+    """Return the beginning of an unknown name, without what follows the first character that no name contains."""
+    return _NAME.match(name).group()  # type: ignore[union-attr]  # matches any text
 
 
-def is_in_group(name: str, groups: Iterable[str]) -> bool:
-    """Return whether the name of an unknown key, variable or flag begins with the name of one of the groups."""
-    return re.sub(r"[-.]", "_", name).strip("_").casefold().startswith(tuple(groups))
+def find_secret_names(model: type[BaseModel]) -> set[str]:
+    """Return the names of the fields of a model that hold secrets, and of the groups of such fields."""
+    names = set()
+    for name, field in model.model_fields.items():
+        if group := get_model(field):
+            names |= find_secret_names(group) | ({name} if has_secrets(group) else set())
+        elif is_secret(field):
+            names.add(name)
+    return names
+
+
+def find_contained(name: str, secret_names: Iterable[str]) -> str:
+    """Return a secret name that an unknown key, variable or flag contains; empty if there is none.
+
+    The rest of it can be the secret.
+    """
+    plain = re.sub(r"[-.]", "_", name).casefold()
+    return next((secret for secret in sorted(secret_names) if secret in plain), "")
 
 
 def show(value: object) -> str:

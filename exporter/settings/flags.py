@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from exporter.errors import ConfigurationError, mask_credentials
-from exporter.settings.faults import is_in_group, suggest_name
+from exporter.settings.faults import cut_name, find_contained, suggest_name
 from exporter.settings.kinds import is_secret
 from exporter.settings.options import Option
 
@@ -21,8 +21,8 @@ def parse_flags(arguments: Sequence[str], known: Sequence[Option]) -> dict[str, 
         flag, equals, value = argument.partition("=")
         option = by_flag.get(flag) or negated.get(flag)
         if option is None:
-            groups = {option.group for option in known if is_secret(option.field)}
-            raise ConfigurationError([_explain_unknown(position, argument, (*by_flag, *negated), groups)])
+            secret_names = {name for each in known if is_secret(each.field) for name in (each.group, each.name) if name}
+            raise ConfigurationError([_explain_unknown(position, argument, (*by_flag, *negated), secret_names)])
         if not option.placeholder:
             if equals:
                 raise ConfigurationError([f"{flag}: takes no value: write {option.flag} or --no-{option.flag[2:]}"])
@@ -47,11 +47,11 @@ def _next_value(option: Option, rest: Iterator[tuple[int, str]]) -> str:
     return value
 
 
-def _explain_unknown(position: int, argument: str, known: Sequence[str], secret_groups: Iterable[str]) -> str:
+def _explain_unknown(position: int, argument: str, known: Sequence[str], secret_names: Iterable[str]) -> str:
     flag = argument.partition("=")[0]
-    if flag.startswith("-") and is_in_group(flag.removeprefix("--no"), secret_groups):
+    if flag.startswith("-") and find_contained(flag, secret_names):
         # If the space or `=` is missing, the value is a part of the flag.
         return f"argument {position}: no such option{suggest_name(flag, known) or '; --help lists them'}"
     if flag.startswith("-"):
-        return f"{mask_credentials(flag)}: no such option{suggest_name(flag, known) or '; --help lists them'}"
+        return f"{cut_name(mask_credentials(flag))}: no such option{suggest_name(flag, known) or '; --help lists them'}"
     return f"argument {position}: belongs to no option: an option is written as --OPTION=VALUE, a command comes first"

@@ -18,10 +18,10 @@ from pydantic_settings import BaseSettings
 from exporter.errors import ConfigurationError, HelpRequested
 from exporter.settings.document import Document, Location
 from exporter.settings.faults import (
-    find_secret_groups,
+    find_contained,
+    find_secret_names,
     format_location,
     format_safely,
-    is_in_group,
     suggest_name,
     validate,
 )
@@ -176,8 +176,8 @@ def _read_variables(environ: Mapping[str, str], known: Sequence[Option], tree: t
             values[option.key] = value
         elif not _is_service_link(name.upper().removeprefix(prefix), value):
             # A mistake in the shell can make a secret a part of the name.
-            groups = [group for group in find_secret_groups(tree) if is_in_group(name[len(prefix) :], [group])]
-            shown = f"a variable that begins with {prefix}{groups[0].upper()}" if groups else name
+            secret = find_contained(name[len(prefix) :], find_secret_names(tree))
+            shown = f"a variable with {secret.upper()} in its name" if secret else name
             raise ConfigurationError([f"{shown}: no such option{suggest_name(name.upper(), by_variable, prefix)}"])
     return values
 

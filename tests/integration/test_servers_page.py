@@ -112,7 +112,7 @@ async def test_an_account_that_does_not_exist_is_404(service: Service, path: str
 @pytest.mark.parametrize("path", ["/", "/migrations", "/migrations.csv", "/polls", "/config"])
 async def test_a_page_refuses_a_parameter_that_it_does_not_have(service: Service, path: str) -> None:
     assert (await fetch(f"{service.urls[0]}{path}?lang=en"))[0] == 200
-    status, text, _ = await fetch(f"{service.urls[0]}{path}?acount=default")
+    status, text, _ = await fetch(f"{service.urls[0]}{path}?accounts=default")
     assert status == 400
     assert text.startswith("unknown parameter: this page has ")
 

@@ -32,6 +32,7 @@ def groups() -> Iterator[Group]:
     yield combined("replicated share", dict(_shares()))
     yield _errors()
     yield _details_of_two_exporters()
+    yield _sums_of_the_cut_over()
 
 
 def _subtasks() -> Iterator[tuple[str, Group]]:
@@ -325,3 +326,29 @@ def _details_of_two_exporters() -> Group:
 
 def _overloaded() -> Sequence[tuple[str, str, Value]]:
     return [("task_source_cpu_ratio", "", lambda _: 1.0), ("task_agent_cpu_ratio", "", lambda _: 1.0)]
+
+
+def _sums_of_the_cut_over() -> Group:
+    """Return a group with the sums of the Cut-over dashboard, to which an exporter with an old list adds nothing."""
+
+    def server(state: str, replicated: float, speed: float) -> Server:
+        more = [("task_migrate_speed_bytes_per_second", "", lambda _: speed)]
+        return Server(state=state, size=100, replicated=lambda _: replicated, more=more)
+
+    new = Exporter(
+        [("1", server("replicate", 40, 10)), ("2", server("syncing", 90, 5)), ("3", server("waiting", 0, 3))]
+    )
+    old = Exporter([("1", server("replicate", 10, 7000))], instance="y", polls_succeed=until(3), served_polls=100)
+    case = _empty(new, old)
+    case["name"] = "sums of the Cut-over dashboard"
+    record = "account_state_os_type:huaweicloud_sms_"
+
+    def by_state(**values: float) -> Samples:
+        return {f'{{state="{state}"}}': value for state, value in values.items()}
+
+    expected = {
+        f"sum by (state) ({record}source_servers:count)": by_state(replicate=1, syncing=1, waiting=1),
+        f"sum by (state) ({record}remaining_bytes:sum)": by_state(replicate=60, syncing=10),
+        f"sum by (state) ({record}task_migrate_speed_bytes_per_second:sum)": by_state(replicate=10, syncing=5),
+    }
+    return _compare(case, 30, expected)

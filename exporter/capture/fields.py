@@ -11,7 +11,9 @@ from typing import Final
 from exporter.sms.details import SUBTASKS
 from exporter.sms.model import (
     CHECK_RESULTS,
+    CHECKS,
     CLONE_STATES,
+    DEVICE_USES,
     LOG_COLLECT_STATUSES,
     MIGRATION_CYCLES,
     OS_TYPES,
@@ -19,30 +21,6 @@ from exporter.sms.model import (
     TASK_STATES,
     TASK_TYPES,
 )
-
-CHECKS: Final = (
-    "OS_VERSION",
-    "FIRMWARE",
-    "CPU",
-    "MEMORY",
-    "SYSTEM_ROOT",
-    "PARTITION_STYLE",
-    "FILE_SYSTEM",
-    "FREE_SPACE",
-    "OEM_SYSTEM",
-    "DRIVER_FILE",
-    "SERVICE",
-    "ACCOUNT_RIGHTS",
-    "PARAVIRTUALIZATION",
-    "BOOT_LOADER",
-    "RSYNC",
-    "RAW_DEVICES",
-    "DISK_INFO",
-    "LINUX_BLOCK_SUPPORT",
-    "DISK_USED_SIZE",
-    "DISK_PERFORMANCES",
-)
-"""The documented names of the checks of a source server."""
 
 
 def _any_of(words: Iterable[str]) -> str:
@@ -53,7 +31,7 @@ def _any_of(words: Iterable[str]) -> str:
 _SOURCE_STATE: Final = _any_of((*SOURCE_STATES, "premiging", "init", "testing"))
 _MIGRATION_CYCLE: Final = _any_of((*MIGRATION_CYCLES, "no_ready", "ready_for_test", "testing", "tested"))
 _TASK_STATE: Final = _any_of(TASK_STATES)
-_DEVICE_USE: Final = r"(?:BOOT|OS|NORMAL|VOLUME_GROUP)"
+_DEVICE_USE: Final = _any_of(DEVICE_USES)
 _OS_FAMILY: Final = (
     "(?:ALIBABA|ALMALINUX|AMAZON|ANOLIS|CENTOS|COREOS|DEBIAN|EULEROS|FEDORA|HCE|KYLIN|NEOKYLIN|OPENEULER|OPENSUSE|ORACLE|"
     "ORACLELINUX|REDHAT|RHEL|ROCKY|ROCKYLINUX|SLES|SUSE|TENCENTOS|UBUNTU|UOS|WINDOWS)"

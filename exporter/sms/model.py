@@ -72,6 +72,33 @@ TASK_STATES: Final = (
 )
 LOG_COLLECT_STATUSES: Final = ("INIT", "UPLOADING", "UPLOAD_FAIL", "UPLOADED")
 CLONE_STATES: Final = ("NOT_READY", "READY", "PREPARING", "CREATING", "ERROR", "FINISHED")
+CHECKS: Final = (
+    "OS_VERSION",
+    "FIRMWARE",
+    "CPU",
+    "MEMORY",
+    "SYSTEM_ROOT",
+    "PARTITION_STYLE",
+    "FILE_SYSTEM",
+    "FREE_SPACE",
+    "OEM_SYSTEM",
+    "DRIVER_FILE",
+    "SERVICE",
+    "ACCOUNT_RIGHTS",
+    "PARAVIRTUALIZATION",
+    "BOOT_LOADER",
+    "RSYNC",
+    "RAW_DEVICES",
+    "DISK_INFO",
+    "LINUX_BLOCK_SUPPORT",
+    "DISK_USED_SIZE",
+    "DISK_PERFORMANCES",
+)
+"""The documented names of the checks of a source server."""
+
+DEVICE_USES: Final = ("BOOT", "OS", "NORMAL", "VOLUME_GROUP", "BTRFS")
+"""What a disk or volume is used for; the API joins several by `|`."""
+
 CHECK_RESULTS: Final = ("OK", "WARN", "ERROR")
 FAILED_RESULTS: Final = ("WARN", "ERROR")
 

@@ -11,14 +11,13 @@ from exporter.sms.details import SUBTASKS
 from exporter.sms.model import (
     CHECK_RESULTS,
     CLONE_STATES,
+    DEVICE_USES,
     LOG_COLLECT_STATUSES,
     MIGRATION_CYCLES,
     SOURCE_STATES,
     TASK_STATES,
 )
 from exporter.translation import Translator
-
-DEVICE_USES: Final = ("BOOT", "OS", "NORMAL", "VOLUME_GROUP", "BTRFS")
 
 EXPLAINED_VALUES: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {

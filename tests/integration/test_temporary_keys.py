@@ -17,7 +17,7 @@ from exporter.polling.connections import Runtime, account_session, account_trans
 from exporter.settings import ApiSettings
 from exporter.simulator import Simulator
 from programs import serving
-from support import NOWHERE, FakeClock, Unobserved, exporting, next_poll, scrape
+from support import NOWHERE, FakeClock, Scrape, Unobserved, exporting, next_poll, scrape
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -42,32 +42,30 @@ async def test_keys_of_the_metadata_service_authenticate_and_are_renewed_without
     assert expiry > renewal > clock.time()
 
 
-async def test_a_temporary_key_refused_mid_poll_is_replaced_once_without_a_failed_poll(clock: FakeClock) -> None:
+async def poll_with_refusals(clock: FakeClock, fault: str) -> tuple[Scrape, int, int]:
+    """Return a scrape after a poll with a fault, and the numbers of refused requests and of requests for a key."""
     async with Simulator(servers=1000, clock=clock, key_lifetime=HOUR) as simulator:
         simulator.fleet.freeze()
         async with exporting(simulator, clock, auth={"metadata_endpoint": simulator.url}) as service:
-            simulator.faults.add("unauthorized,after=2,times=1")
+            simulator.faults.add(fault)
             await next_poll(clock)
             seen = await scrape(service.urls[0])
-        keys = [request for request in simulator.requests if request.path.endswith("securitykey")]
-        refused = [request for request in simulator.requests if request.status == 401]
+        refused = sum(request.status == 401 for request in simulator.requests)
+        return seen, refused, sum(request.path.endswith("securitykey") for request in simulator.requests)
+
+
+async def test_a_temporary_key_refused_mid_poll_is_replaced_once_without_a_failed_poll(clock: FakeClock) -> None:
+    seen, refused, keys = await poll_with_refusals(clock, "unauthorized,after=2,times=1")
     assert (seen.value("exporter_polls_total"), seen.total("exporter_poll_failures_total")) == (2, 0)
-    assert (len(refused), len(keys)) == (1, 2)
+    assert (refused, keys) == (1, 2)
 
 
 async def test_temporary_keys_that_are_all_refused_are_replaced_once_in_a_poll(clock: FakeClock) -> None:
-    async with Simulator(servers=1000, clock=clock, key_lifetime=HOUR) as simulator:
-        simulator.fleet.freeze()
-        async with exporting(simulator, clock, auth={"metadata_endpoint": simulator.url}) as service:
-            simulator.faults.add("unauthorized,after=1")
-            await next_poll(clock)
-            seen = await scrape(service.urls[0])
-        keys = [request for request in simulator.requests if request.path.endswith("securitykey")]
-        refused = [request for request in simulator.requests if request.status == 401]
+    seen, refused, keys = await poll_with_refusals(clock, "unauthorized,after=1")
     assert seen.value("exporter_poll_failures_total", reason="auth") == 1
-    assert len(keys) == 2
+    assert keys == 2
     # The four further pages are under way together, with the first key and then with the second.
-    assert len(refused) <= 4 + 4
+    assert refused <= 4 + 4
 
 
 async def test_requests_to_the_metadata_service_use_no_proxy(clock: FakeClock) -> None:

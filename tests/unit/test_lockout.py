@@ -45,6 +45,18 @@ class Api:
         return await asyncio.gather(*(self.attempt() for _ in range(accounts)))
 
 
+async def a_later_trial_is_waited_for(api: Api, clock: FakeClock) -> None:
+    """Let a refusal pass, and check that an account waits for the trial of another one until its timeout."""
+    api.answer = AuthError("refused")
+    await api.attempt()
+    clock.advance(BACKOFF_SECONDS)
+    async with api.lockout.attempt("key"):
+        other = asyncio.ensure_future(api.attempt())
+        assert await clock.until_asleep() == TRIAL_SECONDS
+        clock.advance(TRIAL_SECONDS)
+        await other
+
+
 async def test_of_accounts_that_start_together_one_tries_credentials_that_are_refused(clock: FakeClock) -> None:
     api = Api(clock, AuthError("the API answered 401", hint=Translatable("check the key")))
     errors = await api.attempts_of(6)
@@ -242,14 +254,7 @@ async def test_after_an_accepted_response_the_next_trial_is_awaited_for_the_whol
         else:
             accept()
         assert await other is None
-    api.answer = AuthError("refused")
-    await api.attempt()
-    clock.advance(BACKOFF_SECONDS)
-    async with api.lockout.attempt("key"):
-        other = asyncio.ensure_future(api.attempt())
-        assert await clock.until_asleep() == TRIAL_SECONDS
-        clock.advance(TRIAL_SECONDS)
-        await other
+    await a_later_trial_is_waited_for(api, clock)
 
 
 async def test_an_account_that_a_response_admits_has_not_waited_in_vain(clock: FakeClock) -> None:
@@ -261,14 +266,7 @@ async def test_an_account_that_a_response_admits_has_not_waited_in_vain(clock: F
             accept()
             assert await other is api.answer
             raise RequestTimeout("no further answer")
-    api.answer = AuthError("refused")
-    await api.attempt()
-    clock.advance(BACKOFF_SECONDS)
-    async with api.lockout.attempt("key"):
-        other = asyncio.ensure_future(api.attempt())
-        assert await clock.until_asleep() == TRIAL_SECONDS
-        clock.advance(TRIAL_SECONDS)
-        await other
+    await a_later_trial_is_waited_for(api, clock)
 
 
 async def test_when_a_trial_ends_without_a_response_the_next_account_tries_immediately(clock: FakeClock) -> None:

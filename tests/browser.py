@@ -23,6 +23,10 @@ FLAGS: Final = (
 )
 
 
+class DriverError(Exception):
+    """The driver could not carry out a command."""
+
+
 class Browser:
     """One window of the browser."""
 
@@ -66,8 +70,24 @@ class Browser:
         actions = [{"type": "key", "id": "keyboard", "actions": keys}]
         await _command(self._http, f"{self._session}/actions", actions=actions)
 
+    async def follow(self, selector: str) -> None:
+        """Click the first link or button that a CSS selector matches, and wait until the page behind it has loaded.
+
+        The driver waits for a page only when it has begun to load at once.
+        """
+        await self.run("document.left = true")
+        await self.click(selector)
+
+        async def has_loaded() -> bool:
+            # A script that runs while the page changes is cut off.
+            with contextlib.suppress(DriverError):
+                return bool(await self.run("return !document.left && document.readyState === 'complete'"))
+            return False
+
+        await until(has_loaded)
+
     async def click(self, selector: str) -> None:
-        """Click the first element that a CSS selector matches, and wait until a new page has loaded."""
+        """Click the first element that a CSS selector matches, which leads to no other page."""
         found = await _command(self._http, f"{self._session}/element", using="css selector", value=selector)
         (element,) = found.values()
         await _command(self._http, f"{self._session}/element/{element}/click")
@@ -121,5 +141,6 @@ async def _ready(http: aiohttp.ClientSession, base: str) -> bool:
 async def _command(http: aiohttp.ClientSession, address: str, **body: Any) -> Any:
     async with http.post(address, json=body) as response:
         content = await response.json()
-    assert response.status == 200, content
+    if response.status != 200:
+        raise DriverError(content["value"])
     return content["value"]

@@ -188,15 +188,15 @@ async def test_servers_are_found_with_the_form(browser: Browser, clock: FakeCloc
         await browser.open(f"{url}/servers")
         await browser.run("document.querySelector('#search').value = 'web'")
         await browser.run("document.querySelector('#filter-account').value = 'east'")
-        await browser.click("form button")
+        await browser.follow("form button")
         assert "search=web" in await browser.run("return location.search")
         names = await browser.text("tbody th a")
         assert names
         assert all("web" in name for name in names)
         assert await browser.run("return document.querySelector('#filter-account').value") == "east"
-        await browser.click("thead th a")
+        await browser.follow("thead th a")
         assert await browser.text("tbody th a") == sorted(names)
-        await browser.click("tbody th a")
+        await browser.follow("tbody th a")
         assert (await browser.text("h1 bdi"))[0] == min(names)
         assert await browser.console() == []
 
@@ -237,7 +237,7 @@ async def test_times_are_utc_until_the_reader_chooses_local_time(browser: Browse
 async def test_the_reader_switches_the_language_of_all_pages(browser: Browser, clock: FakeClock) -> None:
     async with two_accounts(clock) as url:
         await browser.open(f"{url}/servers?state=replicate")
-        await browser.click("[hreflang=zh-CN]")
+        await browser.follow("[hreflang=zh-CN]")
         assert await browser.text("h1") == ["服务器"]
         assert await browser.run("return document.querySelector('#filter-state').value") == "replicate"
         assert await browser.text("#zone") == ["时间：UTC"]
@@ -246,7 +246,7 @@ async def test_the_reader_switches_the_language_of_all_pages(browser: Browser, c
         await browser.open(f"{url}/")
         assert await browser.text("h1") == ["迁移状态"]
         assert await browser.run("return document.documentElement.lang") == "zh-CN"
-        await browser.click("[hreflang=en]")
+        await browser.follow("[hreflang=en]")
         assert await browser.text("h1") == ["Migration status"]
         assert await browser.console() == []
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tools.code_mutants.__main__ import INTEGRATION_TESTS, OTHER_UNIT_TESTS, find_tests
 from tools.code_mutants.changes import find_mutants
+from tools.code_mutants.selection import FIRST_SECONDS, MAX_SECONDS, MAX_TEST_SECONDS, Selection
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCE = b"""
@@ -42,6 +44,47 @@ def test_every_kind_of_change_is_made_once_and_constants_decorators_and_debug_lo
         "Queue.add: True -> False",
         'Queue.add: raise Full(f"{1 + 1}") -> pass',
     ]
+
+
+def test_what_the_import_of_a_module_executes_is_known() -> None:
+    assert [mutant.function for mutant in find_mutants("queue", SOURCE) if mutant.is_imported] == ["Queue"]
+
+
+OWN, LONG, QUICK, OTHER = (
+    "tests/unit/test_queue.py::test_own",
+    "tests/integration/test_queue.py::test_long",
+    "tests/unit/test_stack.py::test_quick",
+    "tests/unit/test_stack.py::test_other",
+)
+SECONDS = {OWN: 3.0, LONG: MAX_TEST_SECONDS + 1, QUICK: FIRST_SECONDS, OTHER: FIRST_SECONDS + 1}
+
+
+def test_the_tests_named_after_a_module_come_first_then_the_quickest_and_last_its_long_ones() -> None:
+    selection = Selection({"exporter.queue": {"return 1": {OWN, LONG, QUICK, OTHER}, "return 2": {OTHER}}}, SECONDS)
+    assert selection.tests_of("exporter.queue", "return 1") == [[OWN], [QUICK], [OTHER], [LONG]]
+    assert selection.tests_of("exporter.queue", "return 2") == [[OTHER]]
+
+
+def test_a_line_that_is_new_or_executed_by_the_import_belongs_to_all_tests_of_its_module() -> None:
+    selection = Selection(
+        {"exporter.queue": {"return 1": {OWN}, "return 2": {QUICK}}, "exporter.x": {"": {LONG}}}, SECONDS
+    )
+    for line in ("return 3", None):
+        assert selection.tests_of("exporter.queue", line) == [[OWN], [QUICK]]
+
+
+def test_only_the_quickest_tests_of_other_modules_are_run() -> None:
+    seconds = {f"tests/unit/test_stack.py::test_{number:02}": 1.0 for number in range(20)}
+    selection = Selection({"exporter.queue": {"return 1": set(seconds)}}, seconds)
+    first, second = selection.tests_of("exporter.queue", "return 1")
+    assert (len(first), len(first) + len(second)) == (FIRST_SECONDS, MAX_SECONDS)
+
+
+def test_every_file_of_tests_that_is_named_exists() -> None:
+    files = {file.relative_to(ROOT / "tests").as_posix() for file in find_tests()}
+    assert files >= {f"integration/test_{name}.py" for name in INTEGRATION_TESTS}
+    assert all((ROOT / "tests" / "unit" / f"test_{name}.py").exists() for name in OTHER_UNIT_TESTS)
+    assert not files & {f"unit/test_{name}.py" for name in OTHER_UNIT_TESTS}
 
 
 @pytest.mark.parametrize("package", ["sms", "polling", "exposition", "auth", "http", "settings"])

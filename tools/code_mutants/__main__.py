@@ -1,7 +1,8 @@
 """`python -m tools.code_mutants [MODULE …]`: change the package in many small ways; the tests must find each change.
 
 Without modules, all modules of PACKAGES are changed. Results are kept in build/mutants, so that a run that was stopped
-continues. Survivors are printed; those that no test can notice are in equivalent.yml with the reason.
+continues, and several runs can try different modules at the same time. Survivors are printed; those that no test can
+notice are in equivalent.yml with the reason.
 
 mutmut leaves out decorated functions (validators, properties, context managers) and classes' fields, and cosmic-ray
 starts Python for each mutant, which takes days here.
@@ -15,86 +16,174 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO, TypeAlias
 
 import yaml
 
 from tools.code_mutants import selection, trial
-from tools.code_mutants.changes import find_mutants
+from tools.code_mutants.changes import Mutant, find_mutants
 
 PACKAGES: Final = ("sms", "polling", "exposition", "auth", "http", "settings")
+SOURCES: Final = tuple(trial.ROOT / "exporter" / package for package in PACKAGES)
 BUILD: Final = trial.ROOT / "build" / "mutants"
-TESTS: Final = (
-    "tests/unit",
-    *(
-        f"tests/integration/test_{name}.py"
-        for name in (
-            "accounts",
-            "client",
-            "collectors",
-            "credentials",
-            "refusals",
-            "renewals",
-            "retries",
-            "temporary_keys",
-            "transport",
-        )
-    ),
-)
-"""Tests that run the packages in their own process. Those that start the exporter as a program are left out."""
-
 EQUIVALENT: Final = Path(__file__).parent / "equivalent.yml"
+
+OTHER_UNIT_TESTS: Final = (
+    "code_mutants",
+    "dashboards",
+    "docs",
+    "documentation",
+    "fuzz",
+    "prose",
+    "release",
+    "repository",
+    "simulator_details",
+    "simulator_faults",
+    "simulator_fleet",
+    "simulator_query",
+    "site",
+    "soak",
+    "translations",
+    "users",
+    "web_config",
+    "workflows",
+)
+"""Unit tests that are not about the packages."""
+
+INTEGRATION_TESTS: Final = (
+    "accounts",
+    "client",
+    "collectors",
+    "consistency",
+    "credentials",
+    "first_light",
+    "launched_targets",
+    "projects",
+    "refusals",
+    "renewals",
+    "retries",
+    "temporary_keys",
+    "transport",
+)
+"""Integration tests that run the packages in their own process. Those that start the exporter are left out."""
+
+Killers: TypeAlias = dict[str, str | None]
+"""The test that found each mutant, None for a survivor."""
+
+
+def find_tests() -> list[Path]:
+    """Return the files of the tests that may find mutants."""
+    tests = trial.ROOT / "tests"
+    unit = {file.stem.removeprefix("test_"): file for file in (tests / "unit").glob("test_*.py")}
+    return [
+        *(unit[name] for name in sorted(unit.keys() - set(OTHER_UNIT_TESTS))),
+        *(tests / "integration" / f"test_{name}.py" for name in INTEGRATION_TESTS),
+    ]
 
 
 def find_modules(names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Return the modules of the packages or, with names, those that begin with one of them."""
-    for package in PACKAGES:
-        for file in sorted((trial.ROOT / "exporter" / package).glob("*.py")):
-            name = f"exporter.{package}.{file.stem}"
+    for source in SOURCES:
+        for file in sorted(source.glob("*.py")):
+            name = f"exporter.{source.name}.{file.stem}"
             if not names or name.startswith(tuple(names)):
                 yield name, file.read_bytes()
 
 
-def load_results(file: Path) -> dict[str, bool]:
-    """Return which mutants were killed in earlier runs on the same source."""
+def record_tests(files: Sequence[Path]) -> None:
+    """Run the tests of each file that has changed, to see which lines they execute."""
+    for file in files:
+        if not selection.is_recorded(file, BUILD):
+            _print(f"running {file.name}, to see which lines its tests execute …")
+            process = os.fork()
+            if not process:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                selection.record(file, SOURCES, BUILD)
+                os._exit(0)
+            os.waitpid(process, 0)
+
+
+def load_killers(file: Path) -> Killers:
+    """Return the results of earlier runs."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return dict(map(json.loads, lines))
+
+
+class Trials:
+    """Tries the mutants of one module after another."""
+
+    def __init__(
+        self, tests: selection.Selection, killers: Killers, file: TextIO, equivalent: Mapping[str, str]
+    ) -> None:
+        self._tests = tests
+        self._killers = killers
+        self._file = file
+        self._equivalent = equivalent
+
+    def try_module(self, module: str, source: bytes) -> Counter[str]:
+        """Try the mutants of a module, print survivors, and return how many were tried, killed or are equivalent."""
+        counts: Counter[str] = Counter()
+        unchanged = Mutant(module, "", 0, "", "", source)
+        killers: dict[Mutant, str | None] = {}
+        for mutant in find_mutants(module, source):
+            if mutant.title in self._equivalent:
+                counts["equivalent"] += 1
+                continue
+            killers[mutant] = self._find_killer(mutant, unchanged)
+            if killers[mutant] is None:
+                _print(f"survived: {mutant.title} (line {mutant.line})")
+        unreliable = self._find_unreliable(sorted(filter(None, set(killers.values()))), unchanged)
+        for mutant, killer in killers.items():
+            counts["tried"] += 1
+            counts["killed"] += killer is not None and killer not in unreliable
+            if killer in unreliable:
+                _print(f"not killed: {mutant.title} (line {mutant.line}): {killer} fails without it, too")
+        return counts
+
+    def _find_killer(self, mutant: Mutant, unchanged: Mutant) -> str | None:
+        key = f"{hashlib.sha256(unchanged.source).hexdigest()[:8]} {mutant.title}"
+        if self._killers.get(key) is None:
+            line = None if mutant.is_imported else unchanged.source.decode().splitlines()[mutant.line - 1].strip()
+            found = (self._try_part(mutant, unchanged, part) for part in self._tests.tests_of(mutant.module, line))
+            self._killers[key] = next((killer for killer in found if killer is not None), None)
+            self._file.write(json.dumps([key, self._killers[key]]) + "\n")
+            self._file.flush()
+        return self._killers[key]
+
+    def _try_part(self, mutant: Mutant, unchanged: Mutant, tests: Sequence[str]) -> str | None:
+        killer = self._run(mutant, tests)
+        if killer == "" and self._run(unchanged, tests) is not None:
+            raise SystemExit(f"these tests cannot be run: {' '.join(tests)}")
+        return killer
+
+    def _find_unreliable(self, tests: Sequence[str], unchanged: Mutant) -> set[str]:
+        """Return the tests that fail without a change."""
+        unreliable: set[str] = set()
+        while rest := [test for test in tests if test not in unreliable]:
+            failing = self._run(unchanged, rest)
+            if failing is None:
+                break
+            unreliable.add(failing)
+        return unreliable
+
+    def _run(self, mutant: Mutant, tests: Sequence[str]) -> str | None:
+        return trial.find_failure(mutant, tests, self._tests.timeout(tests))
 
 
 def main(names: Sequence[str]) -> int:
     """Try all mutants; print survivors and the score, and return 1 if a survivor is not known as equivalent."""
     os.chdir(trial.ROOT)
-    lines = BUILD / "lines.json"
-    if not lines.exists():
-        _print("running all tests once, to see which of them execute which lines …")
-        process = os.fork()
-        if not process:
-            selection.record(TESTS, trial.ROOT / "exporter", lines)
-            os._exit(0)
-        os.waitpid(process, 0)
-    tests = selection.load(lines)
-    trial.import_dependencies(TESTS)
+    files = find_tests()
+    record_tests(files)
+    trial.import_dependencies(files)
     equivalent: Mapping[str, str] = yaml.safe_load(EQUIVALENT.read_text(encoding="utf-8")) or {}
-    results = load_results(BUILD / "results.jsonl")
+    results = BUILD / "results.jsonl"
     counts: Counter[str] = Counter()
-    with (BUILD / "results.jsonl").open("a", encoding="utf-8") as file:
+    with results.open("a", encoding="utf-8") as file:
+        trials = Trials(selection.load(files, BUILD), load_killers(results), file, equivalent)
         for module, source in find_modules(names):
             started = time.monotonic()
-            digest = hashlib.sha256(source).hexdigest()[:8]
-            own: Counter[str] = Counter()
-            for mutant in find_mutants(module, source):
-                own["equivalent" if mutant.title in equivalent else "tried"] += 1
-                if mutant.title in equivalent:
-                    continue
-                key = f"{digest} {mutant.title}"
-                if not results.get(key):
-                    parts = tests.tests_of(mutant.module, mutant.line)
-                    results[key] = any(trial.fails(mutant, part, tests.timeout(part)) for part in parts)
-                    file.write(json.dumps([key, results[key]]) + "\n")
-                    file.flush()
-                own["killed"] += results[key]
-                if not results[key]:
-                    _print(f"survived: {mutant.title} (line {mutant.line})")
+            own = trials.try_module(module, source)
             counts += own
             _print(f"{module}: {_score(own)}, {time.monotonic() - started:.0f} s")
     _print(f"all: {_score(counts)}")

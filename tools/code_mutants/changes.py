@@ -43,6 +43,8 @@ class Mutant:
     source: bytes
     place: int = 1
     """Which of the same changes of the function it is."""
+    is_imported: bool = False
+    """Whether the change is outside of functions: the import of the module executes it."""
 
     @property
     def title(self) -> str:
@@ -56,21 +58,23 @@ def find_mutants(module: str, source: bytes) -> Iterator[Mutant]:
     counts: Counter[tuple[str, str, str]] = Counter()
     finder = _Finder(source)
     finder.visit(ast.parse(source))
-    for function, line, (start, end), after in finder.found:
+    for function, line, is_imported, (start, end), after in finder.found:
         before = source[start:end].decode()
         counts[function, before, after] += 1
         changed = source[:start] + after.encode() + source[end:]
-        yield Mutant(module, function, line, before, after, changed, counts[function, before, after])
+        place = counts[function, before, after]
+        yield Mutant(module, function, line, before, after, changed, place, is_imported)
 
 
 class _Finder(ast.NodeVisitor):
     """Collects changes. What is only for type checkers, and what is only logged for debugging, is left out."""
 
     def __init__(self, source: bytes) -> None:
-        self.found: list[tuple[str, int, Span, str]] = []
+        self.found: list[tuple[str, int, bool, Span, str]] = []
         self._source = source
         self._lines = [0, *(found.end() for found in re.finditer(rb"\n", source))]
         self._scope: list[str] = []
+        self._functions = 0
 
     def _start(self, node: ast.expr | ast.stmt) -> int:
         return self._lines[node.lineno - 1] + node.col_offset
@@ -81,7 +85,7 @@ class _Finder(ast.NodeVisitor):
         return self._lines[node.end_lineno - 1] + node.end_col_offset
 
     def _add(self, line: int, change: Change) -> None:
-        self.found.append((".".join(self._scope), line, *change))
+        self.found.append((".".join(self._scope), line, not self._functions, *change))
 
     def _replace(self, node: ast.expr | ast.stmt, after: str) -> None:
         self._add(node.lineno, ((self._start(node), self._end(node)), after))
@@ -106,12 +110,15 @@ class _Finder(ast.NodeVisitor):
 
     def _visit_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
         self._scope.append(node.name)
+        is_function = not isinstance(node, ast.ClassDef)
         if not isinstance(node, ast.ClassDef):
             for default in (*node.args.defaults, *node.args.kw_defaults):
                 if default is not None:
                     self.visit(default)
+        self._functions += is_function
         for statement in node.body:
             self.visit(statement)
+        self._functions -= is_function
         self._scope.pop()
 
     visit_FunctionDef = _visit_scope  # noqa: N815 - the name that ast requires

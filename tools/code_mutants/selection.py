@@ -1,27 +1,34 @@
-"""Which tests execute which lines, and how long each takes: one run of all tests with coverage."""
+"""Which tests execute which lines, and how long each takes: one run of the tests of each file with coverage.
 
+A line is known by its text: an edit of a module loses what is known of the edited lines only. The tests of a file are
+run again after it has changed.
+"""
+
+import hashlib
 import json
+import signal
 import time
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 import coverage
 import pytest
 
-from tools.code_mutants.trial import QUIET, ROOT
+from tools.code_mutants.trial import QUIET, ROOT, WithoutShrinking
 
 MAX_TEST_SECONDS: Final = 5.0
-"""Longer tests are left out: each would run for each mutant of each line that it executes."""
+"""A longer test is interrupted when lines are recorded, and is run only for the module that it is named after."""
 
 FIRST_SECONDS: Final = 2.0
 """How long the tests that are tried first take together."""
 
-MAX_SECONDS: Final = 20.0
+MAX_SECONDS: Final = 12.0
 """How long all tests of a mutant take together: for a line that hundreds of tests execute, the quickest will do."""
 
 MIN_TIMEOUT_SECONDS: Final = 10.0
@@ -30,34 +37,46 @@ MIN_TIMEOUT_SECONDS: Final = 10.0
 
 @dataclass(frozen=True)
 class Selection:
-    """The tests that execute each line of each module, and the seconds of each test."""
+    """The tests that execute each line of each module, by the text of the line, and the seconds of each test."""
 
-    tests: Mapping[str, Mapping[int, Sequence[str]]]
+    tests: Mapping[str, Mapping[str, Collection[str]]]
     seconds: Mapping[str, float]
 
-    def tests_of(self, module: str, line: int) -> Sequence[Sequence[str]]:
-        """Return the tests that may find a change of a line: those in the file of the module, then the quickest.
+    def tests_of(self, module: str, line: str | None) -> Sequence[Sequence[str]]:
+        """Return the tests that may find a change of a line; None is a line that is executed by the import.
 
-        They come in parts, of which each is needed only if no test of those before it fails.
+        First come those of the files that are named after the module, then the quickest of all others, last the long
+        ones of those files. They come in parts, of which each is needed only if no test of those before it fails.
         """
         lines = self.tests.get(module, {})
-        # A line that is executed when the module is imported belongs to every test that uses the module.
-        ids = lines.get(line) or [test for tests in lines.values() for test in tests]
-        own = f"tests/unit/test_{module.rsplit('.', 1)[1]}.py"
-        order = sorted((test for test in set(ids) if not test.startswith(own)), key=self.seconds.__getitem__)
-        ends = list(accumulate(self.seconds[test] for test in order))
+        # A new line belongs to every test that uses the module, like one that the import executes.
+        ids = (lines.get(line) if line is not None else None) or {test for tests in lines.values() for test in tests}
+        order = sorted(ids, key=lambda test: (self.seconds[test], test))
+        quick = [test for test in order if self.seconds[test] <= MAX_TEST_SECONDS]
+        own_name = f"/test_{module.rsplit('.', 1)[1]}.py::"
+        own = [test for test in quick if own_name in test]
+        others = [test for test in quick if own_name not in test]
+        ends = list(accumulate(self.seconds[test] for test in others))
         first, last = (bisect(ends, seconds) for seconds in (FIRST_SECONDS, MAX_SECONDS))
-        file = [own] if (ROOT / own).exists() else []
-        return [part for part in (file, order[:first], order[first:last]) if part]
+        long = [test for test in order if self.seconds[test] > MAX_TEST_SECONDS and own_name in test]
+        return [part for part in (own, others[:first], others[first:last], long) if part]
 
     def timeout(self, tests: Sequence[str]) -> float:
         """Return after how many seconds tests must hang: several times as long as they took."""
-        seconds = sum(self.seconds[test] for test in self.seconds if test.startswith(tuple(tests)))
-        return MIN_TIMEOUT_SECONDS + 4 * seconds
+        return MIN_TIMEOUT_SECONDS + 4 * sum(self.seconds[test] for test in tests)
+
+
+class _TooLong(BaseException):
+    """A test is interrupted."""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise _TooLong
 
 
 class _Recorder:
-    """A plugin of pytest that starts a context of coverage for each test, and measures it."""
+    """A plugin of pytest that starts a context of coverage for each test, measures it, and interrupts long ones."""
 
     def __init__(self, measurement: coverage.Coverage) -> None:
         self._coverage = measurement
@@ -68,9 +87,14 @@ class _Recorder:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         started = time.monotonic()
         self._coverage.switch_context(item.nodeid)
-        result = yield
-        self._coverage.switch_context("")
-        self.seconds[item.nodeid] = round(time.monotonic() - started, 3)
+        # An exception in a callback of the event loop is only logged, so the interruption is repeated.
+        signal.setitimer(signal.ITIMER_REAL, MAX_TEST_SECONDS, 1.0)
+        try:
+            result = yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            self._coverage.switch_context("")
+            self.seconds[item.nodeid] = round(time.monotonic() - started, 3)
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -78,27 +102,62 @@ class _Recorder:
             self.failed.add(report.nodeid)
 
 
-def record(arguments: Sequence[str], source: Path, file: Path) -> None:
-    """Run tests with coverage, and write which of them execute which lines."""
-    measurement = coverage.Coverage(data_file=None, source=[str(source)], branch=False, config_file=False)
+def record(file: Path, sources: Sequence[Path], folder: Path) -> None:
+    """Run the tests of a file with coverage, and write to `folder` which of them execute which lines of `sources`."""
+    measurement = coverage.Coverage(data_file=None, source=list(map(str, sources)), branch=False, config_file=False)
     recorder = _Recorder(measurement)
+    signal.signal(signal.SIGALRM, _interrupt)
     measurement.start()
-    pytest.main([*arguments, "-q", *QUIET, "-p", "no:cov"], plugins=[recorder])
+    pytest.main([str(file.relative_to(ROOT)), "-q", *QUIET, "-p", "no:cov"], plugins=[recorder, WithoutShrinking()])
     measurement.stop()
     data = measurement.get_data()
-    usable = {test for test, seconds in recorder.seconds.items() if seconds <= MAX_TEST_SECONDS} - recorder.failed
-    tests: dict[str, dict[int, list[str]]] = defaultdict(dict)
+    usable = {
+        test for test, seconds in recorder.seconds.items() if test not in recorder.failed or seconds > MAX_TEST_SECONDS
+    }
+    tests: dict[str, dict[str, set[str]]] = {}
     for name in data.measured_files():
         path = Path(name)
-        module = ".".join(path.relative_to(source.parent).with_suffix("").parts)
+        texts = path.read_text(encoding="utf-8").splitlines()
+        lines = tests[".".join(path.relative_to(ROOT).with_suffix("").parts)] = defaultdict(set)
         for line, contexts in data.contexts_by_lineno(name).items():
-            tests[module][line] = sorted(usable.intersection(contexts))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"tests": tests, "seconds": recorder.seconds}), encoding="utf-8")
+            lines[texts[line - 1].strip()] |= usable.intersection(contexts)
+    order = sorted(usable)
+    numbers = {test: number for number, test in enumerate(order)}
+    content = {
+        "digest": _digest(file),
+        "seconds": {test: recorder.seconds[test] for test in order},
+        "tests": {
+            module: {text: sorted(map(numbers.__getitem__, ids)) for text, ids in lines.items() if ids}
+            for module, lines in tests.items()
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _record_file(file, folder).write_text(json.dumps(content), encoding="utf-8")
 
 
-def load(file: Path) -> Selection:
-    """Read what `record` wrote."""
-    content = json.loads(file.read_text(encoding="utf-8"))
-    tests = {module: {int(line): ids for line, ids in lines.items()} for module, lines in content["tests"].items()}
-    return Selection(tests, content["seconds"])
+def is_recorded(file: Path, folder: Path) -> bool:
+    """Return whether the tests of a file were recorded since it changed."""
+    written = _record_file(file, folder)
+    return written.exists() and json.loads(written.read_bytes())["digest"] == _digest(file)
+
+
+def load(files: Sequence[Path], folder: Path) -> Selection:
+    """Read what `record` wrote of some files."""
+    tests: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    seconds: dict[str, float] = {}
+    for file in files:
+        content = json.loads(_record_file(file, folder).read_bytes())
+        seconds |= content["seconds"]
+        ids = list(content["seconds"])
+        for module, lines in content["tests"].items():
+            for text, numbers in lines.items():
+                tests[module][text].update(ids[number] for number in numbers)
+    return Selection(tests, seconds)
+
+
+def _record_file(file: Path, folder: Path) -> Path:
+    return folder / f"{file.parent.name}-{file.stem}.json"
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

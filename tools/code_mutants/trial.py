@@ -5,13 +5,15 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import resource
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import IO, Final, NoReturn
 
 import hypothesis
 import pytest
@@ -22,6 +24,9 @@ ROOT: Final = Path(__file__).parent.parent.parent
 
 QUIET: Final = ("-n0", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 """Options of pytest for a process that forks, whose parent has imported what it imports."""
+
+MAX_MEMORY_BYTES: Final = 4 * 2**30
+"""Address space of a process that runs tests: a mutant may never stop to allocate."""
 
 
 class _Loader(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
@@ -50,19 +55,20 @@ class _Loader(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return str(ROOT.joinpath(*fullname.split(".")).with_suffix(".py"))
 
 
-class _WithoutShrinking:
+class WithoutShrinking:
     """A plugin of pytest: an example that fails is enough, and need not be made smaller."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self) -> None:
+        """Choose a profile after the tests' own."""
         phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
         hypothesis.settings.register_profile("mutants", hypothesis.settings(), phases=phases)
         hypothesis.settings.load_profile("mutants")
 
 
-def import_dependencies(arguments: Sequence[str]) -> None:
+def import_dependencies(files: Sequence[Path]) -> None:
     """Import what the tests import, and forget the project's own modules."""
-    pytest.main([*arguments, "--collect-only", "-qqq", *QUIET])
+    pytest.main([*map(str, files), "--collect-only", "-qqq", *QUIET])
     own = [
         name
         for name, module in sys.modules.items()
@@ -78,31 +84,55 @@ def import_dependencies(arguments: Sequence[str]) -> None:
     gc.freeze()
 
 
-def fails(mutant: Mutant, tests: Sequence[str], seconds: float) -> bool:
-    """Return whether a test fails with the mutant, or the tests do not end within `seconds`."""
-    process = os.fork()
-    if not process:
-        _run(mutant, tests)
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+class _Journal:
+    """A plugin of pytest that writes which test is run: the last one failed, hangs, or ended the process."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._file.write(nodeid.encode() + b"\n")
+        self._file.flush()
+
+
+def find_failure(mutant: Mutant, tests: Sequence[str], seconds: float) -> str | None:
+    """Return the first test that fails with the mutant or does not end; "" if no test can be run, None if all pass.
+
+    The tests have `seconds`, all together.
+    """
+    with tempfile.TemporaryFile() as journal:
+        process = os.fork()
+        if not process:
+            _run(mutant, tests, journal)
+        if _passes(process, time.monotonic() + seconds):
+            return None
+        journal.seek(0)
+        return journal.read().decode().rpartition("\n")[0].rpartition("\n")[2]
+
+
+def _passes(process: int, deadline: float) -> bool:
+    """Wait until a process has ended, and return whether that was with success."""
+    while True:
         ended, status = os.waitpid(process, os.WNOHANG)
         if ended:
-            return status != 0
+            return status == 0
+        if time.monotonic() > deadline:
+            os.killpg(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            return False
         time.sleep(0.02)
-    os.killpg(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    return True
 
 
-def _run(mutant: Mutant, tests: Sequence[str]) -> None:
+def _run(mutant: Mutant, tests: Sequence[str], journal: IO[bytes]) -> NoReturn:
     """Run the tests and exit: 0 if all pass."""
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(null, descriptor)
     sys.meta_path.insert(0, _Loader(mutant))
     status: int = 1
     try:
-        status = int(pytest.main([*tests, "-x", "-q", *QUIET], plugins=[_WithoutShrinking()]))
+        status = int(pytest.main([*tests, "-x", "-q", *QUIET], plugins=[WithoutShrinking(), _Journal(journal)]))
     finally:
         os._exit(status)

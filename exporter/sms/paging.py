@@ -184,7 +184,7 @@ class _Reading(Generic[RecordT]):
             return await self._merge(pages, pages[0].count)
         except ListChanged:
             self.contradicts_addressing |= _contradicts(pages, self._addressing)
-            if _has_same_ids(pages[0], pages[1:]):
+            if _are_all_the_same(pages):
                 raise ListChanged("the API ignores the offset: all pages are the same", hint=_OFFSET_HINT) from None
             raise
 
@@ -262,9 +262,10 @@ def _contradicts(pages: Sequence[Page[RecordT]], addressing: Addressing) -> bool
     )
 
 
-def _has_same_ids(first: Page[RecordT], further: Sequence[Page[RecordT]]) -> bool:
-    ids = _ids(first)
-    return bool(ids) and bool(further) and all(_ids(page) == ids for page in further)
+def _are_all_the_same(pages: Sequence[Page[RecordT]]) -> bool:
+    """Return whether several pages have the same records, and have any."""
+    first, *further = map(_ids, pages)
+    return bool(first and further) and all(ids == first for ids in further)
 
 
 def _ids(page: Page[RecordT]) -> set[str]:

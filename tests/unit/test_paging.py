@@ -15,7 +15,16 @@ from exporter.settings import FilterSettings
 from exporter.sms.decoding import Page
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import SourceServer
-from exporter.sms.paging import MAX_INLINE_RECORDS, MAX_OFFSET, MAX_READINGS, ListChanged, Narrowing, Pager, merge
+from exporter.sms.paging import (
+    MAX_INLINE_RECORDS,
+    MAX_OFFSET,
+    MAX_PAGES,
+    MAX_READINGS,
+    ListChanged,
+    Narrowing,
+    Pager,
+    merge,
+)
 
 Answer = Callable[["FakeList", int, int], Page[SourceServer]]
 LIMIT = SOURCE_SERVERS.max_page_rows
@@ -137,6 +146,15 @@ async def test_a_list_that_changes_once_is_read_again() -> None:
     assert len(fleet.asked) > 3
 
 
+async def test_a_list_whose_records_moved_between_full_pages_is_read_again_by_records() -> None:
+    fleet = FakeList(450)
+    answer = fleet.answer
+    moves = iter([1])
+    fleet.answer = lambda offset, limit: answer(offset - (next(moves, 0) if offset == 200 else 0), limit)  # type: ignore[method-assign]
+    assert len((await fleet.pager().read()).records) == 450
+    assert sorted(fleet.asked) == [0, 0, 200, 200, 400, 400]
+
+
 async def test_a_list_that_keeps_changing_is_inconsistent_after_a_few_readings() -> None:
     fleet = FakeList(300)
 
@@ -206,14 +224,21 @@ async def test_a_list_that_shrinks_to_one_page_does_not_prove_that_offsets_count
     assert sorted(fleet.asked) == [0, 200, 400]
 
 
-async def test_a_list_that_contradicts_page_numbers_is_read_by_records_again() -> None:
+@pytest.mark.parametrize(
+    ("size", "by_both", "by_records"),
+    [(450, [0, 0, 1, 2, 200, 400], [0, 200, 400]), (300, [0, 0, 1, 200], [0, 200])],
+)
+async def test_a_list_that_contradicts_page_numbers_is_read_by_records_again(
+    size: int, by_both: list[int], by_records: list[int]
+) -> None:
     fleet = FakeList(450, addressing="pages")
     pager = fleet.pager()
     await pager.read()
     fleet.addressing = "records"
-    for asked in ([0, 0, 1, 2, 200, 400], [0, 200, 400]):
+    del fleet.ids[size:]
+    for asked in (by_both, by_records):
         fleet.asked.clear()
-        assert len((await pager.read()).records) == 450
+        assert len((await pager.read()).records) == size
         assert sorted(fleet.asked) == asked
 
 
@@ -255,6 +280,22 @@ def tiny_page(fleet: FakeList, offset: int, _: int) -> Page[SourceServer]:
     return page(*fleet.ids[offset : offset + 1], count=len(fleet.ids))
 
 
+def repeated_second_page(fleet: FakeList, offset: int, limit: int) -> Page[SourceServer]:
+    return page(*fleet.ids[min(offset, limit) :][:limit], count=len(fleet.ids))
+
+
+def repeated_first_page(fleet: FakeList, offset: int, limit: int) -> Page[SourceServer]:
+    return page(*fleet.ids[offset if offset == limit else 0 :][:limit], count=len(fleet.ids))
+
+
+def rows_without_ids(fleet: FakeList, *_: int) -> Page[SourceServer]:
+    return page(count=len(fleet.ids) + 1, invalid=LIMIT)
+
+
+def more_rows_than_counted(fleet: FakeList, *_: int) -> Page[SourceServer]:
+    return page(*fleet.ids, count=len(fleet.ids) - 1)
+
+
 @pytest.mark.parametrize(
     ("answer", "message", "hint"),
     [
@@ -262,6 +303,10 @@ def tiny_page(fleet: FakeList, offset: int, _: int) -> Page[SourceServer]:
         (missing_row, "count was 1001, but 1000 rows came each time", "does not page as documented"),
         (empty_page, "count was 1000, but the first page was empty each time", "does not page as documented"),
         (tiny_page, "the API sent 1 rows of 1000 although 200 were requested", "does not page as documented"),
+        (repeated_second_page, "200 records were on two pages each time", "does not page as documented"),
+        (repeated_first_page, "200 records were on two pages each time", "does not page as documented"),
+        (rows_without_ids, "count was 1001, but 1200 rows came each time", "does not page as documented"),
+        (more_rows_than_counted, "count was 999, but 1000 rows came each time", "does not page as documented"),
     ],
 )
 async def test_a_lasting_fault_of_the_paging_is_named(answer: Answer, message: str, hint: str) -> None:
@@ -271,6 +316,25 @@ async def test_a_lasting_fault_of_the_paging_is_named(answer: Answer, message: s
         await fleet.pager().read()
     assert hint in failure.value.hint
     assert len(fleet.asked) <= 2 * MAX_READINGS * 6
+
+
+async def test_one_page_with_more_rows_than_counted_does_not_contradict_page_numbers() -> None:
+    fleet = FakeList(1000)
+    fleet.answer = functools.partial(more_rows_than_counted, fleet)  # type: ignore[method-assign]
+    with pytest.raises(Inconsistent, match="count was 999, but 1000 rows came each time"):
+        await fleet.pager("pages").read()
+    assert fleet.asked == [0] * MAX_READINGS
+
+
+@pytest.mark.parametrize("rows", [MAX_PAGES, MAX_PAGES + 1])
+async def test_pages_of_one_row_are_read_up_to_the_maximum_number_of_pages(rows: int) -> None:
+    fleet = FakeList(rows)
+    fleet.answer = functools.partial(tiny_page, fleet)  # type: ignore[method-assign]
+    if rows > MAX_PAGES:
+        with pytest.raises(Inconsistent, match=f"the API sent 1 rows of {rows}"):
+            await fleet.pager().read()
+    else:
+        assert len((await fleet.pager().read()).records) == rows
 
 
 async def test_a_short_page_does_not_switch_to_pages_where_offsets_count_records() -> None:

@@ -55,8 +55,16 @@ AccountName = Annotated[str, AfterValidator(check_account_name)]
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
 MAX_DURATION_SECONDS: Final = 365 * 86_400
 """No timeout and no interval is longer, and every date that is calculated from one exists."""
-_UNIT_NAMES: Final = {"": "s", "ms": "ms"}
-"""Units whose first letter is not the unit that is meant."""
+_UNIT_WORDS: Final = {
+    "y": {"year", "years"},
+    "w": {"week", "weeks"},
+    "d": {"day", "days"},
+    "h": {"hr", "hrs", "hour", "hours"},
+    "m": {"min", "mins", "minute", "minutes"},
+    "s": {"", "sec", "secs", "second", "seconds"},
+    "ms": {"msec", "msecs", "millisecond", "milliseconds"},
+}
+"""Words that are not units, and the unit that is meant."""
 _MAX_PORT: Final = 65535
 _UNIX: Final = "unix:"
 _MAX_UNIX_PATH_BYTES: Final = 107
@@ -81,8 +89,9 @@ def parse_duration(value: object) -> float:
 
 def suggest_duration(text: str) -> str | None:
     """Return the duration that was probably meant by text that is not one, such as `60` or `5 min`."""
-    unit = re.fullmatch(r"(\d+)\s*([a-z]*)", text.strip().lower())
-    suggestion = f"{unit[1]}{_UNIT_NAMES.get(unit[2], unit[2][:1])}" if unit else text.replace(" ", "").lower()
+    suggestion = "".join(text.split()).lower()
+    if one := re.fullmatch(r"(\d+)([a-z]*)", suggestion):
+        suggestion = one[1] + next((unit for unit, words in _UNIT_WORDS.items() if one[2] in words), one[2])
     return suggestion if suggestion != text and _DURATION.fullmatch(suggestion) else None
 
 

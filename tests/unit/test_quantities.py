@@ -1,12 +1,19 @@
+from pathlib import Path
+
 import pytest
 
 from exporter.settings.quantities import (
     ListenAddress,
+    UnixAddress,
+    check_account_name,
+    check_socket_addresses,
     format_duration,
     parse_duration,
     parse_listen_address,
     parse_proxy,
+    parse_socket_address,
     parse_url,
+    suggest_duration,
 )
 
 
@@ -27,6 +34,33 @@ def test_an_invalid_duration_is_an_error(text: object) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["365d", "52w1d", "8760h"])
+def test_a_duration_of_a_year_is_the_longest(text: str) -> None:
+    assert parse_duration(text) == 31_536_000
+    with pytest.raises(ValueError, match="a duration of at most 365d"):
+        parse_duration(f"{text}1ms")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("60", "60s"), ("0", "0s"), ("5 m", "5m"), ("5M", "5m"), ("1H 30M", "1h30m"), (" 5m ", "5m"),
+        ("5 min", "5m"), ("5 Minutes", "5m"), ("2 hrs", "2h"), ("1 day", "1d"), ("3 weeks", "3w"), ("1 year", "1y"),
+        ("30sec", "30s"), ("500 ms", "500ms"), ("500 msec", "500ms"), ("10 milliseconds", "10ms"),
+        ("2 months", None), ("1.5h", None), ("soon", None), ("", None), ("5m", None), ("1s1m", None),
+    ],
+)  # fmt: skip
+def test_a_duration_that_was_probably_meant_is_suggested(text: str, meant: str | None) -> None:
+    assert suggest_duration(text) == meant
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1_209_600, "14d"), (31_536_000, "365d"), (0.0004, "0s"), (0.0006, "1ms")]
+)
+def test_a_formatted_duration_has_no_weeks_and_years_and_is_exact_to_the_millisecond(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
 @pytest.mark.parametrize("text", ["0s", "30s", "1m", "1h30m", "1d", "500ms", "1d2h3m4s5ms"])
 def test_a_formatted_duration_equals_the_parsed_text(text: str) -> None:
     assert format_duration(parse_duration(text)) == text
@@ -39,6 +73,7 @@ def test_a_formatted_duration_equals_the_parsed_text(text: str) -> None:
         ("127.0.0.1:0", ListenAddress("127.0.0.1", 0)),
         ("[::1]:9100", ListenAddress("::1", 9100)),
         ("localhost:65535", ListenAddress("localhost", 65535)),
+        ("a.b:1", ListenAddress("a.b", 1)),
     ],
 )
 def test_a_parsed_listen_address_is_formatted_as_it_was_written(text: str, address: ListenAddress) -> None:
@@ -46,7 +81,10 @@ def test_a_parsed_listen_address_is_formatted_as_it_was_written(text: str, addre
     assert str(address) == text
 
 
-@pytest.mark.parametrize("text", ["", "10058", "host", "::1:80", "host:http", "host:65536", "host:-1", "host:"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "10058", "host", "::1:80", "host:http", "host:65536", "host:-1", "host:", "host:000001", "[::1:80", "::1]:80"],
+)
 def test_an_invalid_listen_address_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         parse_listen_address(text)
@@ -66,3 +104,55 @@ def test_an_invalid_base_url_is_an_error(text: object) -> None:
 def test_an_invalid_port_in_a_url_is_an_error(url: str) -> None:
     with pytest.raises(ValueError, match="a port from 1 to 65535"):
         parse_proxy(url)
+
+
+def test_a_unix_socket_is_formatted_as_it_was_written() -> None:
+    assert parse_socket_address("unix:/run/sms.sock") == UnixAddress(Path("/run/sms.sock"))
+    assert str(UnixAddress(Path("/run/sms.sock"))) == "unix:/run/sms.sock"
+    assert parse_socket_address(":80") == ListenAddress(None, 80)
+
+
+@pytest.mark.parametrize("character", ["a", "ü"])
+def test_the_path_of_a_unix_socket_has_at_most_107_bytes(character: str) -> None:
+    characters = 106 // len(character.encode())
+    assert parse_socket_address(f"unix:/{character * characters}")
+    with pytest.raises(ValueError, match="at most 107 bytes"):
+        parse_socket_address(f"unix:/{character * characters}b" + "b" * (106 % len(character.encode())))
+
+
+@pytest.mark.parametrize("text", ["unix:", "unix:run/sms.sock"])
+def test_the_path_of_a_unix_socket_is_absolute(text: str) -> None:
+    with pytest.raises(ValueError, match="absolute path"):
+        parse_socket_address(text)
+
+
+def test_one_or_more_addresses_are_required_and_the_wrong_one_is_named() -> None:
+    assert check_socket_addresses((":80", "unix:/run/sms.sock")) == (":80", "unix:/run/sms.sock")
+    with pytest.raises(ValueError, match="write one or more addresses"):
+        check_socket_addresses(())
+    with pytest.raises(ValueError, match="given 'nowhere': write an address"):
+        check_socket_addresses((":80", "nowhere"))
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "a\u2028b", "a\u2029b", "\x00"])
+def test_the_name_of_an_account_has_no_line_breaks_and_control_characters(name: str) -> None:
+    assert check_account_name("Ä b: 华为") == "Ä b: 华为"
+    with pytest.raises(ValueError, match="without control characters"):
+        check_account_name(name)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user@host", "https://user:s3cret@host", "https://:s3cret@host", "https://@host"]
+)
+def test_only_the_url_of_a_proxy_has_a_user_and_a_password(url: str) -> None:
+    assert parse_proxy(f"{url}/") == url
+    with pytest.raises(ValueError, match="without user and password") as error:
+        parse_url(url)
+    assert "s3cret" not in str(error.value)
+
+
+def test_the_port_of_a_url_may_be_missing_and_is_at_most_65535() -> None:
+    for url in ("http://host", "http://host:1", "http://host:65535"):
+        assert parse_url(url) == parse_proxy(url) == url
+    with pytest.raises(ValueError, match="a port from 1 to 65535"):
+        parse_url("http://host:65536")

@@ -42,6 +42,7 @@ class Process:
     """An exporter's store of one directory, as one process has it."""
 
     def __init__(self, path: Path, clock: FakeClock, files: SystemFiles | None = None) -> None:
+        self.path = path
         self.store = StateStore(StateDirectory(path, files), clock)
         self.clock = clock
 
@@ -86,7 +87,7 @@ async def test_a_restarted_process_continues_with_what_was_saved(first: Process,
     await first.stop()
     clock.advance(60)
     with capture_logs() as logs:
-        restarted = await Process(first.store._directory.path, clock).open()
+        restarted = await Process(first.path, clock).open()
     assert served(restarted, clock.time()) == ["a", "b"]
     assert restarted.state.snapshot is not None
     assert restarted.state.snapshot.read_at == NOW
@@ -109,7 +110,7 @@ async def test_saved_data_that_is_stale_is_known_but_not_served(first: Process, 
     await first.poll(opened, "a")
     await first.stop()
     clock.advance(opened.settings.poll.stale_after + 1)
-    restarted = await Process(first.store._directory.path, clock).open()
+    restarted = await Process(first.path, clock).open()
     assert served(restarted, clock.time()) is None
     assert restarted.state.snapshot is not None
 
@@ -120,7 +121,7 @@ async def test_data_from_the_future_is_not_used(first: Process, clock: FakeClock
     await first.stop()
     clock.set(-opened.settings.poll.stale_after - 1)
     with capture_logs() as logs:
-        restarted = await Process(first.store._directory.path, clock).open()
+        restarted = await Process(first.path, clock).open()
     assert restarted.state.snapshot is None
     assert [line["reason"] for line in logs] == ["it is from the future: the clock was set back"]
 
@@ -132,7 +133,7 @@ async def test_details_are_served_while_they_are_not_stale(first: Process, clock
     opened.state.collectors["errors"] = replace(opened.collector_state("errors"), details=read)
     await first.poll(opened, "a")
     await first.stop()
-    restarted = await Process(first.store._directory.path, clock).open(details=details)
+    restarted = await Process(first.path, clock).open(details=details)
     assert restarted.collector_state("errors").up
     assert restarted.state.snapshot is not None
     assert restarted.state.snapshot.details["errors"].records["a"].code == "SMS.0515"
@@ -145,7 +146,7 @@ async def test_the_state_of_another_list_is_kept_aside_and_the_record_is_continu
     opened.state.migrations = (FINISHED,)
     await first.poll(opened, "a")
     await first.stop()
-    changed = Process(first.store._directory.path, clock)
+    changed = Process(first.path, clock)
     with capture_logs() as logs:
         restarted = await changed.open(account(filter={"state": "error"}))
     assert restarted.state.snapshot is None
@@ -153,7 +154,7 @@ async def test_the_state_of_another_list_is_kept_aside_and_the_record_is_continu
     assert [(line["event"], line["reason"]) for line in logs] == [
         ("saved state is not used", "it is of another list: api.endpoint, api.region or a filter was changed")
     ]
-    assert (first.store._directory.path / f"{file_stem('default')}.state.unused").exists()
+    assert (first.path / f"{file_stem('default')}.state.unused").exists()
     await changed.poll(restarted, "b")
 
 
@@ -162,17 +163,17 @@ async def test_a_migration_that_was_not_recorded_before_a_crash_is_recorded_by_t
 ) -> None:
     await first.poll(await first.open(), "a", state="finished")
     await first.stop()
-    second = Process(first.store._directory.path, clock)
+    second = Process(first.path, clock)
     restarted = await second.open()
     assert [migration.server_id for migration in restarted.state.migrations or ()] == ["a"]
     await second.poll(restarted, "a", state="finished")
     await second.stop()
-    third = await Process(first.store._directory.path, clock).open()
+    third = await Process(first.path, clock).open()
     assert third.state.migrations == restarted.state.migrations
 
 
 async def test_a_damaged_file_is_kept_aside_and_replaced_by_the_next_poll(first: Process, clock: FakeClock) -> None:
-    path = first.store._directory.path / f"{file_stem('default')}.state"
+    path = first.path / f"{file_stem('default')}.state"
     await first.poll(await first.open(), "a")
     await first.stop()
     path.write_bytes(path.read_bytes()[:-1])
@@ -245,7 +246,7 @@ async def test_accounts_have_files_of_their_own(first: Process, clock: FakeClock
     for name in names:
         await first.poll(await first.open(account(account={"name": name})), f"of {name!r}")
     await first.stop()
-    second = Process(first.store._directory.path, clock)
+    second = Process(first.path, clock)
     for name in names:
         assert served(await second.open(account(account={"name": name})), NOW) == [f"of {name!r}"]
 
@@ -293,7 +294,7 @@ async def test_a_second_process_runs_without_the_directory_until_the_first_has_e
     ours = await first.open()
     ours.state.migrations = (FINISHED,)
     await first.poll(ours, "a")
-    second = Process(first.store._directory.path, clock)
+    second = Process(first.path, clock)
     with capture_logs() as logs:
         theirs = await second.open()
         await second.poll(theirs, "b")
@@ -307,7 +308,7 @@ async def test_a_second_process_runs_without_the_directory_until_the_first_has_e
     theirs.state.migrations = (newer,)
     await second.poll(theirs, "b")
     await second.stop()
-    third = await Process(first.store._directory.path, clock).open()
+    third = await Process(first.path, clock).open()
     assert served(third, NOW) == ["b"]
     assert third.state.migrations == (FINISHED, newer)
 
@@ -320,7 +321,7 @@ async def test_a_record_that_cannot_be_read_again_is_not_lost(first: Process, cl
     opened = await first.open()
     opened.state.migrations = (FINISHED,)
     await first.poll(opened, "a")
-    file = first.store._directory.path / f"{file_stem('default')}.migrations"
+    file = first.path / f"{file_stem('default')}.migrations"
     hidden = file.rename(file.with_name("hidden"))
     file.symlink_to(file)
     # As a reload opens it that changes the list.

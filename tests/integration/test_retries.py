@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
+from exporter.sms.client import INITIAL_BACKOFF_SECONDS
 from programs import serving
 from support import FakeApi, FakeClock, Scrape, exporting, scrape
 
@@ -14,18 +15,20 @@ ROWS = 200
 
 
 class PagedApi:
-    """An API with a list of some pages. `fails` says of a page, by offset and attempt, whether the answer is 503."""
+    """An API with a list of some pages. `fails` says of a page, by offset and attempt, whether the answer is an error."""
 
-    def __init__(self, pages: int, fails: Callable[[int, int], bool]) -> None:
+    def __init__(self, pages: int, fails: Callable[[int, int], bool], status: int = 503, **headers: str) -> None:
         self.attempts: Counter[int] = Counter()
         self._count = pages * ROWS
         self._fails = fails
+        self._status = status
+        self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def handle(self, request: web.Request) -> web.Response:
         offset = int(request.query["offset"])
         self.attempts[offset] += 1
         if self._fails(offset, self.attempts[offset]):
-            return web.Response(status=503)
+            return web.Response(status=self._status, headers=self._headers)
         records = [{"id": f"s{number}"} for number in range(offset, offset + ROWS)]
         return web.json_response({"count": self._count, "source_servers": records})
 
@@ -68,6 +71,21 @@ async def test_a_page_is_requested_four_times(clock: FakeClock) -> None:
     api = PagedApi(1, lambda *_: True)
     assert (await api.poll(FakeClock())).value("up") == 0
     assert api.attempts == {0: 4}
+
+
+@pytest.mark.parametrize("seconds", [1, 15])
+async def test_a_page_is_requested_again_after_the_pause_that_the_api_asks_for(seconds: int, clock: FakeClock) -> None:
+    api = PagedApi(1, lambda _, attempt: attempt == 1, status=429, Retry_After=str(seconds))
+    seen = await api.poll(clock)
+    assert (seen.value("up"), api.attempts) == (1, {0: 2})
+    assert seconds <= clock.monotonic() <= seconds + INITIAL_BACKOFF_SECONDS
+    assert seen.value("exporter_api_throttle_wait_seconds_total") == pytest.approx(clock.monotonic())
+
+
+async def test_a_poll_does_not_wait_for_a_page_as_long_as_sixteen_seconds(clock: FakeClock) -> None:
+    api = PagedApi(1, lambda _, attempt: attempt == 1, Retry_After="16")
+    seen = await api.poll(clock)
+    assert (seen.value("up"), api.attempts, clock.monotonic()) == (0, {0: 1}, 0)
 
 
 @pytest.mark.parametrize("concurrency", [2, 6])

@@ -15,7 +15,7 @@ ROWS = 200
 
 
 class PagedApi:
-    """An API with a list of some pages. `fails` says of a page, by offset and attempt, whether the answer is an error."""
+    """An API with a list of some pages. `fails` says by offset and attempt whether the answer is an error."""
 
     def __init__(self, pages: int, fails: Callable[[int, int], bool], status: int = 503, **headers: str) -> None:
         self.attempts: Counter[int] = Counter()

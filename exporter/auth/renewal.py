@@ -187,7 +187,7 @@ class RenewingProvider(Generic[T]):
         """Use the value from now on, and decide when it is renewed."""
         life = lease.expires_at - now
         logged, self._expired_when_new = self._expired_when_new, life <= 0
-        self._renew_at = lease.expires_at - min(MAX_RENEWAL_MARGIN_SECONDS, max(0.0, life) / 5)
+        self._renew_at = lease.expires_at - min(MAX_RENEWAL_MARGIN_SECONDS, life / 5)
         self._due_at = None if self._expired_when_new else self._renew_at
         # The issuer believes that the value is valid: another one for each request would not be better.
         self._used_until = self._clock.monotonic() + EXPIRED_WHEN_NEW_SECONDS if self._expired_when_new else 0.0

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from structlog.contextvars import clear_contextvars, get_contextvars
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -14,8 +15,9 @@ from exporter.polling.account import AccountRunner
 from exporter.polling.events import MAX_LINES
 from exporter.polling.lockout import BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, CredentialsGuard, Fingerprint, Lockout
 from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS, Poller
+from exporter.polling.progress import Sample
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.state import Account, Poll
+from exporter.polling.state import Account, PageRead, Poll
 from exporter.sms.client import RetryBudget
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing, Narrowing
@@ -31,11 +33,13 @@ class Rig:
         self.clock = clock
         self.account = Account(account(poll=poll))
         self.servers: tuple[SourceServer, ...] = (server("a", state="waiting"),)
+        self.count: int | None = None
         self.error: Exception | None = None
         self.secret: str | None = "secret"
         self.defect: Exception | None = None
         self.took = 0.0
         self.polls: list[float] = []
+        self.context: dict[str, object] = {}
         self.ended: list[tuple[Poll, Listing[SourceServer] | None]] = []
         self.poller = Poller(
             self.account, self.page, clock, self, CredentialsGuard(Lockout(clock), self.fingerprint), Worker()
@@ -49,10 +53,12 @@ class Rig:
         del limit, narrowing, budget
         if offset == 0:
             self.polls.append(self.clock.monotonic())
+        self.context = get_contextvars()
         self.clock.advance(self.took)
         if self.error is not None:
             raise self.error
-        return msgspec.json.encode({"count": len(self.servers), "source_servers": self.servers})
+        count = len(self.servers) if self.count is None else self.count
+        return msgspec.json.encode({"count": count, "source_servers": self.servers})
 
     async def fingerprint(self) -> str | None:
         return self.secret
@@ -94,6 +100,27 @@ async def test_the_first_poll_is_immediate_and_the_next_ones_follow_the_interval
     assert rig.polls == [0, 60, 120, 180]
 
 
+async def test_the_interval_counts_from_the_start_of_the_poller(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    clock.advance(100)
+    run(rig)
+    for _ in range(2):
+        clock.advance(await clock.until_asleep())
+    await clock.until_asleep()
+    assert rig.polls == [100, 160, 220]
+
+
+async def test_a_poller_that_is_stopped_leaves_no_task_behind(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    before = asyncio.all_tasks()
+    running = asyncio.create_task(rig.poller.run())
+    await clock.until_asleep()
+    running.cancel()
+    await asyncio.wait([running])
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
 async def test_a_slow_poll_does_not_move_the_schedule(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     rig.took = 25
@@ -125,6 +152,54 @@ async def test_a_complete_list_becomes_the_snapshot_with_the_time_at_which_the_p
     assert rig.account.state.up
 
 
+async def test_each_poll_has_only_its_own_pages(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    rig.took = 5
+    for started_at in (NOW, NOW + 5):
+        poll = await rig.poller.poll()
+        assert (poll.started_at, poll.duration, poll.pages) == (started_at, 5, 1)
+        assert poll.reads == (PageRead(0, 200, "", 5, rows=1),)
+    rig.error = ServerFault("down")
+    assert (await rig.poller.poll()).reads == (PageRead(0, 200, "", 5, failure="server_error"),)
+
+
+async def test_the_pages_of_a_part_of_a_long_list_have_its_filters(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    rig.count = 70_000
+    poll = await rig.poller.poll()
+    assert [read.narrowing for read in poll.reads] == [
+        "",
+        "state=unavailable",
+        "state=unavailable&migration_cycle=checking",
+    ]
+
+
+async def test_a_server_that_did_not_change_is_the_same_object_in_the_next_snapshot(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    seen = []
+    for _ in range(2):
+        await rig.poller.poll()
+        assert rig.account.state.snapshot is not None
+        seen.append(rig.account.state.snapshot.servers[0])
+    assert seen[0] is seen[1]
+
+
+async def test_a_poll_adds_to_the_progress_of_each_server(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    for size in (1, 2):
+        rig.servers = (server("a", replicatesize=size),)
+        await rig.poller.poll()
+        clock.advance(60)
+    assert rig.account.state.progress.samples("a") == [Sample(NOW, 1, 0), Sample(NOW + 60, 2, 0)]
+
+
+async def test_the_log_lines_of_a_poll_have_the_account(clock: FakeClock) -> None:
+    clear_contextvars()
+    rig = Rig(clock)
+    await rig.poller.poll()
+    assert rig.context == {"account": "default"}
+
+
 async def test_a_failed_poll_keeps_the_snapshot_and_is_not_up(clock: FakeClock) -> None:
     rig = Rig(clock)
     await rig.poller.poll()
@@ -144,9 +219,12 @@ async def test_a_defect_of_the_exporter_is_a_failed_poll_and_polling_continues(
     rig = Rig(clock)
     defect = ZeroDivisionError("secret detail")
     rig.error, rig.defect = (defect, None) if where == "reading" else (None, defect)
-    run(rig)
-    clock.advance(await clock.until_asleep())
-    await clock.until_asleep()
+    with capture_logs() as events:
+        run(rig)
+        clock.advance(await clock.until_asleep())
+        await clock.until_asleep()
+    defects = logged(events, "poll failed because of a defect of the exporter")
+    assert [(line["account"], line["exc_info"]) for line in defects] == [("default", True)] * 2
     assert len(rig.polls) == len(rig.ended) == 2
     assert rig.account.state.snapshot is None
     assert rig.account.state.last_poll is not None
@@ -185,9 +263,11 @@ async def test_replaced_credentials_end_the_back_off(clock: FakeClock, run: Run)
     run(rig)
     assert await clock.until_asleep() == CREDENTIALS_CHECK_SECONDS
     rig.error, rig.secret = None, "another secret"
-    clock.advance(CREDENTIALS_CHECK_SECONDS)
-    assert await clock.until_asleep() == 60
+    with capture_logs() as events:
+        clock.advance(CREDENTIALS_CHECK_SECONDS)
+        assert await clock.until_asleep() == 60
     assert rig.polls == [0, CREDENTIALS_CHECK_SECONDS]
+    assert [line["account"] for line in logged(events, "credentials changed, polling again")] == ["default"]
     assert rig.account.state.up
 
 

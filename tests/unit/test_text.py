@@ -92,6 +92,21 @@ def test_numbers_are_written_as_prometheus_client_writes_them(number: float) -> 
     assert math.isnan(number) or float(format_value(number)) == float(number)
 
 
+@pytest.mark.parametrize("number", [0, 1, 100, 101, 10**6, 123_400_000, 10**12, 2**53, 10**15, 10**16, 10**21])
+@pytest.mark.parametrize("distance", [-1, 0, 1])
+@pytest.mark.parametrize("sign", [1, -1, 1.0, -1.0, 0.1])
+def test_numbers_at_the_bounds_of_their_notation_are_written_as_prometheus_client_writes_them(
+    number: int, distance: int, sign: float
+) -> None:
+    value = sign * (number + distance)
+    assert format_value(value) == floatToGoString(value)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("milliseconds", [1, 999, 10**12 - 1, 10**12, 1_700_000_000_000, 10**13 - 1, 10**13, 10**15])
+def test_dates_at_the_bounds_of_their_notation_are_written_as_prometheus_client_writes_them(milliseconds: int) -> None:
+    assert format_milliseconds(milliseconds) == floatToGoString(milliseconds / 1000)  # type: ignore[no-untyped-call]
+
+
 @given(st.integers(1, 2**63))
 def test_dates_are_written_as_prometheus_client_writes_their_seconds(milliseconds: int) -> None:
     assert format_milliseconds(milliseconds) == floatToGoString(milliseconds / 1000)  # type: ignore[no-untyped-call]

@@ -1,5 +1,11 @@
 """The exporter's own metrics, written as prometheus-client writes them."""
 
+from collections import Counter as Multiset
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +15,14 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector, CollectorRegistry
 from yarl import URL
 
-from exporter.errors import REASONS, Throttled
+from exporter.errors import REASONS, ServerFault, Throttled
 from exporter.exposition.health import MAX_AGE_SECONDS, Health
 from exporter.exposition.text import Syntax, render_metrics
 from exporter.families.family import PREFIX, unit_of
 from exporter.http.transport import Request, Response
+from exporter.polling.detail_client import LeftOut
 from exporter.polling.state import Account, Poll
+from exporter.settings import DetailSettings
 from exporter.sms.paging import Listing
 from support import NOW, FakeClock, Scrape, account, server, snapshot
 
@@ -184,6 +192,128 @@ def test_counters_are_current_and_gauges_at_most_a_second_old(clock: FakeClock) 
     assert health.render("text") is counted
     clock.advance(MAX_AGE_SECONDS)
     assert Scrape(health.render("text").decode()).value("exporter_api_clock_skew_seconds") == 5
+
+
+@pytest.mark.parametrize(
+    ("act", "name", "labels", "value"),
+    [
+        (lambda health, _: health.observer("default").throttled(2.0), "api_throttle_wait_seconds_total", {}, 2),
+        (
+            lambda health, _: health.observer("default").retry_waits(2.0, Throttled("slower")),
+            "api_throttle_wait_seconds_total",
+            {},
+            2,
+        ),
+        (
+            lambda health, _: health.observer("default").retry_waits(2.0, ServerFault("down")),
+            "api_throttle_wait_seconds_total",
+            {},
+            0,
+        ),
+        (
+            lambda health, _: health.observer("default").retry_waits(2.0, ServerFault("down")),
+            "api_retries_total",
+            {},
+            1,
+        ),
+        (
+            lambda health, _: health.observer("default").request_ended("iam", REQUEST, "error", 0.1, None),
+            "api_requests_total",
+            {"api": "iam", "code": "error"},
+            1,
+        ),
+        (
+            lambda health, _: health.observer("default").request_ended("iam", REQUEST, "201", 0.25, None),
+            "api_request_duration_seconds_sum",
+            {"api": "iam"},
+            0.25,
+        ),
+        (
+            lambda health, polled: health.poll_ended(polled, Poll(NOW, 1.0, 1), None),
+            "polls_total",
+            {},
+            1,
+        ),
+        (
+            lambda health, polled: health.poll_ended(polled, Poll(NOW, 1.0, 1, Throttled("slower")), None),
+            "poll_failures_total",
+            {"reason": "throttled"},
+            1,
+        ),
+        (lambda health, _: health.reloaded(successful=False), "config_last_reload_successful", {}, 0),
+    ],
+)
+def test_what_is_counted_is_exposed_immediately(
+    act: Callable[[Health, Account], None], name: str, labels: dict[str, str], value: float, clock: FakeClock
+) -> None:
+    health, polled = health_of(clock)
+    health.render("text")
+    act(health, polled)
+    assert Scrape(health.render("text").decode()).value(f"exporter_{name}", **labels) == value
+
+
+def test_the_readings_of_a_collector_are_counted_with_its_name(clock: FakeClock) -> None:
+    polled = Account(account(), details=DetailSettings(("errors",)))
+    health = Health([polled], clock, lambda _: {})
+    seen = Scrape(health.render("text").decode())
+    assert seen.label_values("collector_failures_total", "reason") == sorted(REASONS)
+    health.collector_read(polled, "errors", None, LeftOut(1, 2, Multiset({"error_json": 3})))
+    health.collector_read(polled, "errors", ServerFault("down"), LeftOut())
+    seen = Scrape(health.render("text").decode())
+    failures = seen.values("collector_failures_total", collector="errors")
+    assert {dict(labels)["reason"]: count for labels, count in failures.items() if count} == {"server_error": 1}
+    assert seen.value("exporter_skipped_records_total", reason="duplicate") == 1
+    assert seen.value("exporter_skipped_records_total", reason="invalid") == 2
+    assert seen.value("exporter_unreadable_values_total", field="errors[].error_json") == 3
+
+
+def test_undocumented_values_are_counted_by_field_in_each_complete_list(clock: FakeClock) -> None:
+    health, polled = health_of(clock)
+    unknown = {("state", "odd"): 2, ("state", "new"): 1, ("os_type", "BSD"): 4}
+    polled.state.snapshot = replace(snapshot(server("a")), unknown=unknown)
+    for _ in range(2):
+        health.poll_ended(polled, Poll(NOW, 1.0, 1), Listing((server("a"),), 1))
+    health.poll_ended(polled, Poll(NOW, 1.0, 1, ServerFault("down")), None)
+    seen = Scrape(health.render("text").decode())
+    counts = {dict(labels)["field"]: count for labels, count in seen.values("exporter_unknown_values_total").items()}
+    assert counts == {"state": 6, "os_type": 8}
+
+
+def test_the_clock_skew_is_that_of_the_last_response_of_the_api_with_a_date(clock: FakeClock) -> None:
+    health, _ = health_of(clock)
+    observer = health.observer("default")
+
+    def skew() -> float | None:
+        clock.advance(MAX_AGE_SECONDS)
+        return Scrape(health.render("text").decode()).value("exporter_api_clock_skew_seconds")
+
+    def dated(seconds: float) -> Response:
+        return Response(
+            200, {"Date": format_datetime(datetime.fromtimestamp(NOW, UTC), usegmt=True)}, b"", NOW + seconds
+        )
+
+    assert skew() is None
+    observer.request_ended("iam", REQUEST, "200", 0.1, dated(9))
+    assert skew() is None
+    observer.request_ended("sms", REQUEST, "200", 0.1, dated(5))
+    assert skew() == 5
+    observer.request_ended("sms", REQUEST, "200", 0.1, Response(200, {}, b""))
+    observer.request_ended("sms", REQUEST, "error", 0.1, None)
+    assert skew() == 5
+
+
+def test_only_metrics_of_the_requested_names_are_rendered(clock: FakeClock) -> None:
+    health, _ = health_of(clock)
+    for name, part in (
+        (f"{PREFIX}exporter_polls_total", None),
+        (f"{PREFIX}exporter_polls", None),
+        (f"{PREFIX}up", "default"),
+    ):
+        seen = Scrape(health.render("text", part, frozenset({name})).decode())
+        assert {sample for sample, _ in seen.samples} == {
+            name if name.endswith("up") else f"{PREFIX}exporter_polls_total"
+        }
+    assert health.render("text", "", frozenset({f"{PREFIX}up"})) == b""
 
 
 def test_the_info_of_an_account_has_its_region_and_the_address_of_its_api(clock: FakeClock) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import gzip
+import random
 import shutil
 import subprocess
 import tracemalloc
@@ -115,6 +116,32 @@ async def test_every_body_ends_with_its_own_tail() -> None:
     for number in range(3):
         tail = f"up {number}\n".encode()
         assert gzip.decompress(await body_of(exposition, view(exposition), "gzip", tail)).endswith(tail)
+
+
+@pytest.mark.parametrize("size", [0, MAX_SLICE_BYTES - 20, 2 * MAX_SLICE_BYTES + 1000])
+def test_a_compressed_body_of_any_size_comes_in_slices_and_ends_with_each_tail(size: int) -> None:
+    text = random.Random(1).randbytes(size)
+    body = Body((), [deflate(text)])
+    for tail in (TAIL, TAIL, b"another tail\n"):
+        answer = body.complete(tail, "gzip")
+        slices = list(answer.slices)
+        assert gzip.decompress(b"".join(slices)) == text + tail
+        assert sum(map(len, slices)) == answer.size
+        assert all(len(each) == MAX_SLICE_BYTES for each in slices[:-1])
+
+
+async def test_a_snapshot_is_rendered_before_it_is_served_and_that_of_another_account_is_ignored() -> None:
+    counted = CountedRendering()
+    polled = target_of(None)
+    exposition = Exposition([counted.collector], [polled])
+    read = snapshot(server("a"))
+    await exposition.render(snapshot(server("a"), account="removed"))
+    assert counted.count == 0
+    await exposition.render(read)
+    assert counted.count == 1
+    polled.state.snapshot = read
+    assert 'counted{account="default"} 1.0' in await text(exposition)
+    assert counted.count == 1
 
 
 async def test_a_snapshot_is_rendered_once_for_any_number_of_scrapes_and_formats() -> None:
@@ -240,6 +267,20 @@ async def test_over_the_series_limit_whole_collectors_are_dropped_in_order(spare
     assert sorted(name for name, count in reported.items() if count) == dropped
     assert len(shown.samples) - 1 + sum(reported.values()) == series
     assert [sorted(event["dropped"].split(",")) for event in events] == ([dropped] if dropped else [])
+
+
+async def test_dropped_collectors_are_logged_when_they_change() -> None:
+    empty = Scrape(await text(Exposition(ALL, [target_of(snapshot())])))
+    polled = Account(account(limits={"series": len(empty.samples) - 1}))
+    exposition = Exposition(ALL, [polled])
+    dropped = []
+    for shown in (snapshot(BUSY), snapshot(BUSY), snapshot(), snapshot(BUSY)):
+        polled.state.snapshot = shown
+        with capture_logs() as events:
+            await exposition.refresh(NOW)
+        dropped.append([(event["account"], bool(event["dropped"]), event["series"] > 1) for event in events])
+    assert dropped == [[("default", True, True)], [], [], [("default", True, True)]]
+    assert exposition.series_dropped("nobody") == dict.fromkeys(exposition.series_dropped("default"), 0)
 
 
 @pytest.mark.parametrize("on", [set(), {"servers"}, {"disks", "checks"}, {"disks", "checks", "tasks", "servers"}])

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.http.foreign_text import MAX_TEXT_CHARACTERS, MIN_FRAGMENT_CHARACTERS, REDACTED, clean_text
+from exporter.http.foreign_text import (
+    MAX_SCANNED_CHARACTERS,
+    MAX_TEXT_CHARACTERS,
+    MIN_FRAGMENT_CHARACTERS,
+    REDACTED,
+    clean_text,
+)
 
 TOKEN = base64.b64encode(bytes(range(256)) * 4).decode()
 PASSWORD = 'p"ä&s w0rd'
@@ -98,3 +104,34 @@ def test_words_that_a_secret_contains_by_chance_stay() -> None:
 def test_a_secret_at_the_end_of_a_long_text_is_not_cut_out_of_the_search() -> None:
     text = "x" * (MAX_TEXT_CHARACTERS - 40) + TOKEN
     assert TOKEN[:MIN_FRAGMENT_CHARACTERS] not in clean_text(text, [TOKEN])
+
+
+@pytest.mark.parametrize(("characters", "end"), [(MAX_TEXT_CHARACTERS, "x"), (MAX_TEXT_CHARACTERS + 1, "…")])
+def test_a_text_that_is_too_long_ends_with_an_ellipsis(characters: int, end: str) -> None:
+    cleaned = clean_text("x" * characters)
+    assert cleaned == "x" * (MAX_TEXT_CHARACTERS - 1) + end
+    assert clean_text("12345", max_characters=4) == "123…"
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets", "cleaned"),
+    [
+        ("abcd", ["abcd"], REDACTED),
+        ("abc", ["abc"], "abc"),
+        ("abcd efgh", ["abcd", "efgh"], f"{REDACTED} {REDACTED}"),
+        ("abcdefgh", ["abcd", "efgh"], REDACTED),
+        ("abcdef", ["abcd", "cdef"], REDACTED),
+        ("xabcdy", ["abcd"], f"x{REDACTED}y"),
+        ("abcdabcd.abcd", ["abcd"], f"{REDACTED}.{REDACTED}"),
+        (TOKEN[30 : 30 + MIN_FRAGMENT_CHARACTERS], [TOKEN], REDACTED),
+        (TOKEN[30 : 29 + MIN_FRAGMENT_CHARACTERS], [TOKEN], TOKEN[30 : 29 + MIN_FRAGMENT_CHARACTERS]),
+    ],
+)
+def test_each_place_of_a_secret_is_redacted_once(text: str, secrets: list[str], cleaned: str) -> None:
+    assert clean_text(text, secrets) == cleaned
+
+
+def test_a_secret_behind_the_text_that_is_searched_is_not_kept() -> None:
+    text = " " * MAX_SCANNED_CHARACTERS + PASSWORD
+    assert clean_text(f"start{text}", [PASSWORD]) == "start"
+    assert clean_text(text, [PASSWORD]) == ""

@@ -59,6 +59,7 @@ INTEGRATION_TESTS: Final = (
     "faults",
     "first_light",
     "launched_targets",
+    "name_lookups",
     "projects",
     "refusals",
     "reload",

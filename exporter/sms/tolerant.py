@@ -200,8 +200,10 @@ def _read_text(value: object) -> object:
 
 
 def _read_float(value: object, maximum: float) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return UNREADABLE
     try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
+        number = float(value)
     except (ValueError, OverflowError):
         return UNREADABLE
     return number if 0 <= number <= maximum else UNREADABLE

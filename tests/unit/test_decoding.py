@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from exporter.errors import BadResponse
 from exporter.sms.decoding import MAX_INLINE_BYTES, Page, Records
 from exporter.sms.endpoints import SOURCE_SERVERS
-from exporter.sms.model import SourceServer, Task
+from exporter.sms.model import MAX_INT64, MAX_TEXT_CHARACTERS, SourceServer, Task
+from exporter.sms.tolerant import MAX_RECORD_BYTES
 from support import DATA, example, example_servers
 
 MISSING = object()
@@ -157,6 +158,117 @@ def test_text_where_a_number_or_a_boolean_is_documented_is_converted() -> None:
     assert server.current_task.migrate_speed == 1.5
 
 
+# A record with a text that is too long is read field by field, and not by msgspec.
+@pytest.mark.parametrize("more", [{}, {"os_version": "x" * (MAX_TEXT_CHARACTERS + 1)}])
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("memory", 0, 0),
+        ("memory", "0", 0),
+        ("memory", "007", 7),
+        ("memory", 2.0, 2),
+        ("memory", MAX_INT64, MAX_INT64),
+        ("memory", str(MAX_INT64), MAX_INT64),
+        ("connected", "TRUE", True),
+        ("connected", "False", False),
+        ("connected", 1, True),
+        ("connected", 0, False),
+        ("connected", "1", True),
+        ("connected", "0", False),
+        ("name", "", ""),
+        ("name", "x" * MAX_TEXT_CHARACTERS, "x" * MAX_TEXT_CHARACTERS),
+        ("name", "ü" * MAX_TEXT_CHARACTERS, "ü" * MAX_TEXT_CHARACTERS),
+    ],
+)
+def test_a_value_at_its_bounds_is_read(field: str, value: object, expected: object, more: dict[str, object]) -> None:
+    page = page_of({"id": "a", field: value, **more})
+    assert getattr(only(page), field) == expected
+    assert page.unreadable.keys() == more.keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("memory", str(MAX_INT64 + 1)),
+        ("memory", "-1"),
+        ("memory", "1.0"),
+        ("memory", "\u0663"),
+        ("memory", "0" * 20),
+        ("memory", -1.0),
+        ("connected", 2),
+        ("connected", "yes"),
+        ("connected", 1.0),
+        ("connected", []),
+        ("name", "x" * (MAX_TEXT_CHARACTERS + 1)),
+        ("name", True),
+        ("name", []),
+    ],
+)
+def test_a_value_beyond_its_bounds_is_unreadable(field: str, value: object) -> None:
+    page = page_of({"id": "a", field: value})
+    assert getattr(only(page), field) is None
+    assert page.unreadable == {field: 1}
+
+
+@pytest.mark.parametrize(
+    ("speed", "expected"), [(0, 0), ("0", 0), (1e15, 1e15), ("1e15", 1e15), (7, 7), (True, None), ([], None)]
+)
+def test_a_number_is_read_from_zero_up_to_the_maximum(speed: object, expected: float | None) -> None:
+    page = page_of({"id": "a", "current_task": {"migrate_speed": speed, "id": 5}})
+    task = only(page).current_task
+    assert task is not None
+    assert (task.migrate_speed, task.id) == (expected, "5")
+    assert sum(page.unreadable.values()) == (expected is None)
+
+
+def test_of_a_list_null_is_skipped_and_what_is_unreadable_is_counted() -> None:
+    page = page_of({"id": "a", "checks": [None, {"name": "CPU"}, 7, {"name": 8}]})
+    assert [check.name for check in only(page).checks or ()] == ["CPU", "8"]
+    assert page.unreadable == {"checks": 1}
+
+
+@pytest.mark.parametrize("distance", [0, 1])
+def test_a_nested_value_is_read_up_to_the_maximum_size(distance: int) -> None:
+    check = {"name": "CPU", "new": ""}
+    empty = len(json.dumps([check]))
+    check["new"] = "x" * (MAX_RECORD_BYTES - empty + distance)
+    page = page_of({"id": "a", "checks": [check]})
+    assert (only(page).checks is None) == distance
+    assert page.unreadable == ({"checks": 1} if distance else {})
+
+
+@pytest.mark.parametrize("distance", [0, 1])
+@pytest.mark.parametrize("memory", [4, "much"])
+def test_a_record_on_a_page_that_is_not_as_documented_is_read_up_to_the_maximum_size(
+    memory: object, distance: int
+) -> None:
+    record = {"id": "large", "memory": memory, "new": ""}
+    record["new"] = "x" * (MAX_RECORD_BYTES - len(json.dumps(record)) + distance)
+    page = page_of({"id": "a", "memory": "much"}, record)
+    assert [each.id for each in page.records] == (["a"] if distance else ["a", "large"])
+    assert page.invalid == distance
+
+
+@pytest.mark.parametrize(("between", "is_shared"), [(1022, True), (1023, False)])
+def test_equal_checks_of_servers_are_shared_for_a_thousand_different_ones(between: int, is_shared: bool) -> None:
+    records = Records(SOURCE_SERVERS)
+
+    def checks_of(*lists: tuple[str, int]) -> list[object]:
+        servers = [
+            {"id": str(number), "checks": [{"name": name, "id": unread}]} for number, (name, unread) in enumerate(lists)
+        ]
+        body = json.dumps({"count": len(servers), "source_servers": servers}).encode()
+        return [each.checks for each in records.page(body).records]
+
+    (first,) = checks_of(("CPU", 1))
+    others = [(f"other {number}", 1) for number in range(between)]
+    checks_of(*others[:1000])
+    checks_of(*others[1000:])
+    (again,) = checks_of(("CPU", 2))
+    assert again == first
+    assert (again is first) == is_shared
+
+
 @pytest.mark.parametrize("memory", [-1, 2**63, 1.5, "many", True, [], {}, 10**400])
 def test_an_unreadable_field_costs_that_field_only_and_is_counted(memory: object) -> None:
     page = page_of({"id": "a", "name": "kept", "memory": memory, "cpu_quantity": 4})
@@ -178,7 +290,9 @@ def test_an_unreadable_field_of_a_nested_record_is_named_by_its_path() -> None:
     assert page.unreadable == {"current_task.clone_server": 1, "current_task.speed_limit": 1, "checks": 1}
 
 
-@pytest.mark.parametrize("record", [None, 5, "text", [], {}, {"name": "x"}, {"id": ""}, {"id": None}, {"id": True}])
+@pytest.mark.parametrize(
+    "record", [None, 5, "text", [], {}, {"name": "x"}, {"id": ""}, {"id": None}, {"id": True}, {"id": 1.5}, {"id": []}]
+)
 def test_a_record_without_an_id_costs_that_record_only_and_is_counted(record: object) -> None:
     page = page_of({"id": "a"}, record, {"id": "b"})
     assert [server.id for server in page.records] == ["a", "b"]
@@ -274,7 +388,8 @@ async def test_a_large_page_is_decoded_in_a_thread_and_a_small_one_is_not() -> N
     used: list[int] = []
     records = Threads(SOURCE_SERVERS)
     body = b'{"count": 1, "source_servers": [{"id": "a"}]}'
-    small, large = await records.decode(body), await records.decode(body + b" " * MAX_INLINE_BYTES)
+    largest = body + b" " * (MAX_INLINE_BYTES - len(body))
+    small, large = await records.decode(largest), await records.decode(largest + b" ")
     assert small == large
     assert used[0] == threading.get_ident() != used[1]
 

@@ -120,6 +120,76 @@ async def test_a_redirect_is_refused_and_the_credentials_do_not_follow_it() -> N
     assert (asked, codes) == ([], ["302"])
 
 
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        ("https://elsewhere.example/x", "elsewhere.example"),
+        ("/v3/other", "the same host"),
+        ("", "the same host"),
+        ("https://[::1", "an unreadable address"),
+    ],
+)
+async def test_a_refused_redirect_names_where_it_leads(location: str, host: str) -> None:
+    async def redirect(_: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": location, "X-Request-Id": "r1"})
+
+    async with serving(redirect) as url:
+        error, _ = await failure(url)
+    assert error.message == f"127.0.0.1 answered 307, a redirect to {host}; redirects are refused"
+    assert (error.status, error.request_id) == (307, "r1")
+    assert "api.endpoint" in str(error.hint)
+
+
+@pytest.mark.parametrize(("status", "is_redirect"), [(299, False), (300, True), (399, True), (400, False)])
+async def test_every_status_of_the_class_of_redirects_is_refused(status: int, *, is_redirect: bool) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    async with serving(answer) as url:
+        if is_redirect:
+            assert (await failure(url))[0].status == status
+        else:
+            assert (await send(url, CodeRecorder())).status == status
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(1000, True), (1001, False)])
+async def test_a_body_is_read_up_to_the_limit(size: int, *, is_read: bool) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=b"x" * size)
+
+    async with serving(answer) as url:
+        if is_read:
+            assert len((await send(url, CodeRecorder())).body) == size
+        else:
+            assert (await failure(url))[0].message == "127.0.0.1 sent more than 1000 bytes"
+
+
+@pytest.mark.parametrize(
+    ("date", "skew"),
+    [("Fri, 15 Jan 2027 08:00:00 GMT", 0), ("Fri, 15 Jan 2027 07:59:50 GMT", 10), ("yesterday", None), ("", None)],
+)
+async def test_the_clock_skew_is_that_of_the_date_of_the_response(date: str, skew: float | None) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(headers={"Date": date})
+
+    async with serving(answer) as url:
+        assert (await send(url, CodeRecorder())).clock_skew == skew
+
+
+async def test_the_body_of_a_request_is_sent_as_it_is() -> None:
+    received: list[tuple[str, bytes]] = []
+
+    async def echo(request: web.Request) -> web.Response:
+        received.append((request.method, await request.read()))
+        return web.Response()
+
+    async with serving(echo) as url, account_session(ApiSettings()) as session:
+        transport = account_transport(ApiSettings(), session, "sms", Runtime(FakeClock(), {}, NOWHERE), CodeRecorder())
+        for method, body in (("POST", b'{"a": 1}'), ("GET", b"")):
+            await transport.send(Request(method, url, body=body))
+    assert received == [("POST", b'{"a": 1}'), ("GET", b"")]
+
+
 async def test_a_body_over_the_limit_is_refused_before_it_ends() -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from exporter.errors import AuthError, BadResponse, PermissionDenied, PollError, ServerFault, Throttled
-from exporter.http.api_errors import api_error, is_error_body
+from exporter.http.api_errors import MAX_ERROR_BODY_BYTES, api_error, is_error_body
 from exporter.http.transport import Response
 from support import DATA, NOW
 
@@ -65,6 +65,59 @@ def test_a_locked_key_says_how_long() -> None:
         "error_msg": "AK access failed to reach the limit,forbidden.",
     }
     assert "5 minutes" in refused(401, body).hint
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "hint"),
+    [
+        (401, "signature has expired", "clock"),
+        (401, "the token has expired", None),
+        (401, "the signature does not match", None),
+        (401, "the user is locked", "5 minutes"),
+        (401, "failed to reach the limit", "5 minutes"),
+        (401, "the limit is far", None),
+        (403, "signature has expired and the user is locked", None),
+    ],
+)
+def test_only_a_refusal_for_the_clock_or_a_lock_has_a_hint_of_its_own(status: int, text: str, hint: str | None) -> None:
+    hints = [str(refused(status, {"error_msg": each}).hint) for each in (text, "refused")]
+    assert (hint in hints[0] and hint not in hints[1]) if hint else (hints[0] == hints[1])
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message"),
+    [
+        (499, b"", BadResponse, "the API answered 499"),
+        (500, b"", ServerFault, "the API answered 500 Internal Server Error"),
+        (408, b"", ServerFault, "the API answered 408 Request Timeout"),
+        (404, {"message": "gone"}, BadResponse, "the API answered 404 Not Found: gone"),
+        (404, {"code": 7}, BadResponse, "the API answered 404 Not Found (7)"),
+        (404, {"code": None, "error_msg": [], "message": "x"}, BadResponse, "the API answered 404 Not Found: x"),
+        (404, {"error": "text", "code": "C"}, BadResponse, "the API answered 404 Not Found (C)"),
+        (404, {"error": ["C"]}, BadResponse, "the API answered 404 Not Found"),
+    ],
+)  # fmt: skip
+def test_the_message_has_the_status_and_what_the_body_says(
+    status: int, body: object, kind: type[PollError], message: str
+) -> None:
+    error = refused(status, body)
+    assert (type(error), error.message) == (kind, message)
+
+
+@pytest.mark.parametrize(("distance", "code"), [(0, "C"), (1, None)])
+def test_an_error_is_searched_in_a_body_up_to_the_maximum_size(distance: int, code: str | None) -> None:
+    body = b'{"code": "C"}'
+    response = Response(404, {}, body + b" " * (MAX_ERROR_BODY_BYTES - len(body) + distance))
+    assert api_error(response, now=NOW).code == code
+    assert is_error_body(response) == (code is not None)
+
+
+def test_a_fault_of_iam_blames_no_option() -> None:
+    assert "auth." not in str(api_error(Response(500, {}, b"", api="iam"), now=NOW).hint)
+
+
+def test_a_400_without_a_code_may_be_of_another_service() -> None:
+    assert "api.endpoint" in str(refused(400, b"<html>").hint)
 
 
 def test_a_long_text_of_the_api_is_cut_and_stays_on_one_line() -> None:

@@ -17,7 +17,7 @@ from exporter.polling.lockout import CredentialsGuard, Lockout
 from exporter.polling.poller import Poller
 from exporter.polling.schedule import spread
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.state import Account, AccountState
+from exporter.polling.state import Account, AccountState, Poll
 from exporter.settings import AccountSettings, DetailSettings
 from support import NOW, NOWHERE, FakeClock, Unobserved, account
 
@@ -67,7 +67,7 @@ class Failing(Poller):
         self.runs.append(self._now())
         await self._run()
 
-    async def fail(self, defect: BaseException) -> None:  # type: ignore[override] - the result is not used
+    async def fail(self, defect: BaseException) -> Poll:
         self.defects.append(defect)
         raise ValueError("a second defect")
 

@@ -115,7 +115,7 @@ def test_a_unix_socket_is_formatted_as_it_was_written() -> None:
 @pytest.mark.parametrize("character", ["a", "ü"])
 def test_the_path_of_a_unix_socket_has_at_most_107_bytes(character: str) -> None:
     characters = 106 // len(character.encode())
-    assert parse_socket_address(f"unix:/{character * characters}")
+    parse_socket_address(f"unix:/{character * characters}")
     with pytest.raises(ValueError, match="at most 107 bytes"):
         parse_socket_address(f"unix:/{character * characters}b" + "b" * (106 % len(character.encode())))
 

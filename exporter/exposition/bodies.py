@@ -116,8 +116,8 @@ class Exposition:
 
     def recent_views(self, now: float) -> tuple[View, ...]:
         """Return the views that were requested recently."""
-        recent = sorted(self._requested_at.items(), key=lambda request: request[1])[-self._max_bodies :]
-        return tuple(view for view, requested_at in recent if now - requested_at <= VIEW_TTL_SECONDS)
+        requests = self._requested_at.items()
+        return tuple(view for view, requested_at in requests if now - requested_at <= VIEW_TTL_SECONDS)
 
     async def render(self, snapshot: Snapshot) -> None:
         """Render a snapshot of one account before it is served."""
@@ -149,7 +149,7 @@ class Exposition:
                 self._bodies[view] = body
                 if len(self._bodies) > self._max_bodies:
                     oldest = min(self._bodies, key=self._requested_at.__getitem__)
-                    del self._bodies[oldest]
+                    del self._bodies[oldest], self._requested_at[oldest]
             return body
 
     def _cached_body(self, view: View, now: float) -> Body | None:

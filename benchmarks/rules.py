@@ -1,8 +1,9 @@
 """`make bench-rules`: measures what rules and dashboards cost Prometheus, and writes tables of docs/scaling.md.
 
-An exporter with simulated servers is scraped by a real Prometheus, first without and then with the rules. CPU is
-that of the Prometheus process, so that other programs on the machine do not count. Before that, Prometheus scrapes
-the recorded bytes of the last 40 minutes, because rules read ranges of them.
+An exporter with simulated servers is scraped by a real Prometheus, first without and then with the rules; once with
+the default collectors, and once with all. CPU is that of the Prometheus process, so that other programs on the machine
+do not count. Before that, Prometheus scrapes the recorded bytes of the last 40 minutes, because rules read ranges of
+them.
 """
 
 import argparse
@@ -42,6 +43,13 @@ RANGE_SECONDS: Final = 3600
 MIN_SHOWN_SECONDS: Final = 0.1
 RUNS: Final = 3
 """How often each query runs; the fastest run counts."""
+FLEETS: Final[Mapping[str, Sequence[str]]] = {
+    "default collectors": [
+        f"--no-collector.{name}" for name in ("disks", "errors", "task-details", "consistency", "projects")
+    ],
+    "all collectors": [],
+}
+"""The options of the demo for each choice of collectors."""
 RECORDED: Final = "server:huaweicloud_sms_replicated_bytes:freshest"
 REPLICATED: Final = re.compile(r'source_server_replicated_bytes\{account="demo",server_id="([^"]+)"\} (\S+)')
 RECORDED_STATE: Final = re.compile(
@@ -116,17 +124,18 @@ async def serving(text: str) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def exporting(servers: int) -> AsyncIterator[str]:
+async def exporting(servers: int, options: Sequence[str]) -> AsyncIterator[str]:
     """Run the exporter with simulated servers."""
     address = f"127.0.0.1:{free_port()}"
-    options = (
+    command = (
+        *(sys.executable, "-m", "exporter", "demo"),
         f"--servers={servers}",
         f"--web.listen-address={address}",
         "--log.level=error",
         "--poll.interval=60s",
-        "--no-collector.disks",
+        *options,
     )
-    async with started(sys.executable, "-m", "exporter", "demo", *options):
+    async with started(*command):
         await wait_until_ready(f"http://{address}/-/ready")
         yield address
 
@@ -212,37 +221,83 @@ async def measure_panel(session: aiohttp.ClientSession, program: Program, panel:
     return cpu, wall, max(len(query) for query, _ in panel.queries)
 
 
+@dataclass(frozen=True)
+class Monitoring:
+    """A Prometheus that knows the history of simulated servers, and its job for their exporter."""
+
+    session: aiohttp.ClientSession
+    program: Program
+    folder: Path
+    job: Mapping[str, Any]
+    server_ids: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RulesCost:
+    """What the rules cost with a choice of collectors."""
+
+    samples: int
+    """Samples of a scrape."""
+    cpu: float
+    """CPU seconds of one evaluation of all rules."""
+    average: float
+    """CPU seconds per interval with the intervals of the groups."""
+    evaluations: Sequence[Mapping[str, float]]
+    """Seconds of each group, of several evaluations."""
+
+
 async def measure(rules: Path, dashboards: Path) -> Mapping[str, Sequence[str]]:
     """Return the rows of each table, by its name."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        async with exporting(SERVERS) as exporter, aiohttp.ClientSession() as session:
-            async with session.get(f"http://{exporter}/metrics") as response:
-                exposition = await response.text()
-            servers = [found[1] for found in REPLICATED.finditer(exposition)]
-            job = {"job_name": "sms", "static_configs": [{"targets": [exporter]}]}
-            async with prometheus(folder) as program:
-                await load_history(session, program, folder, render_history(exposition))
-                write_config(folder, job)
-                await reload_config(session, program)
-                await asyncio.sleep(2 * INTERVAL_SECONDS)
-                baseline = await measure_cpu_per_interval(program)
-                write_config(folder, job, copy_rules(rules, folder, own_intervals=False))
-                await reload_config(session, program)
-                await asyncio.sleep(3 * INTERVAL_SECONDS)
-                cpu = await measure_cpu_per_interval(program) - baseline
-                evaluations = [await get_evaluation(session, program) for _ in range(EVALUATIONS)]
-                write_config(folder, job, copy_rules(rules, folder, own_intervals=True))
-                await reload_config(session, program)
-                await asyncio.sleep(4 * INTERVAL_SECONDS)
-                average = await measure_cpu_per_interval(program, 2 * EVALUATIONS) - baseline
-                costs = [
-                    (panel, *await measure_panel(session, program, panel))
-                    for panel in load_panels(dashboards, servers[0])
-                ]
-                version = (await get_json(session, f"{program.url}/api/v1/status/buildinfo"))["version"]
+    costs: dict[str, RulesCost] = {}
+    panels: list[tuple[Panel, float, float, int]] = []
+    version = ""
+    for collectors, options in FLEETS.items():
+        async with monitoring(options) as running:
+            costs[collectors] = await measure_rules(running, rules)
+            # Those of the last choice, with all collectors.
+            panels = [
+                (panel, *await measure_panel(running.session, running.program, panel))
+                for panel in load_panels(dashboards, running.server_ids[0])
+            ]
+            url = f"{running.program.url}/api/v1/status/buildinfo"
+            version = (await get_json(running.session, url))["version"]
     when = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Prometheus {version}."
-    return {"rules": [*_rule_rows(cpu, average, evaluations), *_panel_rows(costs)], "rules-when": [when]}
+    rows = [row for collectors, cost in costs.items() for row in _rule_rows(collectors, cost)]
+    return {"rules": [*rows, *_panel_rows(panels)], "rules-when": [when]}
+
+
+@contextlib.asynccontextmanager
+async def monitoring(options: Sequence[str]) -> AsyncIterator[Monitoring]:
+    """Run the exporter and Prometheus."""
+    async with exporting(SERVERS, options) as exporter, aiohttp.ClientSession() as session:
+        async with session.get(f"http://{exporter}/metrics") as response:
+            exposition = await response.text()
+        servers = [found[1] for found in REPLICATED.finditer(exposition)]
+        job = {"job_name": "sms", "static_configs": [{"targets": [exporter]}]}
+        with tempfile.TemporaryDirectory() as name:
+            async with prometheus(Path(name)) as program:
+                await load_history(session, program, Path(name), render_history(exposition))
+                yield Monitoring(session, program, Path(name), job, servers)
+
+
+async def measure_rules(running: Monitoring, rules: Path) -> RulesCost:
+    """Return the cost of all rules, which are in use afterwards."""
+    session, program, folder, job = running.session, running.program, running.folder, running.job
+    write_config(folder, job)
+    await reload_config(session, program)
+    await asyncio.sleep(2 * INTERVAL_SECONDS)
+    baseline = await measure_cpu_per_interval(program)
+    write_config(folder, job, copy_rules(rules, folder, own_intervals=False))
+    await reload_config(session, program)
+    await asyncio.sleep(3 * INTERVAL_SECONDS)
+    cpu = await measure_cpu_per_interval(program) - baseline
+    evaluations = [await get_evaluation(session, program) for _ in range(EVALUATIONS)]
+    write_config(folder, job, copy_rules(rules, folder, own_intervals=True))
+    await reload_config(session, program)
+    await asyncio.sleep(4 * INTERVAL_SECONDS)
+    average = await measure_cpu_per_interval(program, 2 * EVALUATIONS) - baseline
+    (scraped,) = (await get_json(session, f"{program.url}/api/v1/query", query="sum(scrape_samples_scraped)"))["result"]
+    return RulesCost(int(scraped["value"][1]), cpu, average, evaluations)
 
 
 def copy_rules(rules: Path, folder: Path, *, own_intervals: bool) -> Sequence[Path]:
@@ -268,12 +323,12 @@ async def get_evaluation(session: aiohttp.ClientSession, program: Program) -> Ma
     return {group["name"]: group["evaluationTime"] for group in found["groups"]}
 
 
-def _rule_rows(cpu: float, average: float, evaluations: Sequence[Mapping[str, float]]) -> Iterator[str]:
-    longest = statistics.median(max(evaluation.values()) for evaluation in evaluations)
-    yield f"| all rules, one evaluation | {cpu:.2f} s | {longest:.2f} s |"
-    yield f"| average per {INTERVAL_SECONDS} s, with the intervals of the groups | {average:.2f} s | |"
-    for group in evaluations[0]:
-        seconds = statistics.median(evaluation[group] for evaluation in evaluations)
+def _rule_rows(collectors: str, cost: RulesCost) -> Iterator[str]:
+    longest = statistics.median(max(evaluation.values()) for evaluation in cost.evaluations)
+    yield f"| {collectors}, {cost.samples:,} series: all rules, one evaluation | {cost.cpu:.2f} s | {longest:.2f} s |"
+    yield f"| average per {INTERVAL_SECONDS} s, with the intervals of the groups | {cost.average:.2f} s | |"
+    for group in cost.evaluations[0]:
+        seconds = statistics.median(evaluation[group] for evaluation in cost.evaluations)
         if seconds >= MIN_SHOWN_SECONDS:
             yield f"| rules of the group `{group}` | | {seconds:.2f} s |"
 

@@ -138,7 +138,7 @@ def _table() -> Panel:
         Column("account", "Account"),
         Column("server_id", "ID"),
     )
-    replicated, remaining = (among(record(name), _STATE) for name in ("replicated_bytes", "remaining_bytes"))
+    replicated, remaining = record("replicated_bytes"), record("remaining_bytes")
     return rows(
         Frame(
             "Servers by remaining time",
@@ -157,11 +157,11 @@ def _table() -> Panel:
                 _REMAINING_TIME,
                 late,
                 movement,
-                f"({replicated}) / (({replicated}) + ({remaining}))",
-                remaining,
-                among(server("task_migrate_speed_bytes_per_second"), _STATE),
+                among(f"{replicated} / ({replicated} + {remaining})", _STATE),
+                among(remaining, _STATE),
+                _of_shown("task_migrate_speed_bytes_per_second"),
                 _SPEED,
-                among(server("task_speed_limit_bytes_per_second"), _STATE),
+                _of_shown("task_speed_limit_bytes_per_second"),
                 _ESTIMATED,
                 f"{_MEASURED} < Inf",
                 f"time() - ({among(record('last_increase_timestamp_seconds'), _STATE)})",
@@ -169,6 +169,10 @@ def _table() -> Panel:
         ),
         sort_by="Remaining time",
     )
+
+
+def _of_shown(metric: str) -> str:
+    return promql.freshest(among(promql.selector(metric), _STATE))
 
 
 def _only(expression: str) -> str:

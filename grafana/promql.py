@@ -43,9 +43,12 @@ def health(metric: str, *labels: str) -> str:
 
 def fleet(metric: str, *labels: str, where: str = "") -> str:
     """Return a metric of the most recent list of each account."""
-    chosen = selector(metric, *([where] if where else []))
-    freshest = record("last_success_timestamp_seconds", level="exporter")
-    return one(f"{chosen} and on (account, job, instance) {freshest}", *labels)
+    return one(freshest(selector(metric, *([where] if where else []))), *labels)
+
+
+def freshest(expression: str) -> str:
+    """Keep the series of the exporter with the most recent list of each account."""
+    return f"{expression} and on (account, job, instance) {record('last_success_timestamp_seconds', level='exporter')}"
 
 
 def server(metric: str, *labels: str, where: str = "") -> str:

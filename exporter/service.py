@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from exporter import revision
 from exporter.blocking import Worker
@@ -30,7 +31,9 @@ from exporter.settings.tree import same_list, without_fixed
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
 from exporter.web import Endpoint, create_app, inherited_sockets, serve
-from exporter.web.toolkit import WebConfigFile
+
+if TYPE_CHECKING:
+    from exporter.web.toolkit import WebConfigFile
 
 log = get_logger(__name__)
 
@@ -273,8 +276,8 @@ async def running(
         web_config = await stack.enter_async_context(_web_config(settings, runtime.clock))
         # getattr and not a function of ours: it runs in every scrape.
         current = partial(getattr, service, "generation")
-        app = create_app(current, service.health, runtime.clock, service.reload, web_config)
-        tls = web_config.tls if web_config else None
+        protect, tls = (web_config.protect, web_config.tls) if web_config else (None, None)
+        app = create_app(current, service.health, runtime.clock, service.reload, protect)
         service.urls = await stack.enter_async_context(serve(app, _endpoints(settings, runtime), tls=tls))
         service.start()
         # Before waiting for the scrapes in progress: a reload may hang, and polls take time from the scrapes.
@@ -283,10 +286,15 @@ async def running(
 
 
 @contextlib.asynccontextmanager
-async def _web_config(settings: Settings, clock: Clock) -> AsyncIterator[WebConfigFile | None]:
+async def _web_config(settings: Settings, clock: Clock) -> AsyncIterator["WebConfigFile | None"]:
     """Read the web configuration, if there is one, and keep it current. Raise ConfigurationError."""
     path = settings.web.config_file
-    async with WebConfigFile.watch(path, clock) if path else contextlib.nullcontext() as file:
+    if path is None:
+        yield None
+        return
+    from exporter.web.toolkit import WebConfigFile
+
+    async with WebConfigFile.watch(path, clock) as file:
         yield file
 
 

@@ -161,7 +161,6 @@ class Records(Generic[RecordT]):
         self._nested = [NestedValues(endpoint.record_type, item) for item in nested_fields(endpoint.record_type)]
         self._row_type = build_row_type(endpoint.record_type)
         self._row_decoder: msgspec.json.Decoder[RecordT] = msgspec.json.Decoder(self._row_type)
-        self._page_decoders = _page_decoders(endpoint)
         self._worker = Worker()
         self._previous: dict[str, RecordT] = {}
         self._current: dict[str, RecordT] = {}
@@ -197,9 +196,9 @@ class Records(Generic[RecordT]):
 
     def _read_rows(self, body: bytes) -> tuple[int, Sequence[RecordT | msgspec.Raw | bytes]]:
         """Return the count and the rows of a page: decoded, or as bytes if one of them is not as documented."""
-        for decoder in self._page_decoders:
+        for row_type in (self._row_type, msgspec.Raw):
             try:
-                envelope = decoder.decode(body)
+                envelope = _page_decoder(self._endpoint, row_type).decode(body)
             except UNDECODABLE:
                 continue
             return envelope.count, [row for row in msgspec.structs.astuple(envelope.rows) if row is not None]
@@ -246,19 +245,16 @@ class Records(Generic[RecordT]):
 
 
 @cache
-def _page_decoders(endpoint: Endpoint[RecordT]) -> "Sequence[msgspec.json.Decoder[Any]]":
-    """Return a decoder of pages with rows as documented, and one that leaves the rows as bytes.
+def _page_decoder(endpoint: Endpoint[RecordT], row_type: type) -> "msgspec.json.Decoder[Any]":
+    """Return a decoder of pages with rows of that type. Most pages are as documented, and need one of the two.
 
-    They stop at the first row beyond MAX_ROWS, before it needs more memory: an array of fixed length does that.
+    It stops at the first row beyond MAX_ROWS, before it needs more memory: an array of fixed length does that.
     """
-    decoders = []
-    for row_type in (build_row_type(endpoint.record_type), msgspec.Raw):
-        columns = [(f"row_{number}", row_type, None) for number in range(MAX_ROWS)]
-        rows = msgspec.defstruct("Rows", columns, array_like=True, forbid_unknown_fields=True, gc=False)
-        fields = [("count", NonNegativeInt), ("rows", rows)]
-        envelope = msgspec.defstruct("Envelope", fields, rename={"rows": endpoint.envelope_key}, gc=False)
-        decoders.append(msgspec.json.Decoder(envelope))
-    return decoders
+    columns = [(f"row_{number}", row_type, None) for number in range(MAX_ROWS)]
+    rows = msgspec.defstruct("Rows", columns, array_like=True, forbid_unknown_fields=True, gc=False)
+    fields = [("count", NonNegativeInt), ("rows", rows)]
+    envelope = msgspec.defstruct("Envelope", fields, rename={"rows": endpoint.envelope_key}, gc=False)
+    return msgspec.json.Decoder(envelope)
 
 
 def _distinct(records: list[RecordT]) -> list[RecordT]:

@@ -1,6 +1,6 @@
 """The aiohttp application: scrapes, service discovery, pages, probes and the reload endpoint."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -16,7 +16,6 @@ from exporter.web.cross_origin import require_same_origin
 from exporter.web.discovery import Discovery
 from exporter.web.pages import Pages
 from exporter.web.scrape import ConcurrencyLimit, Scraper
-from exporter.web.toolkit import Policy, access_control, configured_headers
 
 MAX_REQUEST_BYTES: Final = 64 * 1024
 """No handler reads a request body."""
@@ -28,18 +27,21 @@ RELOAD: Final = "/-/reload"
 Reload = Callable[[], Awaitable[Sequence[str]]]
 """Reloads the configuration and returns the changed options that need a restart."""
 
+Protect = Callable[[web.Application, Collection[str]], None]
+"""Applies the web configuration to all requests, without users and rate limit to those with one of the paths."""
+
 
 def create_app(
     current: Callable[[], Generation],
     health: Health,
     clock: Clock,
     reload: Reload,
-    policy: Callable[[], Policy] | None = None,
+    protect: Protect | None = None,
 ) -> web.Application:
     """Return the application, which never calls the API.
 
     `current` returns the current configuration and accounts; the options of the group `web` are read once.
-    `policy` returns the current web configuration, if there is one.
+    `protect` applies the web configuration, if there is one.
     """
     options = current().settings.web
     lifecycle = _Lifecycle(current, reload, enabled=options.enable_lifecycle)
@@ -48,10 +50,8 @@ def create_app(
     prefix = options.path_prefix
     app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[limit_exchange_time])
     app.on_response_prepare.append(set_security_headers)
-    if policy is not None:
-        exempt = (f"{prefix}{HEALTHY}", f"{prefix}{READY}") if options.probes_without_auth else ()
-        app.middlewares.append(access_control(policy, exempt))
-        app.on_response_prepare.append(configured_headers(policy))
+    if protect is not None:
+        protect(app, (f"{prefix}{HEALTHY}", f"{prefix}{READY}") if options.probes_without_auth else ())
     routes: Mapping[str, Handler] = {
         options.telemetry_path: scrape_limit.wrap(scraper.metrics),
         "/probe": scrape_limit.wrap(scraper.probe),

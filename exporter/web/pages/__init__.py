@@ -3,6 +3,6 @@
 `exporter.views` computes what they show; templates only lay it out.
 """
 
-from exporter.web.pages.routes import Pages
+from exporter.web.pages.loading import Pages
 
 __all__ = ["Pages"]

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Final
+
+from aiohttp import web
 
 from exporter.blocking import Worker
 from exporter.clock import Clock
 from exporter.errors import ConfigurationError
 from exporter.logs import get_logger
+from exporter.web.toolkit.middleware import access_control, configured_headers
 from exporter.web.toolkit.policy import FileContents, Policy, build_policy, read_contents, read_policy, summary
 from exporter.web.toolkit.tls import CurrentContext
 
@@ -56,6 +59,11 @@ class WebConfigFile:
         finally:
             watching.cancel()
             await asyncio.wait([watching])
+
+    def protect(self, app: web.Application, exempt: Collection[str]) -> None:
+        """Apply the current policy to every request, without users and rate limit to the paths in `exempt`."""
+        app.middlewares.append(access_control(self, exempt))
+        app.on_response_prepare.append(configured_headers(self))
 
     async def _check_repeatedly(self) -> None:
         while True:

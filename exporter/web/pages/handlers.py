@@ -50,7 +50,7 @@ MAX_THREADS: Final = 2
 """Pages and downloads that are computed at the same time; computing is CPU-bound."""
 
 
-class Pages:
+class PageHandlers:
     """The handlers of the pages, which never call the API; `current` returns the configuration and accounts."""
 
     def __init__(self, current: Callable[[], Generation], clock: Clock, options: WebSettings) -> None:
@@ -67,7 +67,7 @@ class Pages:
         self._worker = Worker(MAX_THREADS)
         self._fleets = FleetCache(self._worker)
 
-    def routes(self) -> Mapping[str, Handler]:
+    def by_path(self) -> Mapping[str, Handler]:
         """Return the handlers by their paths."""
         return {
             "/": self.status,

@@ -67,6 +67,13 @@ async def test_a_server_imports_neither_the_other_commands_nor_the_simulator() -
     assert modules & {"exporter.commands.check", "exporter.simulator", "pygments", "rich", "yaml"} == set()
 
 
+async def test_a_server_imports_neither_the_pages_nor_the_web_configuration_before_they_are_used() -> None:
+    modules = await imported("--web.listen-address=192.0.2.1:1", *UNREACHABLE)
+    assert "exporter.web.scrape" in modules
+    assert modules & {"bcrypt", "jinja2", "markupsafe", "exporter.views"} == set()
+    assert modules & {"exporter.web.pages.handlers", "exporter.web.toolkit"} == set()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 async def test_every_command_has_a_module(name: str) -> None:
     assert f"exporter.commands.{name}" in await imported(name, "--help")

@@ -63,5 +63,7 @@ def _render(families: Iterable[Family], snapshot: Snapshot) -> Iterator[tuple[st
         part = PartWriter(snapshot, servers, cache)
         for family in of_servers:
             parts[family.name].append(deflate(part.write(family).encode()))
-    for name, pieces in parts.items():
+    while parts:
+        # Taken out, so that the parts of a family are freed as soon as they are joined.
+        name, pieces = parts.popitem()
         yield name, join(pieces)

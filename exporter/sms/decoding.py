@@ -196,9 +196,9 @@ class Records(Generic[RecordT]):
 
     def _read_rows(self, body: bytes) -> tuple[int, Sequence[RecordT | msgspec.Raw | bytes]]:
         """Return the count and the rows of a page: decoded, or as bytes if one of them is not as documented."""
-        for row_type in (self._row_type, msgspec.Raw):
+        for as_bytes in (False, True):
             try:
-                envelope = _page_decoder(self._endpoint, row_type).decode(body)
+                envelope = _page_decoder(self._endpoint, as_bytes=as_bytes).decode(body)
             except UNDECODABLE:
                 continue
             return envelope.count, [row for row in msgspec.structs.astuple(envelope.rows) if row is not None]
@@ -245,11 +245,12 @@ class Records(Generic[RecordT]):
 
 
 @cache
-def _page_decoder(endpoint: Endpoint[RecordT], row_type: type) -> "msgspec.json.Decoder[Any]":
-    """Return a decoder of pages with rows of that type. Most pages are as documented, and need one of the two.
+def _page_decoder(endpoint: Endpoint[RecordT], *, as_bytes: bool) -> "msgspec.json.Decoder[Any]":
+    """Return a decoder of pages with rows as documented, or one that leaves the rows as bytes.
 
     It stops at the first row beyond MAX_ROWS, before it needs more memory: an array of fixed length does that.
     """
+    row_type = msgspec.Raw if as_bytes else build_row_type(endpoint.record_type)
     columns = [(f"row_{number}", row_type, None) for number in range(MAX_ROWS)]
     rows = msgspec.defstruct("Rows", columns, array_like=True, forbid_unknown_fields=True, gc=False)
     fields = [("count", NonNegativeInt), ("rows", rows)]

@@ -1,12 +1,16 @@
 """The scenarios of rules that read the collectors of other lists: verdicts, lag, subtasks, projects, targets."""
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
-from promtool import Exporter, Group, Server, Value, combined, group, since, until
-from rule_cases import HEALTHY, NEVER, SERVERS, during, seconds_ago, subtask
+import yaml
+
+from promtool import DEADLINE, Exporter, Group, Server, Value, combined, group, outdated, since, until
+from rule_cases import HEALTHY, NEVER, ON_SERVERS, SERVERS, during, seconds_ago, subtask
 
 PREFIX: Final = "huaweicloud_sms_"
 DETAIL_ALERTS: Final = {"SmsServerLagging", "SmsSubtaskSlow", "SmsSourceOverloaded"}
@@ -33,6 +37,7 @@ def groups() -> Iterator[Group]:
     yield _errors()
     yield _details_of_two_exporters()
     yield _sums_of_the_cut_over()
+    yield _unused_data()
 
 
 def _subtasks() -> Iterator[tuple[str, Group]]:
@@ -51,14 +56,16 @@ def _subtasks() -> Iterator[tuple[str, Group]]:
 
 
 def _without_details() -> Iterator[tuple[str, Group]]:
-    """Return groups in which alerts lose their data in minute 60. If the collector is off, they resolve."""
+    """Return groups in which servers lose their data in minute 60. If the collector is off, their alerts resolve."""
     servers = [each for each in SERVERS if each[0] in DETAIL_ALERTS]
     lost = [*during(servers, until(60)), *((name, replace(SYNCING, listed=since(60))) for name, _ in servers)]
-    alerts = {f"{name}/{name}" for name in DETAIL_ALERTS}
+    kept = [(f"{name}-kept", server) for name, server in servers]
+    remaining = {f"{name}/{name}-kept" for name in DETAIL_ALERTS}
+    alerts = {f"{name}/{name}" for name in DETAIL_ALERTS} | remaining
     failing = ("collector_up", 'collector="task_details"', lambda minute: minute < 60)
     dropped = ("exporter_series_dropped", 'collector="task_details"', lambda minute: minute >= 60)
-    for key, more, after in (("not-read", [failing], alerts), ("dropped", [dropped], alerts), ("off", [], set[str]())):
-        exporter = Exporter(lost, more=more)
+    for key, more, after in (("not-read", [failing], alerts), ("dropped", [dropped], alerts), ("off", [], remaining)):
+        exporter = Exporter([*lost, *kept], more=more)
         yield key, group("", [exporter], {59: alerts, 80: after}, among="|".join(DETAIL_ALERTS))
 
 
@@ -227,11 +234,11 @@ def _shares() -> Iterator[tuple[str, Group]]:
     small = Exporter([("1", Server(size=4, replicated=lambda _: 2))])
     yield "small", _compare(_empty(small), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
     larger = ("2", Server(size=1000, replicated=lambda _: 900))
-    old = Exporter([larger], instance="y", polls_succeed=until(3), served_polls=100)
+    old = outdated(Exporter([larger]))
     new = Exporter([("2", half)])
     yield (
         "old-list",
-        _compare(_empty(new, old), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}}),
+        _compare(_empty(new, *old), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}}),
     )
     never = Exporter([("1", Server(state="finished", size=0, replicated=lambda _: 0)), ("2", half)])
     yield "unknown", _compare(_empty(never), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
@@ -241,13 +248,8 @@ def _shares() -> Iterator[tuple[str, Group]]:
         ("source_servers_replicated_bytes", 'state="replicate"', lambda _: 20.0),
         ("source_servers_replicated_bytes", 'state="finished"', lambda _: 300.0),
     ]
-    behind = Exporter(
-        instance="y",
-        polls_succeed=until(3),
-        served_polls=100,
-        more=[(metric, labels, lambda _: 7000.0) for metric, labels, _ in sums],
-    )
-    both = _empty(Exporter(more=sums), behind)
+    old = outdated(Exporter(more=[(metric, labels, lambda _: 7000.0) for metric, labels, _ in sums]))
+    both = _empty(Exporter(more=sums), *old)
     yield "sums-of-two", _compare(both, 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
     alone = Exporter(more=sums)
     yield "sums", _compare(_empty(alone), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
@@ -303,13 +305,9 @@ def _details_of_two_exporters() -> Group:
         ("task_consistency_files", 'result="missing"', lambda _: 1.0),
         *_overloaded(),
     ]
-    old = Exporter(
-        [("1", replace(SYNCING, connected=0, check="ERROR", more=old_details)), ("2", replace(SYNCING, more=[clone]))],
-        instance="y",
-        polls_succeed=until(3),
-        served_polls=100,
-    )
-    case = group("details of two exporters", [new, old], {10: set(), 30: set()}, among="Sms(S|C).+")
+    changed = replace(SYNCING, connected=0, check="ERROR", more=old_details)
+    old = outdated(Exporter([("1", changed), ("2", replace(SYNCING, more=[clone]))]))
+    case = group("details of two exporters", [new, *old], {10: set(), 30: set()}, among="Sms(S|C).+")
     query = f"group by (server_id, verdict) (server:{PREFIX}verdict:first)"
     verdicts = {'{server_id="1", verdict="ready"}': 1.0, '{server_id="2", verdict="no_drill"}': 1.0}
     without = f'project:{PREFIX}verdict:count{{account="a", verdict="no_drill"}}'
@@ -331,24 +329,123 @@ def _overloaded() -> Sequence[tuple[str, str, Value]]:
 def _sums_of_the_cut_over() -> Group:
     """Return a group with the sums of the Cut-over dashboard, to which an exporter with an old list adds nothing."""
 
-    def server(state: str, replicated: float, speed: float) -> Server:
-        more = [("task_migrate_speed_bytes_per_second", "", lambda _: speed)]
-        return Server(state=state, size=100, replicated=lambda _: replicated, more=more)
+    def server(state: str, os_type: str, speed: float) -> Server:
+        """Return a server that replicates `speed` bytes per second, of which the API reports twice as many."""
+        reported = [("task_migrate_speed_bytes_per_second", "", lambda _: 2 * speed)]
+        facts = f', os_type="{os_type}"'
+        return Server(
+            state=state, facts=facts, size=10**5, replicated=lambda minute: speed * 60 * minute, more=reported
+        )
 
-    new = Exporter(
-        [("1", server("replicate", 40, 10)), ("2", server("syncing", 90, 5)), ("3", server("waiting", 0, 3))]
-    )
-    old = Exporter([("1", server("replicate", 10, 7000))], instance="y", polls_succeed=until(3), served_polls=100)
-    case = _empty(new, old)
+    servers = {
+        "1": server("replicate", "LINUX", 10),
+        "2": server("syncing", "LINUX", 5),
+        "3": server("waiting", "LINUX", 3),
+        "4": server("replicate", "WINDOWS", 2),
+        "5": server("replicate", "WINDOWS", 1),
+    }
+    old = outdated(Exporter([("1", server("replicate", "LINUX", 7000))]))
+    case = _empty(Exporter(list(servers.items())), *old)
     case["name"] = "sums of the Cut-over dashboard"
-    record = "account_state_os_type:huaweicloud_sms_"
 
-    def by_state(**values: float) -> Samples:
-        return {f'{{state="{state}"}}': value for state, value in values.items()}
+    def sums(record: str, **values: float) -> dict[str, Samples]:
+        record = f"account_state_os_type:{PREFIX}{record}"
+        keys = {key: key.split("_") for key in values}
+        return {
+            record: {
+                f'{record}{{account="a", state="{state}", os_type="{os_type}"}}': values[key]
+                for key, (state, os_type) in keys.items()
+            }
+        }
 
     expected = {
-        f"sum by (state) ({record}source_servers:count)": by_state(replicate=1, syncing=1, waiting=1),
-        f"sum by (state) ({record}remaining_bytes:sum)": by_state(replicate=60, syncing=10),
-        f"sum by (state) ({record}task_migrate_speed_bytes_per_second:sum)": by_state(replicate=10, syncing=5),
+        **sums("source_servers:count", replicate_LINUX=1, syncing_LINUX=1, waiting_LINUX=1, replicate_WINDOWS=2),
+        **sums("replicated_bytes:deriv30m", replicate_LINUX=10, syncing_LINUX=5, replicate_WINDOWS=3),
+        **sums("remaining_bytes:sum", replicate_LINUX=70000, syncing_LINUX=85000, replicate_WINDOWS=191000),
+        **sums("task_migrate_speed_bytes_per_second:sum", replicate_LINUX=20, syncing_LINUX=10, replicate_WINDOWS=6),
     }
-    return _compare(case, 30, expected)
+    return _compare(case, 50, expected)
+
+
+RULES: Final = Path(__file__).parent.parent / "deploy" / "prometheus" / "rules"
+UNUSED: Final = 'account=~"stale|instance|job"'
+"""The accounts whose old data must not be used."""
+
+
+def _unused_data() -> Group:
+    """Return a group with data that must not be used, but whose labels differ from those of fresh data by one only.
+
+    All is from one exporter. It has a fresh list of account `fresh`, and an old one of account `stale`. Of the accounts
+    `instance` and `job` it has an old list, while another instance or job has a fresh list that is empty.
+    """
+    details = [
+        *_overloaded(),
+        (LAST_SYNC, "", NEVER),
+        subtask("start", NEVER, "CLONE_VM"),
+        subtask("start", NEVER, "SSL_CONFIG"),
+        subtask("end", lambda _: -1, "SSL_CONFIG"),
+        ("source_server_project_info", 'project_id="p", project="wave"', lambda _: 1.0),
+        ("source_server_error", 'error_code="SMS.5403"', lambda _: 1.0),
+        ("task_consistency_files", 'result="missing"', lambda _: 1.0),
+        ("task_migrate_speed_bytes_per_second", "", lambda _: 9.0),
+    ]
+    servers = [
+        *((name, replace(server, project=DEADLINE, more=[*details, *server.more])) for name, server in SERVERS),
+        ("drilled", replace(DRILLED, remaining=9, more=details)),
+        ("finished", Server(state="finished", changed=-8 * 24 * 3600)),
+    ]
+    sums: Sequence[tuple[str, str, Value]] = [
+        ("source_servers", 'state="replicate"', lambda _: 95.0),
+        ("source_servers_size_bytes", 'state="replicate"', lambda _: 9.0),
+        ("source_servers_replicated_bytes", 'state="replicate"', lambda _: 9.0),
+    ]
+    old = Exporter(
+        servers,
+        polls_succeed=until(1),
+        served_polls=1000,
+        # So short that the list is old when it is scraped for the first time.
+        poll_interval=0.1,
+        is_target=since(1),
+        missing=lambda _: 1,
+        more=sums,
+    )
+    exporters = [
+        *(replace(old, account=account) for account in ("stale", "instance", "job")),
+        Exporter([("1", HEALTHY)], account="fresh", is_target=since(1)),
+        Exporter(account="instance", instance="y"),
+        Exporter(account="job", job="other"),
+    ]
+    deadline = f'sms:migration_deadline_timestamp_seconds{{account="ACCOUNT", enterprise_project_id="{DEADLINE}"}}'
+    case = group(
+        "data that must not be used",
+        exporters,
+        {70: {"SmsDataStale@stale"}},
+        among=f"{ON_SERVERS}|Sms(AccountNearLimit|SnapshotsNotCleared|DataIncomplete|ListShrunk|DataStale)",
+        series=[
+            {"series": deadline.replace("ACCOUNT", account), "values": "-60x70"}
+            for account in ("stale", "instance", "job")
+        ],
+    )
+    known = {
+        f"account:{PREFIX}fresh:bool": {"stale": 0.0, "instance": 1, "job": 1},
+        f"account:{PREFIX}source_servers:freshest": {"instance": 0.0, "job": 0},
+    }
+    return _compare(
+        case,
+        30,
+        {
+            f"{name}{{{UNUSED}}}": {f'{name}{{account="{account}"}}': value for account, value in known[name].items()}
+            if name in known
+            else {}
+            for name in _records()
+        },
+    )
+
+
+def _records() -> Iterator[str]:
+    """Return the names of the records on accounts, servers and projects."""
+    for file in sorted(RULES.glob("*.yml")):
+        for each in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]:
+            for rule in each["rules"]:
+                if re.match("(?:account|server|project)[a-z_]*:", rule.get("record", "")):
+                    yield rule["record"]

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 DEADLINE: Final = "has-deadline"
@@ -44,7 +44,9 @@ class Server:
     state: str = "replicate"
     name: str = "web"
     project: str = ""
-    connected: float = 1
+    facts: str = ""
+    """Further labels of its information, such as `, os_type="LINUX"`."""
+    connected: float | None = 1
     size: float = 500
     replicated: Value = lambda _: 5
     increased: Value = lambda minute: minute * 60
@@ -62,7 +64,8 @@ class Server:
     def series(self, server_id: str) -> Iterator[tuple[str, str, Value]]:
         """Return the metric, labels and value of each series."""
         own = f'server_id="{server_id}"'
-        yield "source_server_info", f'{own}, name="{self.name}", enterprise_project_id="{self.project}"', lambda _: 1
+        facts = f'name="{self.name}", enterprise_project_id="{self.project}"{self.facts}'
+        yield "source_server_info", f"{own}, {facts}", lambda _: 1
         yield "source_server_state", f'{own}, state="{self.state}"', lambda _: 1
         yield "source_server_connected", own, lambda _: self.connected
         yield "source_server_size_bytes", own, lambda _: self.size
@@ -97,6 +100,8 @@ class Exporter:
     """Whether the account is in its configuration."""
     polls_succeed: When = always
     started: float = 0
+    poll_interval: float | None = None
+    """Its poll interval in minutes; by default the time between samples."""
     served_polls: int = 5
     """For how many poll intervals it serves the last list."""
     missing: Callable[[int], float] = lambda _: 0
@@ -133,7 +138,9 @@ class Exporter:
         recorded.add("process_start_time_seconds", target, lambda _: self.started, is_scraped)
         recorded.add(f"{PREFIX}exporter_build_info", target, lambda _: 1, is_scraped)
         recorded.add(f"{PREFIX}up", account, self.polls_succeed, has_account)
-        recorded.add(f"{PREFIX}poll_interval_seconds", account, lambda _: step * 60, has_account)
+        recorded.add(
+            f"{PREFIX}poll_interval_seconds", account, lambda _: (self.poll_interval or step) * 60, has_account
+        )
         recorded.add(f"{PREFIX}last_success_timestamp_seconds", account, seconds_of_success, has_account)
         recorded.add(f"{PREFIX}snapshot_source_servers", account, listed, has_list)
         recorded.add(
@@ -161,6 +168,12 @@ class Exporter:
                 success = minute
             found[minute] = success
         return found
+
+
+def outdated(exporter: Exporter) -> list[Exporter]:
+    """Return two exporters that serve an old list of the exporter: another instance, and another job."""
+    old = replace(exporter, polls_succeed=until(3), served_polls=1000)
+    return [replace(old, instance="y"), replace(old, job="other")]
 
 
 class _Samples:
@@ -223,7 +236,8 @@ def group(
         firing = [_sample(alert) for alert in sorted(alerts)]
         query = f"group by (alertname, account, server_id) (ALERTS{{{matchers}}})"
         tests.append({"expr": query, "eval_time": f"{minute}m", "exp_samples": firing})
-    return {"name": name, "interval": f"{step}m", "input_series": inputs, "promql_expr_test": tests}
+    once = list({each["series"]: each for each in inputs}.values())
+    return {"name": name, "interval": f"{step}m", "input_series": once, "promql_expr_test": tests}
 
 
 def combined(name: str, parts: Mapping[str, Group]) -> Group:

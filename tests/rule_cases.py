@@ -7,7 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from promtool import DEADLINE, Exporter, Group, Server, Value, When, combined, except_between, group, since, until
+from promtool import (
+    DEADLINE,
+    Exporter,
+    Group,
+    Server,
+    Value,
+    When,
+    combined,
+    except_between,
+    group,
+    outdated,
+    since,
+    until,
+)
 
 HOUR: Final = 60
 DAY: Final = 24 * HOUR
@@ -122,7 +135,11 @@ FURTHER: Final[Mapping[str, Sequence[Server]]] = {
         replace(HEALTHY, state=state, connected=0)
         for state in ("initialize", "syncing", "stopping", "cloning", "cutovering")
     ],
-    "SmsServerStalled": [replace(STALLED, state="syncing"), replace(STALLED, changed=None)],
+    "SmsServerStalled": [
+        replace(STALLED, state="syncing"),
+        replace(STALLED, changed=None),
+        replace(STALLED, connected=None),
+    ],
     "SmsServerLate": [
         replace(HEALTHY, project=DEADLINE, state="syncing"),
         replace(HEALTHY, project=DEADLINE, remaining=9),
@@ -168,10 +185,11 @@ def during(servers: Servers, listed: object) -> Servers:
 def groups() -> Iterator[Group]:
     """Return all test groups."""
     yield group("each problem raises its alert after its time", [Exporter(SERVERS)], TIMING)
-    yield combined("near misses", dict(_near_misses()))
+    yield _near_misses()
     yield combined("other servers with the same problems", dict(_further_problems()))
     yield combined("servers that change", dict(_changes()))
     yield combined("outages and restarts", dict(_outages()))
+    yield _projects()
     yield combined("outages over a weekend", dict(_weekends()))
     yield combined("several exporters of an account", dict(_several_exporters()))
     yield _replicas()
@@ -210,9 +228,29 @@ DOWN: Final = {"SmsPollFailing", "SmsDataStale"}
 ABSENT: Final = {"SmsExporterAbsent"}
 
 
-def _near_misses() -> Parts:
-    for alert, servers in NEAR_MISSES.items():
-        yield alert, group("", [_numbered(servers)], {58: set(), 70: set()}, among=alert)
+def _near_misses() -> Group:
+    """Return a group with one exporter of several accounts, whose servers have the IDs of those of account `a`."""
+    exporters = [Exporter(SERVERS)]
+    deadlines = []
+    for number in range(max(map(len, NEAR_MISSES.values()))):
+        account = f"near-{number}"
+        servers = [(alert, misses[number]) for alert, misses in NEAR_MISSES.items() if number < len(misses)]
+        exporters.append(Exporter(servers, account=account))
+        deadline = (
+            f'sms:migration_deadline_timestamp_seconds{{account="{account}", enterprise_project_id="{DEADLINE}"}}'
+        )
+        deadlines.append({"series": deadline, "values": "-60x71"})
+    case = group("near misses", exporters, {70: set()}, series=deadlines)
+    case["promql_expr_test"] = [
+        {
+            "expr": f'group by (account) (ALERTS{{alertname="{alert}", server_id="{alert}", alertstate="firing"}})',
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": '{account="a"}', "value": 1}],
+        }
+        for minute in (58, 70)
+        for alert in PROBLEMS
+    ]
+    return case
 
 
 def _further_problems() -> Parts:
@@ -280,6 +318,21 @@ def _forgotten(minute: int) -> float:
     return 32 * 60 if minute >= 32 else -7200
 
 
+def _projects() -> Group:
+    """Return a group in which all servers are in an enterprise project, which their alerts keep in an outage."""
+    servers = [(name, replace(server, project=DEADLINE)) for name, server in PROBLEMS.items()]
+    exporter = Exporter(servers, polls_succeed=except_between(30, 70))
+    case = group("enterprise projects of alerts", [exporter], {90: set()})
+    query = f'group by (alertname, enterprise_project_id) (ALERTS{{alertname=~"{ON_SERVERS}", alertstate="firing"}})'
+    samples = [
+        {"labels": f'{{alertname="{alert}", enterprise_project_id="{DEADLINE}"}}', "value": 1} for alert in PROBLEMS
+    ]
+    case["promql_expr_test"] = [
+        {"expr": query, "eval_time": f"{minute}m", "exp_samples": samples} for minute in (29, 60, 90)
+    ]
+    return case
+
+
 def _weekends() -> Parts:
     lasting = (2 * HOUR, DAY, 3 * DAY - STEP)
     over = {HOUR - STEP: ALL, 3 * DAY: ALL, 3 * DAY + HOUR: ALL}
@@ -310,10 +363,12 @@ def _several_exporters() -> Parts:
     pair = [Exporter(SERVERS, is_running=until(30)), Exporter(named, instance="y")]
     yield "one-goes-down", group("", pair, dict.fromkeys((29, 30, 31, 35, 50), ALL))
     cloned, cloning = (Exporter([("1", replace(HEALTHY, clone=clone))]) for clone in ("FINISHED", "CREATING"))
-    behind = replace(cloning, instance="y", polls_succeed=until(5), served_polls=100)
-    yield "old-list-has-a-clone", group("", [cloned, behind], {90: set()}, among="SmsCloneStuck")
+    yield "old-list-has-a-clone", group("", [cloned, *outdated(cloning)], {90: set()}, among="SmsCloneStuck")
     failing = [Exporter(polls_succeed=until(10)), Exporter(instance="y", polls_succeed=until(30))]
     yield "both-fail", group("", failing, {36: set(), 40: {"SmsPollFailing"}}, among="SmsPollFailing")
+    rarely = Exporter(instance="y", polls_succeed=until(10), poll_interval=10)
+    slow = [Exporter(polls_succeed=until(10)), rarely]
+    yield "both-fail-one-rarely", group("", slow, {34: set(), 36: {"SmsPollFailing"}}, among="SmsPollFailing")
     others = [Exporter(SERVERS, is_running=until(30)), Exporter(account="b", instance="y")]
     yield "one-of-each", group("", others, {29: ALL, 50: ALL | ABSENT})
 
@@ -446,19 +501,27 @@ def _deadlines() -> Parts:
 def _records() -> Group:
     """Return a group that compares records which only dashboards read."""
     servers = [
-        ("1", Server(state="replicate", name="one", replicated=lambda minute: 60 * minute, size=9000, remaining=99)),
+        (
+            "1",
+            Server(
+                name="one",
+                facts=', ip="10.0.0.1", os_type="LINUX"',
+                replicated=lambda minute: 60 * minute,
+                size=9000,
+                remaining=99,
+            ),
+        ),
         ("2", Server(state="syncing", name="two", remaining=50)),
         ("3", Server(state="stopped", name="three", remaining=40)),
     ]
     prefix = "huaweicloud_sms_"
     old = [(server_id, replace(server, remaining=500, name="old")) for server_id, server in servers]
-    lags = Exporter(old, instance="y", polls_succeed=until(50), served_polls=100)
-    records = group("records for dashboards", [Exporter(servers), lags], {60: set()})
+    records = group("records for dashboards", [Exporter(servers), *outdated(Exporter(old))], {60: set()})
     info = f"server:{prefix}state:freshest"
-    first = 'name="one", state="replicate"'
+    first = 'name="one", state="replicate", ip="10.0.0.1", os_type="LINUX"'
     expected: dict[str, dict[str, float]] = {
         info: {
-            f'{info}{{account="a", server_id="1", name="one", state="replicate"}}': 1,
+            f'{info}{{account="a", server_id="1", {first}}}': 1,
             f'{info}{{account="a", server_id="2", name="two", state="syncing"}}': 1,
             f'{info}{{account="a", server_id="3", name="three", state="stopped"}}': 1,
         },
@@ -548,8 +611,8 @@ def _incomplete() -> Parts:
             times |= {60: {"SmsDataIncomplete"}, 84: {"SmsDataIncomplete"}, 86: set()}
         yield key, group("", [exporter], times, among="SmsDataIncomplete")
 
-    behind = Exporter(instance="y", polls_succeed=until(5), served_polls=100, missing=lambda _: 1)
-    yield "count-differs-in-an-old-list", group("", [Exporter(), behind], {64: set()}, among="SmsDataIncomplete")
+    old = outdated(Exporter(missing=lambda _: 1))
+    yield "count-differs-in-an-old-list", group("", [Exporter(), *old], {64: set()}, among="SmsDataIncomplete")
 
 
 def always_growing(minute: int) -> float:

@@ -4,10 +4,10 @@ A mutant changes one comparison, number, set operator, label list, label value o
 a test group of promtool fails. Survivors are printed; those that cannot be noticed are in EQUIVALENT with the reason.
 """
 
+import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,12 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from benchmarks.accounts import page
+from tools.related_rules import Group, name_of, related_to
 
 ROOT: Final = Path(__file__).parent.parent
 DEPLOY: Final = ROOT / "deploy" / "prometheus"
@@ -90,13 +92,10 @@ CHANGES: Final[Sequence[tuple[str, str]]] = (
     (r"\b(unless) on\b", "and"),
     (r"\b(and) (?:server|time|account)", "unless"),
     (r"\s(or) ", "unless"),
-    (r"on \(account(, server_id)\)", ""),
     (r"on \(account(, job, instance)\)", ""),
-    (r"by \(account(, server_id)", ""),
     (r"without \((state)\)", "account"),
-    (r'=~"\w+(\|\w+)', ""),
-    (r'=~"(\w+\|)', ""),
-    (r'!~"(\w+\|)', ""),
+    (r"(\w+\|)", ""),
+    (r"(\|\w+)[^|\w]", ""),
     (r"\b(\d+(?:\.\d+)?) \*", "7"),
     (r"\* (\d+)\b", "7"),
     (r"[<>=] (0\.\d+|\d+)(?![\d.]* \*)", "7"),
@@ -122,6 +121,7 @@ class Mutant:
     before: str
     after: str
     text: str
+    """The value of the key with the change."""
     place: int = 1
     """Which of the same changes of the rule it is."""
 
@@ -131,97 +131,137 @@ class Mutant:
         number = f" #{self.place}" if self.place > 1 else ""
         return " ".join(f"{self.name} {self.key}: {self.before} -> {self.after}{number}".split())
 
+    def changed(self, groups: Sequence[Group]) -> list[Group]:
+        """Return all groups of rules with the change."""
+        rules = list(groups[self.group]["rules"])
+        rules[self.rule] = {**rules[self.rule], self.key: self.text}
+        return [*groups[: self.group], {**groups[self.group], "rules": rules}, *groups[self.group + 1 :]]
 
-def find_mutants() -> Iterator[Mutant]:
-    """Return all mutants of all rules."""
+
+def load_rules() -> list[Group]:
+    """Return the groups of all rules with their `file`, without annotations: tests do not look at them."""
+    groups: list[Group] = []
     for file in sorted((DEPLOY / "rules").glob("*.yml")):
-        for place, group in enumerate(yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]):
-            for number, rule in enumerate(group["rules"]):
-                name = rule.get("alert") or rule["record"]
-                counts: Counter[tuple[str, str]] = Counter()
-                for before, after, text in _changes_of(rule["expr"]):
-                    counts[before, after] += 1
-                    yield Mutant(file.name, place, number, name, "expr", before, after, text, counts[before, after])
-                for key in ("for", "keep_firing_for"):
-                    if key in rule:
-                        for after in ("0s", f"{int(rule[key][:-1]) * 2 + 1}{rule[key][-1]}"):
-                            yield Mutant(file.name, place, number, name, key, rule[key], after, "")
+        for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]:
+            rules = [{key: value for key, value in rule.items() if key != "annotations"} for rule in group["rules"]]
+            groups.append({**group, "rules": rules, "file": file.name})
+    return groups
 
 
-def _changes_of(expression: str) -> Iterator[tuple[str, str, str]]:
-    """Return what is replaced, by what, and the changed expression."""
-    seen = {expression}
-    for pattern, after in CHANGES:
-        for found in re.finditer(pattern, expression):
-            changed = expression[: found.start(1)] + after + expression[found.end(1) :]
-            if changed not in seen:
-                seen.add(changed)
-                yield found[1], after, changed
-
-
-def write_rules(mutant: Mutant, folder: Path) -> bool:
-    """Write all rules with the mutant; return whether promtool accepts them."""
-    rules = folder / "rules"
-    rules.mkdir()
-    for file in (DEPLOY / "rules").glob("*.yml"):
-        content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if file.name == mutant.file:
-            rule = content["groups"][mutant.group]["rules"][mutant.rule]
-            rule[mutant.key] = mutant.text if mutant.key == "expr" else mutant.after
-        for group in content["groups"]:
-            for rule in group["rules"]:
-                # The tests do not look at annotations, whose queries take long.
-                rule.pop("annotations", None)
-        (rules / file.name).write_text(yaml.safe_dump(content), encoding="utf-8")
-    files = [str(file) for file in rules.glob("*.yml")]
-    return _succeeds(["promtool", "check", "rules", *files], folder)
-
-
-def is_killed(mutant: Mutant, groups: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether a test fails with the mutant, or promtool rejects it."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if not write_rules(mutant, folder):
-            return True
-        shutil.copytree(DEPLOY / "tests", folder / "tests")
-        rules = [str(file) for file in (folder / "rules").glob("*.yml")]
-        for number, group in enumerate(groups):
-            tests = {"rule_files": rules, "evaluation_interval": group["interval"], "group_eval_order": ORDER}
-            (folder / "tests" / f"{number:02}.json").write_text(
-                json.dumps({**tests, "tests": [group]}), encoding="utf-8"
-            )
-        # Tests that name the rule come first, because they are the most likely to fail; those that take days come last.
-        texts = {file: file.read_text(encoding="utf-8") for file in (folder / "tests").iterdir()}
-        files = sorted(texts, key=lambda file: (mutant.name not in texts[file], '"4m"' in texts[file], file.name))
-        return not all(_succeeds(["promtool", "test", "rules", str(file)], folder) for file in files)
-
-
-def _succeeds(command: Sequence[str], folder: Path) -> bool:
-    environment = {**os.environ, "GOGC": "800", "GOMAXPROCS": "1", "TMPDIR": str(folder)}
-    return subprocess.run(command, capture_output=True, check=False, env=environment).returncode == 0  # noqa: S603
-
-
-def main(chosen: Sequence[str]) -> int:
-    """Try all mutants, or every STEPth from FIRST; print survivors, and return how many are not equivalent."""
+def load_tests() -> list[Group]:
+    """Return all test groups of promtool, with their evaluation interval, the short ones first."""
     sys.path.insert(0, str(ROOT / "tests"))
     import detail_cases  # noqa: PLC0415 - a module of the tests
     import rule_cases  # noqa: PLC0415 - as above
 
-    cases = sorted([*rule_cases.groups(), *detail_cases.groups()], key=lambda group: group["interval"])
-    mutants = dict(enumerate(find_mutants()))
+    files = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted((DEPLOY / "tests").glob("*.yml"))]
+    tests = [{**test, "evaluation_interval": file["evaluation_interval"]} for file in files for test in file["tests"]]
+    cases = [*rule_cases.groups(), *detail_cases.groups()]
+    tests += [{**case, "evaluation_interval": case["interval"]} for case in cases]
+    return sorted(tests, key=lambda test: sum(len(each["values"]) for each in test["input_series"]))
+
+
+def find_mutants(groups: Sequence[Group]) -> Iterator[Mutant]:
+    """Return all mutants of all rules."""
+    for place, group in enumerate(groups):
+        for number, rule in enumerate(group["rules"]):
+            counts: Counter[tuple[str, str]] = Counter()
+            of_rule = partial(Mutant, group["file"], place, number, name_of(rule))
+            for before, after, text in _changes_of(rule["expr"]):
+                counts[before, after] += 1
+                yield of_rule("expr", before, after, text, counts[before, after])
+            for key in ("for", "keep_firing_for"):
+                if key in rule:
+                    for after in ("0s", f"{int(rule[key][:-1]) * 2 + 1}{rule[key][-1]}"):
+                        yield of_rule(key, rule[key], after, after)
+
+
+def _changes_of(expression: str) -> Iterator[tuple[str, str, str]]:
+    """Return what is replaced, by what, and the changed expression."""
+    replaced = [(*found.span(1), after) for pattern, after in CHANGES for found in re.finditer(pattern, expression)]
+    seen = {expression}
+    for start, end, after in itertools.chain(replaced, _labels_of(expression)):
+        changed = expression[:start] + after + expression[end:]
+        if changed not in seen:
+            seen.add(changed)
+            yield expression[start:end], after, changed
+
+
+def _labels_of(expression: str) -> Iterator[tuple[int, int, str]]:
+    """Return the place of each label in the lists of an expression, with the comma that goes with it."""
+    for labels in re.finditer(r"\b(?:by|on) \(([^)]*)\)", expression):
+        for label in re.finditer(r", \w+|\w+(?:, )?", labels[1]):
+            yield labels.start(1) + label.start(), labels.start(1) + label.end(), ""
+
+
+class Trial:
+    """The tests that the changes of one rule can fail."""
+
+    def __init__(self, rule: str, groups: Sequence[Group], tests: Sequence[Group]) -> None:
+        self._groups = groups
+        self._related = related_to(rule, groups)
+        reduced = [test for each in tests if (test := self._related.reduced_test(each))]
+        # Tests that name the rule are the most likely to fail.
+        self._tests = sorted(reduced, key=lambda test: rule not in json.dumps(test["promql_expr_test"]))
+
+    def fails(self, mutant: Mutant | None = None) -> bool:
+        """Return whether a test fails with the mutant, or promtool rejects its rules."""
+        groups = mutant.changed(self._groups) if mutant else self._groups
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            rules = [
+                {key: value for key, value in group.items() if key != "file"}
+                for group in self._related.reduced_rules(groups)
+            ]
+            (folder / "rules.json").write_text(json.dumps({"groups": rules}), encoding="utf-8")
+            order = [name for name in ORDER if any(group["name"] == name for group in rules)]
+            return not all(_succeeds(test, order, folder) for test in self._tests)
+
+
+def _succeeds(test: Group, order: Sequence[str], folder: Path) -> bool:
+    """Return whether the rules in the folder pass a test group."""
+    case = {key: value for key, value in test.items() if key != "evaluation_interval"}
+    interval = test["evaluation_interval"]
+    content = {
+        "rule_files": ["rules.json"],
+        "evaluation_interval": interval,
+        "group_eval_order": order,
+        "tests": [case],
+    }
+    file = folder / "test.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    environment = {**os.environ, "GOGC": "800", "GOMAXPROCS": "1", "TMPDIR": str(folder)}
+    command = ["promtool", "test", "rules", str(file)]
+    return subprocess.run(command, capture_output=True, check=False, env=environment).returncode == 0  # noqa: S603
+
+
+def outcomes(mutants: Sequence[Mutant], groups: Sequence[Group]) -> Iterator[str]:
+    """Try mutants; return the outcome of each in their order."""
+    tests = load_tests()
+    with ThreadPoolExecutor(2) as pool:
+        trials = {name: Trial(name, groups, tests) for name in {mutant.name for mutant in mutants}}
+        for name, fails in zip(trials, pool.map(Trial.fails, trials.values()), strict=True):
+            if fails:
+                message = f"the tests of {name} fail without a change"
+                raise AssertionError(message)
+        for mutant, fails in zip(mutants, pool.map(lambda each: trials[each.name].fails(each), mutants), strict=True):
+            yield "killed" if fails else "equivalent" if mutant.title in EQUIVALENT else "survived"
+
+
+def main(chosen: Sequence[str]) -> int:
+    """Try all mutants, or every STEPth from FIRST; print survivors, and return how many are not equivalent."""
+    groups = load_rules()
+    mutants = list(find_mutants(groups))
     total = len(mutants)
     if chosen:
         first, step = map(int, chosen)
-        mutants = {number: mutants[number] for number in range(first, len(mutants), step)}
+        mutants = mutants[first::step]
     counts: Counter[tuple[str, str]] = Counter()
-    with ThreadPoolExecutor(2) as pool:
-        results = zip(mutants.items(), pool.map(lambda mutant: is_killed(mutant, cases), mutants.values()), strict=True)
-        for (number, mutant), killed in results:
-            outcome = "killed" if killed else "equivalent" if mutant.title in EQUIVALENT else "survived"
-            counts[mutant.file, outcome] += 1
-            if outcome == "survived":
-                sys.stdout.write(f"{number}: {mutant.title}\n{mutant.text}\n\n")
-                sys.stdout.flush()
+    for mutant, outcome in zip(mutants, outcomes(mutants, groups), strict=True):
+        counts[mutant.file, outcome] += 1
+        if outcome == "survived":
+            sys.stdout.write(f"{mutant.title}\n{mutant.text}\n\n")
+            sys.stdout.flush()
     rows = list(_rows(counts))
     sys.stdout.write("".join(f"{row}\n" for row in rows))
     part = f", every {chosen[1]}th of {total} changes" if chosen else ""

@@ -59,7 +59,7 @@ EQUIVALENT: Final[Mapping[str, str]] = {
         )
     },
     **{
-        f"{alert} expr: , server_id -> {place}".strip(): _ALL_OR_NONE
+        f"{alert} expr: server_id -> {place}".strip(): _ALL_OR_NONE
         for alert, place in (
             ("SmsServerFailed", ""),
             ("SmsServerDisconnected", ""),

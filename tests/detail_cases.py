@@ -71,7 +71,8 @@ def _without_details() -> Iterator[tuple[str, Group]]:
 
 def _failing_collectors() -> Iterator[tuple[str, Group]]:
     """Return groups in which the readings of a collector fail until minute 30, in one and in one of two exporters."""
-    failing = Exporter(more=[("collector_up", 'collector="errors"', lambda minute: minute >= 30)])
+    others = ("collector_up", 'collector="tasks"', lambda _: 1.0)
+    failing = Exporter(more=[("collector_up", 'collector="errors"', lambda minute: minute >= 30), others])
     among = "SmsCollectorFailing"
     times = {14: set[str](), 15: {among}, 32: {among}, 34: set[str]()}
     yield "failing", group("", [failing], times, among=among)

@@ -203,7 +203,10 @@ def groups() -> Iterator[Group]:
     yield combined("incomplete lists", dict(_incomplete()))
     for metric in ("unknown_values_total", "unreadable_values_total"):
         unknown = {58: set[str](), 64: {"SmsDataIncomplete@"}}
-        yield group(f"{metric} keeps growing", [_counting(metric, always_growing)], unknown)
+        growing = group(f"{metric} keeps growing", [_counting(metric, always_growing)], unknown)
+        of_field = {"expr": 'group by (field) (ALERTS{alertname="SmsDataIncomplete"})', "eval_time": "64m"}
+        growing["promql_expr_test"].append({**of_field, "exp_samples": [{"labels": '{field="state"}', "value": 1}]})
+        yield growing
         yield group(f"{metric} grew once", [_counting(metric, grown_once)], {64: set()})
 
 
@@ -385,8 +388,11 @@ def _replicas() -> Group:
         "polls-fail": failing,
         "single-polls-fail": single,
         "another-account": alone,
+        "other-account-fails": [Exporter(polls_succeed=until(10)), Exporter(account="b")],
     }
-    both = combined("replicas", {key: group("", pair, {60: set()}) for key, pair in pairs.items()})
+    foreign = {"series": 'up{job="unrelated", instance="y"}', "values": "0x60"}
+    parts = {key: group("", pair, {60: set()}, series=[foreign]) for key, pair in pairs.items()}
+    both = combined("replicas", parts)
     query = 'group by (job, instance) (ALERTS{alertname="SmsReplicaDown", alertstate="firing"})'
     both_down = {"never-scraped", "returns"}
     expected = {9: set[str](), 10: both_down, 21: both_down, 24: {"never-scraped", "polls-fail"}}
@@ -404,25 +410,39 @@ def _replicas() -> Group:
 
 def _accounts() -> Parts:
     other = Exporter(account="b", servers=[("b", HEALTHY)], instance="2")
-    ends = {29: ALL, 34: ALL, 46: set[str](), 80: set[str]()}
-    stays = {29: ALL, 46: ALL | ABSENT, 80: ALL | ABSENT}
-    yield (
-        "removed-by-a-reload",
-        group("", [Exporter(SERVERS, is_configured=until(30)), replace(other, instance="x")], ends),
-    )
+    names = {"SmsServerFailed", "SmsServerLate"}
+    servers = [each for each in SERVERS if each[0] in names]
+    alerts = on_servers(*names)
+    ends = {29: alerts, 34: alerts, 46: set[str](), 80: set[str]()}
+    stays = {29: alerts, 46: alerts | ABSENT, 80: alerts | ABSENT}
+    reloaded = [Exporter(servers, is_configured=until(30)), replace(other, instance="x")]
+    never = Exporter(instance="3", is_running=lambda _: False)
+    unrelated = {"series": 'up{job="unrelated", instance="x"}', "values": "0x80"}
+    yield "removed-by-a-reload", group("", [*reloaded, never], ends, series=[unrelated])
+    gone = Exporter(servers, is_target=until(30), is_running=until(30))
+    program = [
+        {"series": 'process_start_time_seconds{job="sms", instance="x"}', "values": "0x80"},
+        {"series": 'huaweicloud_sms_exporter_build_info{job="unrelated", instance="x"}', "values": "1x80"},
+    ]
+    yield "another-program-at-its-address", group("", [gone, other], stays, series=program)
     service = ', namespace="n", service="sms"'
-    pod = Exporter(SERVERS, is_target=until(30), is_running=until(30), instance="1", labels=service)
+    pod = Exporter(servers, is_target=until(30), is_running=until(30), instance="1", labels=service)
     new = replace(other, is_target=since(25), is_running=since(25), labels=service, started=25 * 60)
     yield "removed-with-a-new-pod", group("", [pod, new], ends)
     for start, expected in ((22, ends), (18, stays)):
         earlier = replace(new, is_target=since(start), is_running=since(start), started=start * 60)
         yield f"pod-{30 - start}-minutes-after-the-new-one", group("", [pod, earlier], expected)
     yield "pod-beside-an-older-one", group("", [pod, replace(other, labels=service)], stays)
-    foreign = replace(new, labels=', namespace="n", service="other"')
-    yield "pod-while-another-service-starts", group("", [pod, foreign], stays)
-    target = Exporter(SERVERS, instance="host:1/a", is_target=until(30), is_running=until(30))
+    for key, foreign in (
+        ("service", replace(new, labels=', namespace="n", service="other"')),
+        ("namespace", replace(new, labels=', namespace="other", service="sms"')),
+        ("job", replace(new, job="other")),
+    ):
+        yield f"pod-while-one-of-another-{key}-starts", group("", [pod, foreign], stays)
+    target = Exporter(servers, instance="host:1/a", is_target=until(30), is_running=until(30))
     itself = replace(other, instance="host:1")
     yield "target-removed", group("", [target, itself], ends)
+    yield "target-in-another-job", group("", [target, replace(itself, job="another")], stays)
     yield "target-not-scraped", group("", [replace(target, is_target=lambda _: True), itself], stays)
     known = 'exporter:huaweicloud_sms_account_last_seen_timestamp_seconds:max{account="a", job="sms", instance="gone"}'
     almost = {"series": known, "values": str(10 * 60 - 30 * DAY * 60)}
@@ -475,8 +495,11 @@ def _finished() -> Parts:
         yield f"{state}{changed}", group("", [Exporter([server])], alerts, step=STEP)
     old = ("1", Server(state="finished", changed=-week - 3600))
     failing = Exporter([old], polls_succeed=until(2 * HOUR))
+    dropped = ("exporter_series_dropped", 'collector="servers"', since(2 * HOUR))
+    without_servers = Exporter(during([old], until(2 * HOUR)), more=[dropped])
     firing = {"SmsSnapshotsNotCleared"}
-    yield "outage", group("", [failing], {2 * HOUR: firing, 4 * HOUR: firing}, among="SmsSnapshots.+", step=STEP)
+    for key, exporter in (("outage", failing), ("dropped", without_servers)):
+        yield key, group("", [exporter], {2 * HOUR: firing, 4 * HOUR: firing}, among="SmsSnapshots.+", step=STEP)
 
 
 def _deadlines() -> Parts:

@@ -328,7 +328,10 @@ def _overloaded() -> Sequence[tuple[str, str, Value]]:
 
 
 def _sums_of_the_cut_over() -> Group:
-    """Return a group with the sums of the Cut-over dashboard, to which an exporter with an old list adds nothing."""
+    """Return a group with the sums of the Cut-over dashboard, to which an exporter with an old list adds nothing.
+
+    Account `a` is polled often enough to measure the speed, and account `rare` is not.
+    """
 
     def server(state: str, os_type: str, speed: float) -> Server:
         """Return a server that replicates `speed` bytes per second, of which the API reports twice as many."""
@@ -346,14 +349,20 @@ def _sums_of_the_cut_over() -> Group:
         "5": server("replicate", "WINDOWS", 1),
     }
     old = outdated(Exporter([("1", server("replicate", "LINUX", 7000))]))
-    case = _empty(Exporter(list(servers.items())), *old)
+    rarely = Exporter([("1", HEALTHY)], account="rare")
+    exporters = [
+        Exporter(list(servers.items()), poll_interval=10),
+        rarely,
+        replace(rarely, instance="y", poll_interval=11),
+    ]
+    case = _empty(*exporters, *old)
     case["name"] = "sums of the Cut-over dashboard"
 
     def sums(record: str, **values: float) -> dict[str, Samples]:
         record = f"account_state_os_type:{PREFIX}{record}"
         keys = {key: key.split("_") for key in values}
         return {
-            record: {
+            f'{record}{{account="a"}}': {
                 f'{record}{{account="a", state="{state}", os_type="{os_type}"}}': values[key]
                 for key, (state, os_type) in keys.items()
             }
@@ -361,6 +370,7 @@ def _sums_of_the_cut_over() -> Group:
 
     expected = {
         **sums("source_servers:count", replicate_LINUX=1, syncing_LINUX=1, waiting_LINUX=1, replicate_WINDOWS=2),
+        f'server:{PREFIX}replicated_bytes:deriv30m{{account="rare"}}': {},
         **sums("replicated_bytes:deriv30m", replicate_LINUX=10, syncing_LINUX=5, replicate_WINDOWS=3),
         **sums("remaining_bytes:sum", replicate_LINUX=70000, syncing_LINUX=85000, replicate_WINDOWS=191000),
         **sums("task_migrate_speed_bytes_per_second:sum", replicate_LINUX=20, syncing_LINUX=10, replicate_WINDOWS=6),
@@ -369,15 +379,21 @@ def _sums_of_the_cut_over() -> Group:
 
 
 RULES: Final = Path(__file__).parent.parent / "deploy" / "prometheus" / "rules"
-UNUSED: Final = 'account=~"stale|instance|job"'
-"""The accounts whose old data must not be used."""
+OLD_ACCOUNTS: Final = ("stale", "empty-instance", "empty-job", "instance", "job")
+"""The accounts of which one exporter has an old list, with all problems."""
+WITHOUT_SERVERS: Final = 'account=~"stale|empty-.+"'
+"""Those for which no other exporter has a list, or one that is empty."""
+WITH_SERVERS: Final = 'account=~"instance|job"'
+"""Those for which another exporter has a list of the same servers without problems."""
+OF_DETAILS: Final = re.compile("server:.+(?:error|lag|running|estimated|clone|drilled|disconnected|stalled)|.+median")
+"""Records without a series for servers that have no problems and no details."""
 
 
 def _unused_data() -> Group:
-    """Return a group with data that must not be used, but whose labels differ from those of fresh data by one only.
+    """Return a group with old data that must not be used. The labels of fresh data differ from its labels by one.
 
-    All is from one exporter. It has a fresh list of account `fresh`, and an old one of account `stale`. Of the accounts
-    `instance` and `job` it has an old list, while another instance or job has a fresh list that is empty.
+    The exporter of the old data has fresh data of account `fresh`. Another instance, or another job, has the fresh data
+    of the other accounts, except `stale`.
     """
     details = [
         *_overloaded(),
@@ -410,11 +426,18 @@ def _unused_data() -> Group:
         missing=lambda _: 1,
         more=sums,
     )
+    states = {"SmsServerPaused": "stopped", "SmsCheckFailed": "waiting", "SmsServerLagging": "syncing"}
+    healthy = [
+        (name, replace(HEALTHY, state=states.get(name, "replicate"), replicated=lambda minute: max(minute - 60, 0)))
+        for name, _ in servers
+    ]
     exporters = [
-        *(replace(old, account=account) for account in ("stale", "instance", "job")),
+        *(replace(old, account=account) for account in OLD_ACCOUNTS),
         Exporter([("1", HEALTHY)], account="fresh", is_target=since(1)),
-        Exporter(account="instance", instance="y"),
-        Exporter(account="job", job="other"),
+        Exporter(account="empty-instance", instance="y"),
+        Exporter(account="empty-job", job="other"),
+        Exporter(healthy, account="instance", instance="y"),
+        Exporter(healthy, account="job", job="other"),
     ]
     deadline = f'sms:migration_deadline_timestamp_seconds{{account="ACCOUNT", enterprise_project_id="{DEADLINE}"}}'
     case = group(
@@ -422,25 +445,18 @@ def _unused_data() -> Group:
         exporters,
         {70: {"SmsDataStale@stale"}},
         among=f"{ON_SERVERS}|Sms(AccountNearLimit|SnapshotsNotCleared|DataIncomplete|ListShrunk|DataStale)",
-        series=[
-            {"series": deadline.replace("ACCOUNT", account), "values": "-60x70"}
-            for account in ("stale", "instance", "job")
-        ],
+        series=[{"series": deadline.replace("ACCOUNT", account), "values": "-60x70"} for account in OLD_ACCOUNTS],
     )
     known = {
-        f"account:{PREFIX}fresh:bool": {"stale": 0.0, "instance": 1, "job": 1},
-        f"account:{PREFIX}source_servers:freshest": {"instance": 0.0, "job": 0},
+        f"account:{PREFIX}fresh:bool": {"stale": 0.0, "empty-instance": 1, "empty-job": 1},
+        f"account:{PREFIX}source_servers:freshest": {"empty-instance": 0.0, "empty-job": 0},
     }
-    return _compare(
-        case,
-        30,
-        {
-            f"{name}{{{UNUSED}}}": {f'{name}{{account="{account}"}}': value for account, value in known[name].items()}
-            if name in known
-            else {}
-            for name in _records()
-        },
-    )
+    for name in _records():
+        samples = {f'{name}{{account="{account}"}}': value for account, value in known.get(name, {}).items()}
+        _compare(case, 30, {f"{name}{{{WITHOUT_SERVERS}}}": samples})
+        if OF_DETAILS.match(name):
+            _compare(case, 30, {f"{name}{{{WITH_SERVERS}}}": {}})
+    return case
 
 
 def _records() -> Iterator[str]:

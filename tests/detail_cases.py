@@ -1,16 +1,12 @@
 """The scenarios of rules that read the collectors of other lists: verdicts, lag, subtasks, projects, targets."""
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
-import yaml
-
-from promtool import DEADLINE, Exporter, Group, Server, Value, combined, group, outdated, since, until
-from rule_cases import HEALTHY, NEVER, ON_SERVERS, SERVERS, during, seconds_ago, subtask
+from promtool import Exporter, Group, Server, Value, combined, group, outdated, since, until
+from rule_cases import HEALTHY, NEVER, SERVERS, cpu, during, seconds_ago, subtask
 
 PREFIX: Final = "huaweicloud_sms_"
 DETAIL_ALERTS: Final = {"SmsServerLagging", "SmsSubtaskSlow", "SmsSourceOverloaded"}
@@ -37,7 +33,6 @@ def groups() -> Iterator[Group]:
     yield _errors()
     yield _details_of_two_exporters()
     yield _sums_of_the_cut_over()
-    yield _unused_data()
 
 
 def _subtasks() -> Iterator[tuple[str, Group]]:
@@ -96,7 +91,7 @@ def _targets() -> Group:
     return group("launched targets", [], expected, among="SmsTarget.+", series=[*probes, other])
 
 
-def _compare(case: Group, minute: int, expected: Mapping[str, Samples]) -> Group:
+def compare(case: Group, minute: int, expected: Mapping[str, Samples]) -> Group:
     """Add queries and their samples in a minute to a test group."""
     case["promql_expr_test"] += [
         {
@@ -149,7 +144,7 @@ def _verdicts() -> Group:
         },
         first: {f'{first}{{account="a", verdict="not_synchronizing"}}': 1.0},
     }
-    return _compare(case, 5, {query: verdicts, **whole})
+    return compare(case, 5, {query: verdicts, **whole})
 
 
 ORDER: Final = (
@@ -189,7 +184,7 @@ def _verdicts_of_projects() -> Group:
         expected[f'project:{PREFIX}verdict:first{{account="a", {labels}, verdict="{pair[0]}"}}'] = 1
     case = group("verdicts of projects", [Exporter(servers)], {5: set()}, among="None")
     case["promql_expr_test"] = []
-    return _compare(case, 5, {f"project:{PREFIX}verdict:first": expected})
+    return compare(case, 5, {f"project:{PREFIX}verdict:first": expected})
 
 
 def _drills() -> Group:
@@ -209,8 +204,8 @@ def _drills() -> Group:
     verdicts = {"drill": "ready", "clone": "ready", "new": "no_drill"}
     samples = {f'{{server_id="{name}", verdict="{verdict}"}}': 1.0 for name, verdict in verdicts.items()}
     for minute in (25, 62):
-        _compare(case, minute, {query: samples})
-    return _compare(case, 45, {query: {}})
+        compare(case, minute, {query: samples})
+    return compare(case, 45, {query: {}})
 
 
 def _shares() -> Iterator[tuple[str, Group]]:
@@ -226,23 +221,23 @@ def _shares() -> Iterator[tuple[str, Group]]:
         case = group("", [exporter], {50: set()}, among="None")
         case["promql_expr_test"] = []
         for minute, ratio in ((9, 350 / 400), (15, share / 400), (45, share / 400)):
-            _compare(case, minute, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: ratio}})
+            compare(case, minute, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: ratio}})
         yield f"{state}-without-size", case
     deleted = Exporter([("1", done), ("2", half)])
-    yield "deleted", _compare(_empty(deleted), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
-    kept = _compare(_empty(deleted), 15, {f'count(server:{PREFIX}size_bytes:last{{account=~".*"}})': {"{}": 1}})
+    yield "deleted", compare(_empty(deleted), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
+    kept = compare(_empty(deleted), 15, {f'count(server:{PREFIX}size_bytes:last{{account=~".*"}})': {"{}": 1}})
     yield "deleted-size", kept
     small = Exporter([("1", Server(size=4, replicated=lambda _: 2))])
-    yield "small", _compare(_empty(small), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
+    yield "small", compare(_empty(small), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
     larger = ("2", Server(size=1000, replicated=lambda _: 900))
     old = outdated(Exporter([larger]))
     new = Exporter([("2", half)])
     yield (
         "old-list",
-        _compare(_empty(new, *old), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}}),
+        compare(_empty(new, *old), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}}),
     )
     never = Exporter([("1", Server(state="finished", size=0, replicated=lambda _: 0)), ("2", half)])
-    yield "unknown", _compare(_empty(never), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
+    yield "unknown", compare(_empty(never), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
     sums: Sequence[tuple[str, str, Value]] = [
         ("source_servers_size_bytes", 'state="replicate"', lambda _: 100.0),
         ("source_servers_size_bytes", 'state="finished"', lambda _: 300.0),
@@ -251,9 +246,9 @@ def _shares() -> Iterator[tuple[str, Group]]:
     ]
     old = outdated(Exporter(more=[(metric, labels, lambda _: 7000.0) for metric, labels, _ in sums]))
     both = _empty(Exporter(more=sums), *old)
-    yield "sums-of-two", _compare(both, 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
+    yield "sums-of-two", compare(both, 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
     alone = Exporter(more=sums)
-    yield "sums", _compare(_empty(alone), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
+    yield "sums", compare(_empty(alone), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
 
 
 def _empty(*exporters: Exporter) -> Group:
@@ -281,7 +276,7 @@ def _errors() -> Group:
         f'{name}{{account="a", server_id="1", error_code="SMS.5403", remedy="{remedy}"}}': 1.0,
         f'{name}{{account="a", server_id="2", error_code="SMS.9999"}}': 1.0,
     }
-    return _compare(case, 5, {name: samples})
+    return compare(case, 5, {name: samples})
 
 
 def _details_of_two_exporters() -> Group:
@@ -304,7 +299,7 @@ def _details_of_two_exporters() -> Group:
         *ended,
         *details(10, 7200, 'project_id="old", project="old"'),
         ("task_consistency_files", 'result="missing"', lambda _: 1.0),
-        *_overloaded(),
+        *cpu(1, 1),
     ]
     changed = replace(SYNCING, connected=0, check="ERROR", more=old_details)
     old = outdated(Exporter([("1", changed), ("2", replace(SYNCING, more=[clone]))]))
@@ -320,11 +315,7 @@ def _details_of_two_exporters() -> Group:
         f"server:{PREFIX}error:freshest": {},
         f"sum by (server_id) (server:{PREFIX}sync_lag_seconds:freshest)": {'{server_id="1"}': 60},
     }
-    return _compare(case, 30, expected)
-
-
-def _overloaded() -> Sequence[tuple[str, str, Value]]:
-    return [("task_source_cpu_ratio", "", lambda _: 1.0), ("task_agent_cpu_ratio", "", lambda _: 1.0)]
+    return compare(case, 30, expected)
 
 
 def _sums_of_the_cut_over() -> Group:
@@ -375,94 +366,4 @@ def _sums_of_the_cut_over() -> Group:
         **sums("remaining_bytes:sum", replicate_LINUX=70000, syncing_LINUX=85000, replicate_WINDOWS=191000),
         **sums("task_migrate_speed_bytes_per_second:sum", replicate_LINUX=20, syncing_LINUX=10, replicate_WINDOWS=6),
     }
-    return _compare(case, 50, expected)
-
-
-RULES: Final = Path(__file__).parent.parent / "deploy" / "prometheus" / "rules"
-OLD_ACCOUNTS: Final = ("stale", "empty-instance", "empty-job", "instance", "job")
-"""The accounts of which one exporter has an old list, with all problems."""
-WITHOUT_SERVERS: Final = 'account=~"stale|empty-.+"'
-"""Those for which no other exporter has a list, or one that is empty."""
-WITH_SERVERS: Final = 'account=~"instance|job"'
-"""Those for which another exporter has a list of the same servers without problems."""
-OF_DETAILS: Final = re.compile("server:.+(?:error|lag|running|estimated|clone|drilled|disconnected|stalled)|.+median")
-"""Records without a series for servers that have no problems and no details."""
-
-
-def _unused_data() -> Group:
-    """Return a group with old data that must not be used. The labels of fresh data differ from its labels by one.
-
-    The exporter of the old data has fresh data of account `fresh`. Another instance, or another job, has the fresh data
-    of the other accounts, except `stale`.
-    """
-    details = [
-        *_overloaded(),
-        (LAST_SYNC, "", NEVER),
-        subtask("start", NEVER, "CLONE_VM"),
-        subtask("start", NEVER, "SSL_CONFIG"),
-        subtask("end", lambda _: -1, "SSL_CONFIG"),
-        ("source_server_project_info", 'project_id="p", project="wave"', lambda _: 1.0),
-        ("source_server_error", 'error_code="SMS.5403"', lambda _: 1.0),
-        ("task_consistency_files", 'result="missing"', lambda _: 1.0),
-        ("task_migrate_speed_bytes_per_second", "", lambda _: 9.0),
-    ]
-    servers = [
-        *((name, replace(server, project=DEADLINE, more=[*details, *server.more])) for name, server in SERVERS),
-        ("drilled", replace(DRILLED, remaining=9, more=details)),
-        ("finished", Server(state="finished", changed=-8 * 24 * 3600)),
-    ]
-    sums: Sequence[tuple[str, str, Value]] = [
-        ("source_servers", 'state="replicate"', lambda _: 95.0),
-        ("source_servers_size_bytes", 'state="replicate"', lambda _: 9.0),
-        ("source_servers_replicated_bytes", 'state="replicate"', lambda _: 9.0),
-    ]
-    old = Exporter(
-        servers,
-        polls_succeed=until(1),
-        served_polls=1000,
-        # So short that the list is old when it is scraped for the first time.
-        poll_interval=0.1,
-        is_target=since(1),
-        missing=lambda _: 1,
-        more=sums,
-    )
-    states = {"SmsServerPaused": "stopped", "SmsCheckFailed": "waiting", "SmsServerLagging": "syncing"}
-    healthy = [
-        (name, replace(HEALTHY, state=states.get(name, "replicate"), replicated=lambda minute: max(minute - 60, 0)))
-        for name, _ in servers
-    ]
-    exporters = [
-        *(replace(old, account=account) for account in OLD_ACCOUNTS),
-        Exporter([("1", HEALTHY)], account="fresh", is_target=since(1)),
-        Exporter(account="empty-instance", instance="y"),
-        Exporter(account="empty-job", job="other"),
-        Exporter(healthy, account="instance", instance="y"),
-        Exporter(healthy, account="job", job="other"),
-    ]
-    deadline = f'sms:migration_deadline_timestamp_seconds{{account="ACCOUNT", enterprise_project_id="{DEADLINE}"}}'
-    case = group(
-        "data that must not be used",
-        exporters,
-        {70: {"SmsDataStale@stale"}},
-        among=f"{ON_SERVERS}|Sms(AccountNearLimit|SnapshotsNotCleared|DataIncomplete|ListShrunk|DataStale)",
-        series=[{"series": deadline.replace("ACCOUNT", account), "values": "-60x70"} for account in OLD_ACCOUNTS],
-    )
-    known = {
-        f"account:{PREFIX}fresh:bool": {"stale": 0.0, "empty-instance": 1, "empty-job": 1},
-        f"account:{PREFIX}source_servers:freshest": {"empty-instance": 0.0, "empty-job": 0},
-    }
-    for name in _records():
-        samples = {f'{name}{{account="{account}"}}': value for account, value in known.get(name, {}).items()}
-        _compare(case, 30, {f"{name}{{{WITHOUT_SERVERS}}}": samples})
-        if OF_DETAILS.match(name):
-            _compare(case, 30, {f"{name}{{{WITH_SERVERS}}}": {}})
-    return case
-
-
-def _records() -> Iterator[str]:
-    """Return the names of the records on accounts, servers and projects."""
-    for file in sorted(RULES.glob("*.yml")):
-        for each in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]:
-            for rule in each["rules"]:
-                if re.match("(?:account|server|project)[a-z_]*:", rule.get("record", "")):
-                    yield rule["record"]
+    return compare(case, 50, expected)

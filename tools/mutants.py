@@ -153,11 +153,12 @@ def load_tests() -> list[Group]:
     """Return all test groups of promtool, with their evaluation interval, the short ones first."""
     sys.path.insert(0, str(ROOT / "tests"))
     import detail_cases  # noqa: PLC0415 - a module of the tests
+    import old_data_cases  # noqa: PLC0415 - as above
     import rule_cases  # noqa: PLC0415 - as above
 
     files = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted((DEPLOY / "tests").glob("*.yml"))]
     tests = [{**test, "evaluation_interval": file["evaluation_interval"]} for file in files for test in file["tests"]]
-    cases = [*rule_cases.groups(), *detail_cases.groups()]
+    cases = [*rule_cases.groups(), *detail_cases.groups(), old_data_cases.unused_data()]
     tests += [{**case, "evaluation_interval": case["interval"]} for case in cases]
     return sorted(tests, key=lambda test: sum(len(each["values"]) for each in test["input_series"]))
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import detail_cases
+import old_data_cases
 import rule_cases
 from alert_texts import Case, cases
 from grafana.promql import FAILED_STATES, MIGRATING_STATES, MOVING_STATES
@@ -29,7 +30,7 @@ ALERTS = [
     for rule in group["rules"]
     if "alert" in rule
 ]
-GROUPS = [*rule_cases.groups(), *detail_cases.groups()]
+GROUPS = [*rule_cases.groups(), *detail_cases.groups(), old_data_cases.unused_data()]
 TEXT_CASES = list(cases())
 TEXTS = yaml.safe_load((ROOT / "tests" / "data" / "alert-texts.yml").read_text(encoding="utf-8"))
 

@@ -48,6 +48,11 @@ def _subtasks() -> Iterator[tuple[str, Group]]:
     quick = replace(HEALTHY, more=[subtask("start", lambda _: -60), subtask("end", lambda _: 0)])
     minimum = ("running", replace(HEALTHY, more=[subtask("start", seconds_ago(1790))]))
     yield "quick", group("", [Exporter([("1", quick), minimum])], {20: set()}, among="SmsSubtaskSlow")
+    names = ("CREATE_CLOUD_SERVER", "SSL_CONFIG")
+    events = (("start", 120), ("end", 60))
+    times = [subtask(event, seconds_ago(seconds), name) for name in names for event, seconds in events]
+    first = ("first", replace(HEALTHY, more=[*times, subtask("start", seconds_ago(1801))]))
+    yield "never-ended", group("", [Exporter([first])], {20: {"SmsSubtaskSlow/first"}}, among="SmsSubtaskSlow")
 
 
 def _without_details() -> Iterator[tuple[str, Group]]:

@@ -269,7 +269,20 @@ def _changes() -> Parts:
     healed = [*during(SERVERS, until(30)), *((name, replace(HEALTHY, listed=since(30))) for name, _ in SERVERS)]
     late = on_servers("SmsServerLate")
     end = {30: ALL, 34: ALL, 36: late, 44: late, 46: set[str]()}
-    yield "problems-end", group("", [Exporter(healed)], end, among=ON_SERVERS)
+    incomplete = _incomplete_account()
+    yield "problems-end", group("", [Exporter(healed), incomplete], end, among=ON_SERVERS)
+    launch = Server(state="cutovering", changed=None)
+    again = [
+        ("launch", replace(launch, listed=until(20))),
+        ("launch", replace(launch, state="error", listed=lambda minute: 20 <= minute < 30)),
+        ("launch", replace(launch, listed=since(30))),
+        ("clone", replace(HEALTHY, clone="CREATING", listed=until(80))),
+        ("clone", replace(HEALTHY, listed=since(80))),
+        ("healthy", HEALTHY),
+    ]
+    stuck = {79: {"SmsCloneStuck/clone"}, 88: set[str](), 94: {"SmsLaunchStuck/launch"}}
+    among = "Sms(Launch|Clone)Stuck|SmsServerStalled"
+    yield "launch-and-clone-end", group("", [Exporter(again), incomplete], stuck, among=among)
     renamed = [(name, replace(server, name="new", listed=since(30))) for name, server in SERVERS]
     kept = dict.fromkeys((29, 30, 31, 33, 50), ALL)
     yield "names-change", group("", [Exporter([*during(SERVERS, until(30)), *renamed])], kept)
@@ -279,6 +292,14 @@ def _changes() -> Parts:
     ]
     failed = dict.fromkeys((29, 30, 31, 50), on_servers("SmsServerFailed"))
     yield "state-of-a-failed-server-changes", group("", [Exporter(states)], failed)
+
+
+def _incomplete_account() -> Exporter:
+    """Return an exporter of account `b` with an old list and collectors that fail, which affects no other account."""
+    collectors = ("servers", "tasks", "checks", "task_details")
+    dropped = [("exporter_series_dropped", f'collector="{name}"', lambda _: 1.0) for name in collectors]
+    failing = ("collector_up", 'collector="task_details"', lambda _: 0.0)
+    return Exporter(account="b", polls_succeed=until(1), more=[*dropped, failing])
 
 
 def _outages() -> Parts:
@@ -372,6 +393,10 @@ def _several_exporters() -> Parts:
     rarely = Exporter(instance="y", polls_succeed=until(10), poll_interval=10)
     slow = [Exporter(polls_succeed=until(10)), rarely]
     yield "both-fail-one-rarely", group("", slow, {34: set(), 36: {"SmsPollFailing"}}, among="SmsPollFailing")
+    stalled = Exporter([("1", replace(STALLED, increased=lambda _: 0))])
+    old = Exporter(instance="y", polls_succeed=until(3), served_polls=1000, poll_interval=20)
+    late_stall = {60: set[str](), 63: {"SmsServerStalled/1"}}
+    yield "one-polls-rarely", group("", [stalled, old], late_stall, among="SmsServerStalled")
     others = [Exporter(SERVERS, is_running=until(30)), Exporter(account="b", instance="y")]
     yield "one-of-each", group("", others, {29: ALL, 50: ALL | ABSENT})
 
@@ -380,7 +405,11 @@ def _replicas() -> Group:
     never = [Exporter(), Exporter(instance="y", is_running=lambda _: False)]
     failing = [Exporter(), Exporter(instance="y", polls_succeed=until(10))]
     single = [Exporter(), Exporter(instance="y", polls_succeed=lambda minute: minute % 2 == 0)]
-    alone = [Exporter(is_running=until(10)), Exporter(account="b", instance="y")]
+    alone = [
+        Exporter(instance="y", is_running=until(10)),
+        Exporter(account="b"),
+        Exporter(account="b", instance="z", is_running=lambda _: False),
+    ]
     returns = [Exporter(), Exporter(instance="y", is_running=since(20))]
     pairs = {
         "returns": returns,
@@ -394,16 +423,19 @@ def _replicas() -> Group:
     parts = {key: group("", pair, {60: set()}, series=[foreign]) for key, pair in pairs.items()}
     both = combined("replicas", parts)
     query = 'group by (job, instance) (ALERTS{alertname="SmsReplicaDown", alertstate="firing"})'
-    both_down = {"never-scraped", "returns"}
-    expected = {9: set[str](), 10: both_down, 21: both_down, 24: {"never-scraped", "polls-fail"}}
-    expected |= {60: {"never-scraped", "polls-fail"}}
+    always_down = {("never-scraped", "y"), ("another-account", "z")}
+    returning = always_down | {("returns", "y")}
+    failed = always_down | {("polls-fail", "y")}
+    expected = {9: set[tuple[str, str]](), 10: returning, 21: returning, 24: failed, 60: failed}
     both["promql_expr_test"] = [
         {
             "expr": query,
             "eval_time": f"{minute}m",
-            "exp_samples": [{"labels": f'{{job="{job}", instance="y"}}', "value": 1} for job in sorted(jobs)],
+            "exp_samples": [
+                {"labels": f'{{job="{job}", instance="{instance}"}}', "value": 1} for job, instance in sorted(replicas)
+            ],
         }
-        for minute, jobs in expected.items()
+        for minute, replicas in expected.items()
     ]
     return both
 

@@ -133,21 +133,28 @@ def _verdicts() -> Group:
         **{f"launched-{state}": Server(state=state) for state in ("finished", "clearing", "cleared", "clearfailed")},
         "none": Server(state="deleting"),
     }
-    case = group("verdicts of servers", [Exporter(list(servers.items()))], {5: set()}, among="None")
-    case["promql_expr_test"] = []
+    # Servers with the same IDs in other accounts have the next verdict, or the one before.
+    others = [
+        Exporter([(name, BY_VERDICT[other]) for name, other in pairs], account=account)
+        for account, pairs in (("next", itertools.pairwise(ORDER)), ("before", itertools.pairwise(reversed(ORDER))))
+    ]
+    case = _empty(Exporter(list(servers.items())), *others)
+    case["name"] = "verdicts of servers"
     verdicts = {
         f'{{account="a", server_id="{name}", verdict="{name.partition("-")[0]}"}}': 1.0
         for name in servers
         if name != "none"
     }
+    for account, pairs in (("next", itertools.pairwise(ORDER)), ("before", itertools.pairwise(reversed(ORDER)))):
+        verdicts |= {f'{{account="{account}", server_id="{name}", verdict="{other}"}}': 1.0 for name, other in pairs}
     query = f"group by (account, server_id, verdict) (server:{PREFIX}verdict:first)"
     count, first = f"project:{PREFIX}verdict:count", f"project:{PREFIX}verdict:first"
     whole = {
-        f'sum by (verdict) ({count}{{verdict=~"launched|ready"}})': {
+        f'sum by (verdict) ({count}{{account="a", verdict=~"launched|ready"}})': {
             '{verdict="launched"}': 4.0,
             '{verdict="ready"}': 2.0,
         },
-        first: {f'{first}{{account="a", verdict="not_synchronizing"}}': 1.0},
+        f'{first}{{account="a"}}': {f'{first}{{account="a", verdict="not_synchronizing"}}': 1.0},
     }
     return compare(case, 5, {query: verdicts, **whole})
 
@@ -177,18 +184,27 @@ BY_VERDICT: Final[Mapping[str, Server]] = {
 
 
 def _verdicts_of_projects() -> Group:
-    """Return a group with a project for each pair of neighbouring verdicts, of which the first counts."""
+    """Return a group with a project for each pair of neighbouring verdicts, of which the first counts.
+
+    Another account has the same projects, each with the second verdict only, and the same servers without a project.
+    """
     servers: list[tuple[str, Server]] = []
+    others: list[tuple[str, Server]] = []
     expected: dict[str, float] = {}
     for number, pair in enumerate([*itertools.pairwise(ORDER), ("launched",)]):
         labels = f'project_id="{number}", project="wave {number}"'
+        member = ("source_server_project_info", labels, lambda _: 1.0)
         for verdict in pair:
-            member = ("source_server_project_info", labels, lambda _: 1.0)
             server = BY_VERDICT[verdict]
             servers.append((f"{number}-{verdict}", replace(server, more=[*server.more, member])))
+            others.append((f"{number}-{verdict}", BY_VERDICT["launched"]))
         expected[f'project:{PREFIX}verdict:first{{account="a", {labels}, verdict="{pair[0]}"}}'] = 1
-    case = group("verdicts of projects", [Exporter(servers)], {5: set()}, among="None")
-    case["promql_expr_test"] = []
+        last = BY_VERDICT[pair[-1]]
+        others.append((str(number), replace(last, more=[*last.more, member])))
+        expected[f'project:{PREFIX}verdict:first{{account="b", {labels}, verdict="{pair[-1]}"}}'] = 1
+    expected[f'project:{PREFIX}verdict:first{{account="b", verdict="launched"}}'] = 1
+    case = _empty(Exporter(servers), Exporter(others, account="b"))
+    case["name"] = "verdicts of projects"
     return compare(case, 5, {f"project:{PREFIX}verdict:first": expected})
 
 
@@ -203,9 +219,11 @@ def _drills() -> Group:
         ("new", replace(SYNCING, listed=lambda minute: minute >= 20)),
     ]
     exporter = Exporter(servers, polls_succeed=lambda minute: not 30 <= minute < 60)
-    case = group("drills", [exporter], {70: set()}, among="None")
+    listed = Exporter([("new", SYNCING)], account="listed")
+    outage = Exporter(account="outage", polls_succeed=until(1))
+    case = group("drills", [exporter, listed, outage], {70: set()}, among="None")
     case["promql_expr_test"] = []
-    query = f"group by (server_id, verdict) (server:{PREFIX}verdict:first)"
+    query = f'group by (server_id, verdict) (server:{PREFIX}verdict:first{{account="a"}})'
     verdicts = {"drill": "ready", "clone": "ready", "new": "no_drill"}
     samples = {f'{{server_id="{name}", verdict="{verdict}"}}': 1.0 for name, verdict in verdicts.items()}
     for minute in (25, 62):
@@ -230,8 +248,10 @@ def _shares() -> Iterator[tuple[str, Group]]:
         yield f"{state}-without-size", case
     deleted = Exporter([("1", done), ("2", half)])
     yield "deleted", compare(_empty(deleted), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
-    kept = compare(_empty(deleted), 15, {f'count(server:{PREFIX}size_bytes:last{{account=~".*"}})': {"{}": 1}})
-    yield "deleted-size", kept
+    case = _empty(deleted)
+    for minute in (15, 30):
+        compare(case, minute, {f'count(server:{PREFIX}size_bytes:last{{account=~".*"}})': {"{}": 1}})
+    yield "deleted-size", case
     small = Exporter([("1", Server(size=4, replicated=lambda _: 2))])
     yield "small", compare(_empty(small), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
     larger = ("2", Server(size=1000, replicated=lambda _: 900))
@@ -264,7 +284,7 @@ def _empty(*exporters: Exporter) -> Group:
 
 
 def _errors() -> Group:
-    """Return a group with error codes from both collectors, with and without a remedy."""
+    """Return a group with error codes from both collectors, with and without a remedy, in two accounts."""
 
     def error(metric: str, code: str) -> tuple[str, str, Value]:
         return metric, f'error_code="{code}"', lambda _: 1.0
@@ -273,13 +293,15 @@ def _errors() -> Group:
         "1": Server(state="error", more=[error("source_server_error", "SMS.5403"), error("task_error", "SMS.0515")]),
         "2": Server(state="error", more=[error("task_error", "SMS.9999")]),
     }
-    case = _empty(Exporter(list(servers.items())))
+    other = Server(state="error", more=[error("task_error", "SMS.9998")])
+    case = _empty(Exporter(list(servers.items())), Exporter([("1", other)], account="b"))
     case["name"] = "error codes"
     name = f"server:{PREFIX}error_remedy:freshest"
     remedy = "Check the bandwidth and the connection of the agent."
     samples = {
         f'{name}{{account="a", server_id="1", error_code="SMS.5403", remedy="{remedy}"}}': 1.0,
         f'{name}{{account="a", server_id="2", error_code="SMS.9999"}}': 1.0,
+        f'{name}{{account="b", server_id="1", error_code="SMS.9998"}}': 1.0,
     }
     return compare(case, 5, {name: samples})
 

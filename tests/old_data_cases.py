@@ -45,6 +45,7 @@ def unused_data() -> Group:
         ("drilled", replace(DRILLED, remaining=9, more=details)),
         ("finished", Server(state="finished", changed=-8 * 24 * 3600)),
         ("creating", replace(HEALTHY, clone="CREATING", more=details)),
+        ("checked", replace(HEALTHY, check="ERROR")),
     ]
     sums: Sequence[tuple[str, str, Value]] = [
         ("source_servers", 'state="replicate"', lambda _: 95.0),
@@ -61,7 +62,7 @@ def unused_data() -> Group:
         missing=lambda _: 1,
         more=sums,
     )
-    states = {"SmsServerPaused": "stopped", "SmsCheckFailed": "waiting", "SmsServerLagging": "syncing"}
+    states = {"SmsServerPaused": "stopped", "SmsServerLagging": "syncing", "checked": "syncing"}
     details_of = {
         "SmsSourceOverloaded": cpu(0.95, 0.1),
         "creating": [subtask("start", seconds_ago(60), "SSL_CONFIG")],
@@ -101,7 +102,14 @@ def unused_data() -> Group:
         compare(case, 30, {f"{name}{{{WITHOUT_SERVERS}}}": samples})
         if OF_DETAILS.match(name):
             compare(case, 30, {f"{name}{{{WITH_SERVERS}}}": of_subtask if name == running else {}})
-    return case
+    verdicts = {
+        f'{{account="{account}", server_id="{server_id}", verdict="no_drill"}}': 1.0
+        for account in ("instance", "job")
+        for server_id in ("SmsServerLagging", "checked")
+    }
+    of_syncing = f'server:{PREFIX}verdict:first{{{WITH_SERVERS}, state="syncing"}}'
+    of_projects = f'project:{PREFIX}verdict:count{{{WITH_SERVERS}, project!=""}}'
+    return compare(case, 30, {f"group by (account, server_id, verdict) ({of_syncing})": verdicts, of_projects: {}})
 
 
 def _records() -> Iterator[str]:

@@ -245,6 +245,7 @@ def _shares() -> Iterator[tuple[str, Group]]:
         case["promql_expr_test"] = []
         for minute, ratio in ((9, 350 / 400), (15, share / 400), (45, share / 400)):
             compare(case, minute, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: ratio}})
+        compare(case, 30, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {}})
         yield f"{state}-without-size", case
     deleted = Exporter([("1", done), ("2", half)])
     yield "deleted", compare(_empty(deleted), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
@@ -261,7 +262,13 @@ def _shares() -> Iterator[tuple[str, Group]]:
         "old-list",
         compare(_empty(new, *old), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}}),
     )
-    never = Exporter([("1", Server(state="finished", size=0, replicated=lambda _: 0)), ("2", half)])
+    never = Exporter(
+        [
+            ("1", Server(size=0, replicated=lambda _: 70)),
+            ("2", half),
+            ("3", Server(state="finished", size=0, replicated=lambda _: 0)),
+        ]
+    )
     yield "unknown", compare(_empty(never), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})
     sums: Sequence[tuple[str, str, Value]] = [
         ("source_servers_size_bytes", 'state="replicate"', lambda _: 100.0),
@@ -389,6 +396,7 @@ def _sums_of_the_cut_over() -> Group:
     expected = {
         **sums("source_servers:count", replicate_LINUX=1, syncing_LINUX=1, waiting_LINUX=1, replicate_WINDOWS=2),
         f'server:{PREFIX}replicated_bytes:deriv30m{{account="rare"}}': {},
+        f'account_state_os_type:{PREFIX}task_migrate_speed_bytes_per_second:sum{{account="rare"}}': {},
         **sums("replicated_bytes:deriv30m", replicate_LINUX=10, syncing_LINUX=5, replicate_WINDOWS=3),
         **sums("remaining_bytes:sum", replicate_LINUX=70000, syncing_LINUX=85000, replicate_WINDOWS=191000),
         **sums("task_migrate_speed_bytes_per_second:sum", replicate_LINUX=20, syncing_LINUX=10, replicate_WINDOWS=6),

@@ -19,7 +19,9 @@ WITHOUT_SERVERS: Final = 'account=~"stale|empty-.+"'
 """Those for which no other exporter has a list, or one that is empty."""
 WITH_SERVERS: Final = 'account=~"instance|job"'
 """Those for which another exporter has a list of the same servers without problems."""
-OF_DETAILS: Final = re.compile("server:.+(?:error|lag|running|estimated|clone|drilled|disconnected|stalled)|.+median")
+OF_DETAILS: Final = re.compile(
+    "server:.+(?:error|lag|running|estimated|clone|drilled|disconnected|stalled)|.+(?:median|speed.+sum)"
+)
 """Records of problems and details, which those servers do not have."""
 
 

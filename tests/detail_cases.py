@@ -245,7 +245,8 @@ def _shares() -> Iterator[tuple[str, Group]]:
         case["promql_expr_test"] = []
         for minute, ratio in ((9, 350 / 400), (15, share / 400), (45, share / 400)):
             compare(case, minute, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: ratio}})
-        compare(case, 30, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {}})
+        for record in ("size_bytes:sum", "replicated_bytes:sum"):
+            compare(case, 30, {f'account:{PREFIX}{record}{{account=~".*"}}': {}})
         yield f"{state}-without-size", case
     deleted = Exporter([("1", done), ("2", half)])
     yield "deleted", compare(_empty(deleted), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.5}})

@@ -453,7 +453,7 @@ def _accounts() -> Parts:
     yield "removed-by-a-reload", group("", [*reloaded, never], ends, series=[unrelated])
     gone = Exporter(servers, is_target=until(30), is_running=until(30))
     program = [
-        {"series": 'process_start_time_seconds{job="sms", instance="x"}', "values": "0x80"},
+        {"series": 'process_start_time_seconds{job="sms", instance="x", program="other"}', "values": "0x80"},
         {"series": 'huaweicloud_sms_exporter_build_info{job="unrelated", instance="x"}', "values": "1x80"},
     ]
     yield "another-program-at-its-address", group("", [gone, other], stays, series=program)

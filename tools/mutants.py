@@ -78,6 +78,9 @@ EQUIVALENT: Final[Mapping[str, str]] = {
     },
     "SmsPollFailing expr: max -> min": "an exporter whose last poll succeeded has a recent list",
     "SmsReloadFailed expr: max -> min": "an instance has one such series",
+    "exporter:huaweicloud_sms_process_start_time_seconds:max expr: max -> min": "an instance has one such series",
+    "exporter:huaweicloud_sms_account_last_seen_timestamp_seconds:max expr: max -> min": "an instance has one such series",
+    "account:huaweicloud_sms_size_bytes:sum expr: server_id ->": "an account has the states of all its servers or of none",
     "server:huaweicloud_sms_state_since_timestamp_seconds:freshest expr: max -> min": "a server has one of both times",
 }
 """Changes that do not change when an alert fires, by rule, and why."""

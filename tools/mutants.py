@@ -1,7 +1,7 @@
 """`python -m tools.mutants [FIRST STEP]`: changes the rules in many small ways; the tests must find each change.
 
 A mutant changes one comparison, number, set operator, label list, label value or duration of one rule. It is killed if
-a test group of promtool fails. Survivors are printed; those that cannot be noticed are in EQUIVALENT with the reason.
+a test group of promtool fails. Survivors are printed; those that cannot be noticed are in mutants.yml with the reason.
 """
 
 import itertools
@@ -39,51 +39,12 @@ ORDER: Final = (
     "sms-exporter",
 )
 
-_ALL_OR_NONE: Final = "alerts of an account are held only if the data of all its servers is missing"
-_ONE_EXPORTER: Final = "the filter leaves one exporter per account"
 EQUIVALENT: Final[Mapping[str, str]] = {
-    "SmsClockSkew expr: max -> min": "an exporter has one time difference for each account",
-    **{
-        f"{record} expr: max -> min": _ONE_EXPORTER
-        for record in (
-            "account:huaweicloud_sms_source_servers:freshest",
-            "account_state_os_type:huaweicloud_sms_task_migrate_speed_bytes_per_second:sum",
-            "server:huaweicloud_sms_size_bytes:last",
-            "server:huaweicloud_sms_subtask_seconds:running",
-            "server:huaweicloud_sms_sync_lag_seconds:freshest",
-            "SmsDataIncomplete",
-            "server:huaweicloud_sms_replicated_bytes:freshest",
-            "server:huaweicloud_sms_last_increase_timestamp_seconds:freshest",
-            "server:huaweicloud_sms_remaining_bytes:freshest",
-            "server:huaweicloud_sms_remaining_seconds:estimated",
-        )
-    },
-    **{
-        f"{alert} expr: server_id -> {place}".strip(): _ALL_OR_NONE
-        for alert, place in (
-            ("SmsServerFailed", ""),
-            ("SmsServerDisconnected", ""),
-            ("SmsServerStalled", ""),
-            ("SmsServerNotStarted", ""),
-            ("SmsServerPaused", "#3"),
-            ("SmsLaunchStuck", "#2"),
-            ("SmsTaskFailed", "#2"),
-            ("SmsCheckFailed", "#2"),
-            ("SmsServerUnavailable", "#2"),
-        )
-    },
-    **{
-        f"SmsDataIncomplete expr: sum -> max{place}": "only whether there is an increase decides, not the sum"
-        for place in ("", " #2", " #3")
-    },
-    "SmsPollFailing expr: max -> min": "an exporter whose last poll succeeded has a recent list",
-    "SmsReloadFailed expr: max -> min": "an instance has one such series",
-    "exporter:huaweicloud_sms_process_start_time_seconds:max expr: max -> min": "an instance has one such series",
-    "exporter:huaweicloud_sms_account_last_seen_timestamp_seconds:max expr: max -> min": "an instance has one such series",
-    "account:huaweicloud_sms_size_bytes:sum expr: server_id ->": "an account has the states of all its servers or of none",
-    "server:huaweicloud_sms_state_since_timestamp_seconds:freshest expr: max -> min": "a server has one of both times",
+    title: reason
+    for reason, titles in yaml.safe_load((ROOT / "tools" / "mutants.yml").read_text(encoding="utf-8")).items()
+    for title in titles
 }
-"""Changes that do not change when an alert fires, by rule, and why."""
+"""Changes that no test can notice, and why."""
 
 # What is replaced, and by what. The first group is the place of the change.
 CHANGES: Final[Sequence[tuple[str, str]]] = (

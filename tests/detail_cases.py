@@ -41,7 +41,7 @@ def _subtasks() -> Iterator[tuple[str, Group]]:
         replace(HEALTHY, more=[subtask("start", lambda _: -20000), subtask("end", lambda _, end=seconds - 20000: end)])  # type: ignore[misc]
         for seconds in (700, 1000, 9000)
     ]
-    for running, alerts in ((2990, set[str]()), (3010, {"SmsSubtaskSlow/running"})):
+    for running, alerts in ((3000, set[str]()), (3001, {"SmsSubtaskSlow/running"})):
         server = ("running", replace(HEALTHY, more=[subtask("start", seconds_ago(running))]))
         servers = [*((str(number), each) for number, each in enumerate(ended)), server]
         yield f"running-for-{running}", group("", [Exporter(servers)], {4: set(), 20: alerts}, among="SmsSubtaskSlow")
@@ -127,7 +127,7 @@ def _verdicts() -> Group:
         "inconsistent": replace(SYNCING, more=[synchronized, missing]),
         "inconsistent-different": replace(DRILLED, more=[differs]),
         "no_drill": replace(SYNCING, more=[synchronized, identical]),
-        "ready": replace(DRILLED, more=[(LAST_SYNC, "", seconds_ago(3599)), identical, extra], check="WARN"),
+        "ready": replace(DRILLED, more=[(LAST_SYNC, "", seconds_ago(3600)), identical, extra], check="WARN"),
         "ready-without-collectors": DRILLED,
         "launching": replace(everything, state="cutovering"),
         **{f"launched-{state}": Server(state=state) for state in ("finished", "clearing", "cleared", "clearfailed")},
@@ -280,6 +280,8 @@ def _shares() -> Iterator[tuple[str, Group]]:
     old = outdated(Exporter(more=[(metric, labels, lambda _: 7000.0) for metric, labels, _ in sums]))
     both = _empty(Exporter(more=sums), *old)
     yield "sums-of-two", compare(both, 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
+    nothing = Exporter(more=[(metric, labels, lambda _: 0.0) for metric, labels, _ in sums])
+    yield "sums-of-nothing", compare(_empty(nothing), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {}})
     alone = Exporter(more=sums)
     yield "sums", compare(_empty(alone), 15, {f'account:{PREFIX}replicated:ratio{{account=~".*"}}': {RATIO: 0.8}})
 

@@ -139,6 +139,7 @@ FURTHER: Final[Mapping[str, Sequence[Server]]] = {
         replace(STALLED, state="syncing"),
         replace(STALLED, changed=None),
         replace(STALLED, connected=None),
+        replace(STALLED, size=0),
     ],
     "SmsServerLate": [
         replace(HEALTHY, project=DEADLINE, state="syncing"),
@@ -270,7 +271,8 @@ def _changes() -> Parts:
     late = on_servers("SmsServerLate")
     end = {30: ALL, 34: ALL, 36: late, 44: late, 46: set[str]()}
     incomplete = _incomplete_account()
-    yield "problems-end", group("", [Exporter(healed), incomplete], end, among=ON_SERVERS)
+    complete = [*_dropped(0), ("collector_up", 'collector="task_details"', lambda _: 1.0)]
+    yield "problems-end", group("", [Exporter(healed, more=complete), incomplete], end, among=ON_SERVERS)
     launch = Server(state="cutovering", changed=None)
     again = [
         ("launch", replace(launch, listed=until(20))),
@@ -296,10 +298,14 @@ def _changes() -> Parts:
 
 def _incomplete_account() -> Exporter:
     """Return an exporter of account `b` with an old list and collectors that fail, which affects no other account."""
-    collectors = ("servers", "tasks", "checks", "task_details")
-    dropped = [("exporter_series_dropped", f'collector="{name}"', lambda _: 1.0) for name in collectors]
     failing = ("collector_up", 'collector="task_details"', lambda _: 0.0)
-    return Exporter(account="b", polls_succeed=until(1), more=[*dropped, failing])
+    return Exporter(account="b", polls_succeed=until(1), more=[*_dropped(1), failing])
+
+
+def _dropped(series: float) -> Iterator[tuple[str, str, Value]]:
+    """Return the number of dropped series of each collector that alerts read."""
+    for name in ("servers", "tasks", "checks", "task_details"):
+        yield "exporter_series_dropped", f'collector="{name}"', lambda _: series
 
 
 def _outages() -> Parts:
@@ -395,7 +401,7 @@ def _several_exporters() -> Parts:
     yield "both-fail-one-rarely", group("", slow, {34: set(), 36: {"SmsPollFailing"}}, among="SmsPollFailing")
     stalled = Exporter([("1", replace(STALLED, increased=lambda _: 0))])
     old = Exporter(instance="y", polls_succeed=until(3), served_polls=1000, poll_interval=20)
-    late_stall = {60: set[str](), 63: {"SmsServerStalled/1"}}
+    late_stall = {61: set[str](), 62: {"SmsServerStalled/1"}}
     yield "one-polls-rarely", group("", [stalled, old], late_stall, among="SmsServerStalled")
     others = [Exporter(SERVERS, is_running=until(30)), Exporter(account="b", instance="y")]
     yield "one-of-each", group("", others, {29: ALL, 50: ALL | ABSENT})
@@ -461,7 +467,7 @@ def _accounts() -> Parts:
     pod = Exporter(servers, is_target=until(30), is_running=until(30), instance="1", labels=service)
     new = replace(other, is_target=since(25), is_running=since(25), labels=service, started=25 * 60)
     yield "removed-with-a-new-pod", group("", [pod, new], ends)
-    for start, expected in ((22, ends), (18, stays)):
+    for start, expected in ((22, ends), (19, stays)):
         earlier = replace(new, is_target=since(start), is_running=since(start), started=start * 60)
         yield f"pod-{30 - start}-minutes-after-the-new-one", group("", [pod, earlier], expected)
     yield "pod-beside-an-older-one", group("", [pod, replace(other, labels=service)], stays)
@@ -478,7 +484,7 @@ def _accounts() -> Parts:
     yield "target-not-scraped", group("", [replace(target, is_target=lambda _: True), itself], stays)
     known = 'exporter:huaweicloud_sms_account_last_seen_timestamp_seconds:max{account="a", job="sms", instance="gone"}'
     almost = {"series": known, "values": str(10 * 60 - 30 * DAY * 60)}
-    yield "absent-for-30-days", group("", [other], {8: ABSENT, 12: set()}, series=[almost])
+    yield "absent-for-30-days", group("", [other], {9: ABSENT, 10: set()}, series=[almost])
 
 
 def _lists() -> Parts:
@@ -520,6 +526,7 @@ def _finished() -> Parts:
     expected = {56: set[str](), 64: {"SmsSnapshotsNotCleared"}}
     for state, changed, alerts in (
         ("finished", -week - 3600, expected),
+        ("finished", -week, {60: set[str](), 64: {"SmsSnapshotsNotCleared"}}),
         ("finished", -week + 4 * 3600, {64: set[str]()}),
         ("cleared", -week - 3600, {64: set[str]()}),
     ):
@@ -568,6 +575,7 @@ def _records() -> Group:
         ),
         ("2", Server(state="syncing", name="two", remaining=50)),
         ("3", Server(state="stopped", name="three", remaining=40)),
+        ("4", Server(state="replicate", name="four", replicated=lambda minute: 60 * minute, size=5)),
     ]
     prefix = "huaweicloud_sms_"
     old = [(server_id, replace(server, remaining=500, name="old")) for server_id, server in servers]
@@ -579,6 +587,7 @@ def _records() -> Group:
             f'{info}{{account="a", server_id="1", {first}}}': 1,
             f'{info}{{account="a", server_id="2", name="two", state="syncing"}}': 1,
             f'{info}{{account="a", server_id="3", name="three", state="stopped"}}': 1,
+            f'{info}{{account="a", server_id="4", name="four", state="replicate"}}': 1,
         },
         f"server:{prefix}remaining_seconds:estimated": {
             f'server:{prefix}remaining_seconds:estimated{{account="a", server_id="{server_id}", {facts}}}': seconds
@@ -590,8 +599,8 @@ def _records() -> Group:
         f"server:{prefix}remaining_seconds:measured < Inf": {
             f'server:{prefix}remaining_seconds:measured{{account="a", server_id="1", {first}}}': 5400,
         },
-        f"account:{prefix}replicated_bytes:deriv30m": {f'account:{prefix}replicated_bytes:deriv30m{{account="a"}}': 1},
-        f"account:{prefix}source_servers:freshest": {f'account:{prefix}source_servers:freshest{{account="a"}}': 3},
+        f"account:{prefix}replicated_bytes:deriv30m": {f'account:{prefix}replicated_bytes:deriv30m{{account="a"}}': 2},
+        f"account:{prefix}source_servers:freshest": {f'account:{prefix}source_servers:freshest{{account="a"}}': 4},
     }
     records["promql_expr_test"] = [
         {
@@ -618,7 +627,7 @@ def _durations() -> Parts:
         yield f"{alert}{bad}", group("", [exporter], times, among=alert)
     for key, throttled, answered, alerts in (
         ("throttled-until-30", 3, 17, {9: set(), 13: {"SmsThrottled"}, 57: {"SmsThrottled"}, 63: set()}),
-        ("rarely-throttled", 3, 47, {29: set(), 63: set()}),
+        ("rarely-throttled", 1, 9, {29: set(), 63: set()}),
     ):
         more: list[tuple[str, str, Value]] = [
             ("exporter_api_requests_total", 'api="sms", code="429"', _counted(throttled, 30)),
@@ -636,6 +645,8 @@ def _durations() -> Parts:
     }
     short = [except_between(start, start + 5) for start in (30, 45, 60)]
     brief = Exporter(polls_succeed=lambda minute: all(succeeds(minute) for succeeds in short))
+    lasting = Exporter(polls_succeed=lambda minute: minute < 30 or 42 <= minute < 50)
+    yield "second-outage-lasts", group("", [lasting], {80: set()}, among="SmsDataFlapping")
     yield "flapping-briefly", group("", [brief], {80: set()}, among="SmsDataFlapping")
     yield "flapping", group("", [flapping], times, among="SmsDataFlapping")
 

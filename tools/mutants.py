@@ -49,9 +49,13 @@ EQUIVALENT: Final[Mapping[str, str]] = {
 # What is replaced, and by what. The first group is the place of the change.
 CHANGES: Final[Sequence[tuple[str, str]]] = (
     (r" (>) ", "<"),
+    (r" (>) ", ">="),
     (r" (<) ", ">"),
+    (r" (<) ", "<="),
     (r" (>=) ", "<"),
+    (r" (>=) ", ">"),
     (r" (<=) ", ">"),
+    (r" (<=) ", "<"),
     (r" (==) ", "!="),
     (r"\b(and) on\b", "unless"),
     (r"\b(unless) on\b", "and"),
@@ -59,10 +63,14 @@ CHANGES: Final[Sequence[tuple[str, str]]] = (
     (r"\s(or) ", "unless"),
     (r"on \(account(, job, instance)\)", ""),
     (r"without \((state)\)", "account"),
+    (r'(?<!error_code)="(\w+)"', "none"),
     (r"(\w+\|)", ""),
     (r"(\|\w+)[^|\w]", ""),
     (r"\b(\d+(?:\.\d+)?) \*", "7"),
     (r"\* (\d+)\b", "7"),
+    (r"\((\d+(?:\.\d+)?),\s", "7"),
+    (r"vector\((\d{2,})\)", "7"),
+    (r",\s+(0)\s*\)", "7"),
     (r"[<>=] (0\.\d+|\d+)(?![\d.]* \*)", "7"),
     (r"\[(\d+[mhd])\]", "7m"),
     (r"(group_left \(\w+(?:, \w+)*\))", "group_left ()"),
@@ -119,10 +127,11 @@ def load_tests() -> list[Group]:
     import detail_cases  # noqa: PLC0415 - a module of the tests
     import old_data_cases  # noqa: PLC0415 - as above
     import rule_cases  # noqa: PLC0415 - as above
+    import threshold_cases  # noqa: PLC0415 - as above
 
     files = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted((DEPLOY / "tests").glob("*.yml"))]
     tests = [{**test, "evaluation_interval": file["evaluation_interval"]} for file in files for test in file["tests"]]
-    cases = [*rule_cases.groups(), *detail_cases.groups(), old_data_cases.unused_data()]
+    cases = [*rule_cases.groups(), *detail_cases.groups(), *threshold_cases.groups(), old_data_cases.unused_data()]
     tests += [{**case, "evaluation_interval": case["interval"]} for case in cases]
     return sorted(tests, key=lambda test: sum(len(each["values"]) for each in test["input_series"]))
 
@@ -231,14 +240,25 @@ def main(chosen: Sequence[str]) -> int:
     for mutant, outcome in zip(mutants, outcomes(mutants, groups), strict=True):
         counts[mutant.file, outcome] += 1
         if outcome == "survived":
-            sys.stdout.write(f"{mutant.title}\n{mutant.text}\n\n")
-            sys.stdout.flush()
+            print(f"{mutant.title}\n{mutant.text}\n", flush=True)  # noqa: T201 - the output of the command
+        elif outcome == "killed" and mutant.title in EQUIVALENT:
+            print(f"A test notices {mutant.title}, which is named as equivalent\n", flush=True)  # noqa: T201 - as above
     rows = list(_rows(counts))
-    sys.stdout.write("".join(f"{row}\n" for row in rows))
-    part = f", every {chosen[1]}th of {total} changes" if chosen else ""
-    tables = {"mutants-rules": rows, "mutants-rules-when": [f"Measured on {datetime.now(UTC):%Y-%m-%d}{part}."]}
+    print("\n".join(rows))  # noqa: T201 - as above
+    part = f" Every {chosen[1]}th of {total} changes was tried." if chosen else ""
+    tables = {"mutants-rules": rows, "mutants-rules-when": [f"{_description()}{part}"]}
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), tables, "make mutants-rules"), encoding="utf-8")
     return sum(number for (_, outcome), number in counts.items() if outcome == "survived")
+
+
+def _description() -> str:
+    """Return date, commit and machine of a run."""
+    commit, version = (
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # noqa: S603 - fixed commands
+        for command in (("git", "rev-parse", "--short", "HEAD"), ("promtool", "--version"))
+    )
+    machine = f"{os.cpu_count()} cores, promtool {version[2]}"
+    return f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit {commit[0]}, {machine}."
 
 
 def _rows(counts: Mapping[tuple[str, str], int]) -> Iterator[str]:

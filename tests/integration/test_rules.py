@@ -12,6 +12,7 @@ import yaml
 import detail_cases
 import old_data_cases
 import rule_cases
+import threshold_cases
 from alert_texts import Case, cases
 from grafana.promql import FAILED_STATES, MIGRATING_STATES, MOVING_STATES
 from programs import program, run
@@ -30,7 +31,7 @@ ALERTS = [
     for rule in group["rules"]
     if "alert" in rule
 ]
-GROUPS = [*rule_cases.groups(), *detail_cases.groups(), old_data_cases.unused_data()]
+GROUPS = [*rule_cases.groups(), *detail_cases.groups(), *threshold_cases.groups(), old_data_cases.unused_data()]
 TEXT_CASES = list(cases())
 TEXTS = yaml.safe_load((ROOT / "tests" / "data" / "alert-texts.yml").read_text(encoding="utf-8"))
 

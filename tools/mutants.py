@@ -57,12 +57,10 @@ CHANGES: Final[Sequence[tuple[str, str]]] = (
     (r" (<=) ", ">"),
     (r" (<=) ", "<"),
     (r" (==) ", "!="),
-    (r"\b(and) on\b", "unless"),
-    (r"\b(unless) on\b", "and"),
-    (r"\b(and) (?:server|time|account)", "unless"),
-    (r"\s(or) ", "unless"),
+    (r"\b(and) ", "unless"),
+    (r"\b(unless) ", "and"),
+    (r"\b(or)\s", "unless"),
     (r"on \(account(, job, instance)\)", ""),
-    (r"without \((state)\)", "account"),
     (r'(?<!error_code)="(\w+)"', "none"),
     (r"(\w+\|)", ""),
     (r"(\|\w+)[^|\w]", ""),
@@ -79,6 +77,7 @@ CHANGES: Final[Sequence[tuple[str, str]]] = (
     (r"\b(sum) by", "max"),
     (r"(clamp_min)\(", "clamp_max"),
     (r"(topk) by", "bottomk"),
+    (r"(max|avg)_over_time", "min"),
 )
 
 

@@ -1,7 +1,8 @@
 """`python -m tools.mutants [FIRST STEP]`: changes the rules in many small ways; the tests must find each change.
 
-A mutant changes one comparison, number, set operator, label list, label value or duration of one rule. It is killed if
-a test group of promtool fails. Survivors are printed; those that cannot be noticed are in mutants.yml with the reason.
+A mutant changes one comparison, number, set operator, label, label value, aggregation or duration of one rule. It is
+killed if a test group of promtool fails. Survivors are printed; those that no test can notice are in mutants.yml with
+the reason.
 """
 
 import itertools

@@ -15,6 +15,7 @@ Group = Mapping[str, Any]
 HELD: Final = "server:huaweicloud_sms_alerts:held"
 """Every alert reads only its own series of this record, so it connects no alert with another one."""
 
+_WORD: Final = re.compile(r"[\w:]+")
 _NAME: Final = re.compile(r"(?<![\w:])[a-z_]+:\w+(?::\w+)?(?![\w:])")
 _ALERTS: Final = re.compile(r"\bALERTS\b(?:\{([^}]*)\})?")
 _ALERT_NAME: Final = re.compile(r'\balertname(=~|!~|!=|=)"([^"]*)"')
@@ -35,6 +36,8 @@ class Related:
     """The records that can change."""
     needed: AbstractSet[str]
     """The names of the rules that must be evaluated."""
+    metrics: AbstractSet[str]
+    """The names of all series that these read, among other words."""
 
     def reduced_rules(self, groups: Iterable[Group]) -> list[dict[str, Any]]:
         """Return the groups with the needed rules."""
@@ -44,9 +47,13 @@ class Related:
         return [group for group in reduced if group["rules"]]
 
     def reduced_test(self, test: Group) -> dict[str, Any] | None:
-        """Return a test group with the queries whose results can change, if any."""
+        """Return a test group with the queries whose results can change and the series that count, if any."""
         queries = [query for each in test.get("promql_expr_test", ()) if (query := self._reduced_query(each))]
-        return {**test, "promql_expr_test": queries} if queries else None
+        if not queries:
+            return None
+        read = set(self.metrics).union(*(_WORD.findall(query["expr"]) for query in queries))
+        series = [each for each in test["input_series"] if each["series"].partition("{")[0] in read]
+        return {**test, "input_series": series, "promql_expr_test": queries}
 
     def _reduced_query(self, query: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return a query with the expected alerts that can change; None if its result cannot change."""
@@ -74,7 +81,9 @@ def related_to(rule: str, groups: Sequence[Group]) -> Related:
         reads[name_of(each)] |= set(_reads(each["expr"], names, alerts if name_of(each) != HELD else ()))
     read_by = {name: {reader for reader, read in reads.items() if name in read} for name in names}
     changed = _closure({rule}, read_by)
-    return Related(changed & alerts, changed - alerts, _closure(changed, reads))
+    needed = _closure(changed, reads)
+    metrics = {word for each in rules if name_of(each) in needed for word in _WORD.findall(each["expr"])}
+    return Related(changed & alerts, changed - alerts, needed, metrics)
 
 
 def _reads(expression: str, names: AbstractSet[str], alerts: Iterable[str]) -> Iterator[str]:

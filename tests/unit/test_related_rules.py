@@ -45,13 +45,13 @@ def test_a_change_affects_whatever_reads_the_rule_and_needs_whatever_that_reads(
 
 
 def test_rules_that_are_not_needed_are_left_out() -> None:
-    related = Related(set(), {"server:stalled:freshest"}, {"server:stalled:freshest", "server:state:freshest"})
+    related = Related(set(), {"server:stalled:freshest"}, {"server:stalled:freshest", "server:state:freshest"}, set())
     (group,) = related.reduced_rules(GROUPS)
     assert [rule["record"] for rule in group["rules"]] == ["server:state:freshest", "server:stalled:freshest"]
 
 
 def test_queries_whose_result_cannot_change_are_left_out_and_others_expect_only_alerts_that_can() -> None:
-    related = Related({"SmsLate"}, {"server:stalled:freshest"}, set())
+    related = Related({"SmsLate"}, {"server:stalled:freshest"}, set(), set())
     samples = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in ("SmsLate", "SmsFailed")]
     queries = [
         {"expr": 'ALERTS{alertname=~"SmsL.+|SmsF.+", account="a"}', "eval_time": "1m", "exp_samples": samples},
@@ -72,7 +72,17 @@ def test_queries_whose_result_cannot_change_are_left_out_and_others_expect_only_
 
 def test_a_test_group_without_any_query_that_can_change_is_left_out() -> None:
     queries = [{"expr": 'ALERTS{alertname="SmsFailed"}', "eval_time": "1m"}]
-    assert Related({"SmsLate"}, set(), set()).reduced_test({"input_series": [], "promql_expr_test": queries}) is None
+    related = Related({"SmsLate"}, set(), set(), set())
+    assert related.reduced_test({"input_series": [], "promql_expr_test": queries}) is None
+
+
+def test_series_that_neither_rules_nor_queries_read_are_left_out() -> None:
+    related = related_to("server:stalled:freshest", GROUPS)
+    series = [{"series": f'{name}{{account="a"}}', "values": "1"} for name in ("state", "increase", "size", "up")]
+    queries = [{"expr": "server:stalled:freshest and up", "eval_time": "1m"}]
+    test = related.reduced_test({"input_series": series, "promql_expr_test": queries})
+    assert test is not None
+    assert [each["series"].partition("{")[0] for each in test["input_series"]] == ["state", "increase", "up"]
 
 
 def test_every_change_that_is_named_as_equivalent_exists() -> None:

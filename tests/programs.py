@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import pty
+import random
 import shutil
 import signal
 import socket
@@ -46,12 +47,17 @@ def built_file(name: str) -> Path:
     return path
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+PORTS: Final = range(10_000, 32_768)
+"""Ports that the system gives to no program by itself, neither for a connection nor for a listener on port 0."""
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port of PORTS that is free."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 """One simulated source server: its record at any moment (Table 4 of the reference)."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from random import Random
 from typing import Any, Final, Protocol
 
@@ -22,6 +22,8 @@ _HALF_AS_OLD: Final = 100
 _LONGEST_PLAN_MINUTES: Final = 14_400.0
 _HEARTBEAT: Final = 15.0
 _SYNCED: Final = frozenset({"syncing", "cutovering", "cutovered"})
+_MAX_SHARED_SERVERS: Final = 2048
+"""Maximum number of servers whose properties simulators of the same seed share."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -101,6 +103,10 @@ class _Facts:
         )
 
 
+# They never change and follow from the arguments. Deriving them takes most of the time of a short simulation.
+_shared_facts = lru_cache(_MAX_SHARED_SERVERS)(_Facts)
+
+
 class MigratingServer:
     """A server that migrates again and again. Its properties are derived from `seed` and `index` at the first use.
 
@@ -120,7 +126,7 @@ class MigratingServer:
 
     @cached_property
     def _facts(self) -> _Facts:
-        return _Facts(
+        return _shared_facts(
             self._seed, self._index, self.id, acceleration=self._acceleration, epoch=self._epoch, is_new=self._is_new
         )
 

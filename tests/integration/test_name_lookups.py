@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shlex
 import socket
 from collections.abc import Iterator
@@ -16,15 +17,18 @@ from support import Scrape
 
 HANGING_ACCOUNTS = 20
 
+NAME_SERVER = f"127.53.{os.getpid() // 256 % 256}.{os.getpid() % 256}"
+"""An address that no other process of the tests uses: the port of a name server cannot be chosen."""
+
 # A look-up takes longer than any test waits.
-RESOLV_CONF = "nameserver 127.0.0.77\nsearch example.test\noptions timeout:30 attempts:5\n"
+RESOLV_CONF = f"nameserver {NAME_SERVER}\nsearch example.test\noptions timeout:30 attempts:5\n"
 
 
 @contextlib.contextmanager
 def name_server_that_never_answers() -> Iterator[None]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         try:
-            server.bind(("127.0.0.77", 53))
+            server.bind((NAME_SERVER, 53))
         except OSError as error:
             pytest.skip(f"no name server can be started: {error}")
         yield
@@ -57,7 +61,8 @@ async def test_a_name_server_that_never_answers_delays_neither_other_accounts_no
             for number in range(HANGING_ACCOUNTS)
         ]
         healthy = {"endpoint": simulator.url.replace("127.0.0.1", "healthy.example.test")}
-        accounts.append({"name": "healthy", "api": healthy})
+        # A token of its own: accounts that share one wait for the first answer to it.
+        accounts.append({"name": "healthy", "api": healthy, "auth": {"token": simulator.token}})
         config = tmp_path / "config.yml"
         config.write_text("accounts:\n" + "".join(f"  - {json.dumps(account)}\n" for account in accounts))
         url = f"http://127.0.0.1:{free_port()}"
@@ -79,7 +84,7 @@ async def test_a_name_server_that_never_answers_delays_neither_other_accounts_no
 
         with name_server_that_never_answers():
             # Leaving the context sends SIGTERM and requires that the process exits with 0.
-            async with started(*command, SMS_EXPORTER_AUTH_TOKEN=simulator.token):
+            async with started(*command, SMS_EXPORTER_AUTH_TOKEN="token of the others"):
                 await until(healthy_was_polled_often)
                 seen = await scrape()
     assert seen.value("up", account="healthy") == 1

@@ -7,15 +7,8 @@ import pytest
 
 from exporter.simulator import Simulator, TargetsUnavailable
 from exporter.simulator.targets import answers
-from programs import demo, exporter_command, run, until
+from programs import demo, exporter_command, free_port, run, until
 from support import FakeClock, fetch, scrape
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.64.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def accepts(address: str, port: int) -> bool:
@@ -32,7 +25,7 @@ def launched(sim: Simulator) -> set[str]:
 
 
 async def test_most_launched_target_servers_accept_connections_and_some_do_not(clock: FakeClock) -> None:
-    port = free_port()
+    port = free_port("127.64.0.1")
     async with Simulator(servers=250, clock=clock, target_port=port) as sim:
         found = {address: await accepts(address, port) for address in launched(sim)}
 
@@ -42,7 +35,7 @@ async def test_most_launched_target_servers_accept_connections_and_some_do_not(c
 
 
 async def test_the_listeners_follow_the_launches(clock: FakeClock) -> None:
-    port = free_port()
+    port = free_port("127.64.0.1")
     async with Simulator(servers=250, clock=clock, target_port=port) as sim:
         assert sim.targets is not None
         before = sim.targets.addresses
@@ -66,7 +59,7 @@ async def test_without_the_option_nothing_listens_and_the_addresses_are_not_of_t
 
 
 async def test_a_port_in_use_is_an_error_that_names_the_option() -> None:
-    port = free_port()
+    port = free_port("127.64.0.1")
     with socket.create_server(("127.64.0.1", port)):
         with pytest.raises(TargetsUnavailable, match=rf"cannot listen on 127\.64\.0\.1:{port}"):
             async with Simulator(servers=1, target_port=port):
@@ -79,7 +72,7 @@ async def test_a_port_in_use_is_an_error_that_names_the_option() -> None:
 
 
 async def test_the_launched_targets_of_the_demo_are_listed_and_answer() -> None:
-    port = free_port()
+    port = free_port("127.64.0.1")
     async with demo(f"--target-port={port}") as url:
 
         async def listed() -> bool:

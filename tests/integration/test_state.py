@@ -171,7 +171,7 @@ async def test_an_exporter_that_is_killed_continues_with_its_last_list(tmp_path:
 
 
 async def test_a_disk_on_which_no_file_can_grow_is_logged_once_while_polling_continues(tmp_path: Path) -> None:
-    async with Simulator(servers=500) as simulator:
+    async with Simulator(servers=100) as simulator:
         exporter = command(simulator, tmp_path, "--poll.interval=1s")
         limited = ("sh", "-c", 'ulimit -f 8; exec "$@"', "sh", *exporter)
         async with started(*limited) as process:

@@ -26,6 +26,9 @@ MODULE: Final = "github.com/prometheus-operator/prometheus-operator"
 
 Object = dict[str, Any]
 
+# Otherwise it would read the definitions of all kinds again for each object.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
+
 
 def helm(*arguments: str | Path) -> str:
     """Run helm and return its output; an error fails the test."""
@@ -42,7 +45,7 @@ def rendered(values: Path) -> Sequence[Object]:
 
 def documents(text: str) -> Sequence[Object]:
     """Return the objects of a YAML stream."""
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
 
 def only(objects: Iterable[Object], kind: str, name: str = "") -> Object:
@@ -72,7 +75,8 @@ def operator_schemas() -> Mapping[str, Any]:
         pytest.fail(f"{MODULE} is missing, run make tools; {ran.stderr}")
     schemas = {}
     for kind in ("servicemonitors", "prometheusrules"):
-        definition = yaml.safe_load((folder / f"monitoring.coreos.com_{kind}.yaml").read_text(encoding="utf-8"))["spec"]
+        text = (folder / f"monitoring.coreos.com_{kind}.yaml").read_text(encoding="utf-8")
+        definition = yaml.load(text, yaml.CSafeLoader)["spec"]
         (version,) = (each for each in definition["versions"] if each["name"] == "v1")
         schemas[definition["names"]["kind"]] = _strict(version["schema"]["openAPIV3Schema"])
     return schemas

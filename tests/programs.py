@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import io
+import logging
 import os
 import pty
 import random
@@ -12,12 +14,17 @@ import subprocess
 import sys
 import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import aiohttp
 import pytest
+import structlog
 from aiohttp import web
+
+from exporter.cli import main
 
 TIMEOUT_SECONDS: Final = 60.0
 """Timeout of whatever a test waits for; a generous bound, not a measurement."""
@@ -123,6 +130,31 @@ async def run(*command: str, given: bytes | None = None, **variables: str) -> tu
         output, errors = await process.communicate(given)
     assert process.returncode is not None
     return process.returncode, output.decode(), errors.decode()
+
+
+async def run_in_process(*arguments: str, **variables: str) -> tuple[int, str, str]:
+    """Run a command of the exporter in a thread of this process; return its exit code, output and errors.
+
+    A process of its own needs half a second of CPU to start. That is for what only a process has: signals, a terminal,
+    the encoding of the system.
+    """
+    output, errors = (io.TextIOWrapper(io.BytesIO()) for _ in range(2))
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    try:
+        with mock.patch.dict(os.environ, variables), redirect_stdout(output), redirect_stderr(errors):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                status = await asyncio.to_thread(main, arguments)
+    finally:
+        root.handlers, root.level = handlers, level
+        structlog.reset_defaults()
+    return status, _written(output), _written(errors)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    stream.seek(0)
+    return stream.read()
 
 
 OF_THE_TERMINAL: Final = ("COLUMNS", "LINES", "NO_COLOR", "LANGUAGE", "LANG", "LC_ALL", "LC_MESSAGES")

@@ -1,4 +1,4 @@
-"""The commands that poll once, as processes: against a simulated API, in a pipe and in a terminal."""
+"""The commands that poll once: against a simulated API, in a pipe and in a terminal."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,17 @@ import yaml
 from rich.cells import cell_len
 
 from exporter.simulator import Simulator
-from programs import TIMEOUT_SECONDS, exporter_command, free_port, program, run, run_in_terminal, started, until
+from programs import (
+    TIMEOUT_SECONDS,
+    exporter_command,
+    free_port,
+    program,
+    run,
+    run_in_process,
+    run_in_terminal,
+    started,
+    until,
+)
 from support import Scrape, fetch
 
 NOBODY = "http://127.0.0.1:9"
@@ -61,7 +71,7 @@ def facts(report: str) -> list[dict[str, str]]:
 
 async def test_a_check_reports_endpoint_and_credentials_without_a_request(simulator: Simulator) -> None:
     for command in (("check",), ("--config.check",)):
-        status, output, errors = await run(*exporter_command(*command, *options_for(simulator)))
+        status, output, errors = await run_in_process(*command, *options_for(simulator))
         assert (status, errors) == (0, "")
         assert facts(output) == [
             {"": "default: ok", "endpoint": simulator.url, "credentials": "token given by options"},
@@ -70,7 +80,7 @@ async def test_a_check_reports_endpoint_and_credentials_without_a_request(simula
 
 
 async def test_a_live_check_reports_every_account(simulator: Simulator, north_and_east: str) -> None:
-    status, output, errors = await run(*exporter_command("check", "--live", north_and_east))
+    status, output, errors = await run_in_process("check", "--live", north_and_east)
     assert (status, errors) == (1, "")
     north, east = facts(output)
     assert (north[""], east[""]) == ("north: ok", "east: failed (permission)")
@@ -89,14 +99,12 @@ async def test_a_live_check_reports_every_account(simulator: Simulator, north_an
 
 async def test_a_live_check_obtains_a_token_with_a_password(simulator: Simulator) -> None:
     simulator.faults.add("clock-skew=3600")
-    status, output, _ = await run(
-        *exporter_command(
-            "check",
-            "--live",
-            *options_for(simulator)[:2],
-            f"--auth.user-name={simulator.user.name}",
-            f"--auth.domain-name={simulator.user.domain}",
-        ),
+    status, output, _ = await run_in_process(
+        "check",
+        "--live",
+        *options_for(simulator)[:2],
+        f"--auth.user-name={simulator.user.name}",
+        f"--auth.domain-name={simulator.user.domain}",
         SMS_EXPORTER_AUTH_PASSWORD=simulator.user.password,
     )
     assert status == 0
@@ -118,7 +126,7 @@ async def test_a_live_check_reports_a_failure_without_retries(
     simulator: Simulator, fault: str, option: str, reason: str
 ) -> None:
     simulator.faults.add(fault)
-    status, output, _ = await run(*exporter_command("check", "--live", option, *options_for(simulator)))
+    status, output, _ = await run_in_process("check", "--live", option, *options_for(simulator))
     (found,) = facts(output)
     assert (status, found[""]) == (1, f"default: failed ({reason})")
     assert found["hint"]
@@ -133,7 +141,7 @@ async def test_a_wrong_key_of_several_accounts_is_sent_once(
     accounts = [{"name": f"a{number}", "api": {"endpoint": simulator.url}, "auth": auth} for number in range(6)]
     config = tmp_path / "config.yml"
     config.write_text(yaml.safe_dump({"accounts": accounts}))
-    status, output, errors = await run(*exporter_command(*command, f"--config.file={config}"))
+    status, output, errors = await run_in_process(*command, f"--config.file={config}")
     assert status == 1
     assert (output + errors).count("verify aksk signature fail") == 6
     assert [request.status for request in simulator.requests] == [401]
@@ -144,7 +152,7 @@ async def test_a_check_reports_every_account_without_credentials(tmp_path: Path)
     auth = {"metadata_endpoint": NOBODY}
     file = tmp_path / "config.yml"
     file.write_text(yaml.safe_dump({"auth": auth, "accounts": accounts}))
-    status, output, _ = await run(*exporter_command("check", "--live", f"--config.file={file}"), HOME=str(tmp_path))
+    status, output, _ = await run_in_process("check", "--live", f"--config.file={file}", HOME=str(tmp_path))
     assert status == 2
     assert [found[""] for found in facts(output)] == ["one: failed (auth)", "two: failed (auth)"]
     assert output.count("--auth.access-key-file") == 2
@@ -156,7 +164,7 @@ async def test_a_check_refuses_an_empty_secret_file_without_a_request(
 ) -> None:
     (tmp_path / "token").write_bytes(content)
     options = (f"--api.endpoint={simulator.url}", f"--auth.token-file={tmp_path / 'token'}")
-    status, output, _ = await run(*exporter_command("check", *options))
+    status, output, _ = await run_in_process("check", *options)
     (found,) = facts(output)
     assert (status, found[""]) == (2, "default: failed (auth)")
     assert found["error"] == f"auth.token-file: {tmp_path / 'token'} is empty"
@@ -174,7 +182,7 @@ async def test_once_prints_the_metrics_of_a_scrape(simulator: Simulator) -> None
 
 
 async def test_once_prints_all_accounts_and_fails_if_one_poll_failed(north_and_east: str) -> None:
-    status, output, errors = await run(*exporter_command("once", north_and_east))
+    status, output, errors = await run_in_process("once", north_and_east)
     seen = Scrape(output)
     assert status == 1
     assert [seen.value("up", account=name) for name in ("north", "east")] == [1, 0]
@@ -209,11 +217,11 @@ async def test_node_exporter_accepts_the_output_of_once(simulator: Simulator, tm
 
 
 async def test_status_in_a_pipe_has_one_line_per_server(simulator: Simulator, north_and_east: str) -> None:
-    status, output, errors = await run(*exporter_command("status", *options_for(simulator)))
+    status, output, errors = await run_in_process("status", *options_for(simulator))
     assert (status, errors) == (0, "")
     assert output.count("\n") == 1 + 230
     assert "\x1b" not in output
-    status, output, errors = await run(*exporter_command("status", north_and_east))
+    status, output, errors = await run_in_process("status", north_and_east)
     assert status == 1
     assert output.count("\n") == 1 + 230
     assert "account east: permission" in errors
@@ -274,12 +282,10 @@ async def test_a_check_in_chinese_aligns_its_values_and_wraps_them(simulator: Si
 
 
 async def test_a_pipe_receives_english_in_every_language(simulator: Simulator) -> None:
-    _, report, _ = await run(*exporter_command("check", *options_for(simulator)), LC_ALL="zh_CN.UTF-8")
-    _, table, _ = await run(
-        *exporter_command("status", "--output=table", *options_for(simulator)), LC_ALL="zh_CN.UTF-8"
-    )
+    _, report, _ = await run_in_process("check", *options_for(simulator), LC_ALL="zh_CN.UTF-8")
+    _, table, _ = await run_in_process("status", "--output=table", *options_for(simulator), LC_ALL="zh_CN.UTF-8")
     simulator.faults.add("forbidden")
-    _, _, errors = await run(*exporter_command("once", *options_for(simulator)), LC_ALL="zh_CN.UTF-8")
+    _, _, errors = await run_in_process("once", *options_for(simulator), LC_ALL="zh_CN.UTF-8")
     assert report.startswith("account default: ok")
     assert "Needs attention" in table
     assert "grant the IAM action sms:server:list" in errors
@@ -312,8 +318,8 @@ async def test_a_watched_status_of_many_accounts_shows_all_of_it(tmp_path: Path)
 
 @pytest.mark.parametrize("output", ["json", "csv", "tsv"])
 async def test_status_writes_every_format_for_other_programs(simulator: Simulator, output: str) -> None:
-    command = exporter_command("status", "--state=replicate", f"--output={output}", *options_for(simulator))
-    status, text, errors = await run(*command)
+    options = ("--state=replicate", f"--output={output}", *options_for(simulator))
+    status, text, errors = await run_in_process("status", *options)
     assert (status, errors) == (0, "")
     records: list[dict[str, Any]]
     if output == "json":
@@ -326,7 +332,7 @@ async def test_status_writes_every_format_for_other_programs(simulator: Simulato
 
 
 async def test_status_polls_only_the_chosen_account(north_and_east: str) -> None:
-    status, output, errors = await run(*exporter_command("status", north_and_east, "--account=north"))
+    status, output, errors = await run_in_process("status", north_and_east, "--account=north")
     assert (status, errors) == (0, "")
     assert output.count("\n") == 1 + 230
 
@@ -394,16 +400,13 @@ async def test_a_full_disk_is_one_line_and_exit_code_1(simulator: Simulator) -> 
     assert errors == b"sms-exporter: error: standard output cannot be written: No space left on device\n"
 
 
-HELP = (["-h"], ["--help"], ["help", "once"], ["once", "-h"], ["once", "--help"])
-
-
-@pytest.mark.parametrize("words", [*HELP, ["--version"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["-h"], ["help", "once"], ["once", "--help"], ["--version"]], ids=" ".join)
 async def test_help_on_a_full_disk_is_one_line_and_exit_code_1(words: list[str]) -> None:
     status, _, errors = await run("sh", "-c", '"$@" >/dev/full', "sh", *exporter_command(*words))
     assert (status, errors) == (1, "sms-exporter: error: standard output cannot be written: No space left on device\n")
 
 
-@pytest.mark.parametrize("words", HELP, ids=" ".join)
+@pytest.mark.parametrize("words", [["-h"], ["once", "-h"]], ids=" ".join)
 async def test_help_into_a_closed_pipe_ends_by_the_signal_without_a_message(words: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -445,14 +448,14 @@ async def test_the_exit_code_is_the_same_if_standard_error_cannot_be_written() -
 
 @pytest.mark.parametrize("command", ["check", "once"])
 async def test_an_invalid_configuration_is_exit_code_2_without_output(command: str) -> None:
-    status, output, errors = await run(*exporter_command(command, "--auth.token=x"))
+    status, output, errors = await run_in_process(command, "--auth.token=x")
     assert (status, output) == (2, "")
     assert "api.region or api.endpoint is required" in errors
 
 
 async def test_help_is_brief_or_complete_or_about_a_command() -> None:
     overview, everything, check = [
-        (await run(*exporter_command(*words)))[1] for words in (["help"], ["--help"], ["help", "check"])
+        (await run_in_process(*words))[1] for words in (["help"], ["--help"], ["help", "check"])
     ]
     for text in (overview, everything):
         assert re.search(r"^  check +check the configuration", text, re.MULTILINE)

@@ -10,7 +10,17 @@ from pathlib import Path
 import aiohttp
 
 from exporter.simulator import Simulator
-from programs import TIMEOUT_SECONDS, demo, exporter_command, printed_url, program, prometheus, run, started
+from programs import (
+    TIMEOUT_SECONDS,
+    demo,
+    exporter_command,
+    printed_url,
+    program,
+    prometheus,
+    run,
+    run_in_process,
+    started,
+)
 from support import Scrape, fetch, scrape
 
 
@@ -113,14 +123,14 @@ async def test_the_same_seed_simulates_the_same_fleet() -> None:
 
 
 async def test_an_invalid_option_is_one_line_and_exit_code_2() -> None:
-    status, output, errors = await run(*exporter_command("--poll.interval=60"))
+    status, output, errors = await run_in_process("--poll.interval=60")
     assert (status, output) == (2, "")
     assert errors.startswith("sms-exporter: error: --poll.interval: given '60'")
     assert errors.count("\n") == 1
 
 
 async def test_an_unknown_command_is_an_error_that_lists_the_commands() -> None:
-    status, _, errors = await run(*exporter_command("rnu"))
+    status, _, errors = await run_in_process("rnu")
     assert status == 2
     assert errors == (
         "sms-exporter: error: rnu: no such command; did you mean run?; "
@@ -129,7 +139,7 @@ async def test_an_unknown_command_is_an_error_that_lists_the_commands() -> None:
 
 
 async def test_a_missing_region_is_one_line_that_lists_the_regions() -> None:
-    status, _, errors = await run(*exporter_command("--auth.token=x"))
+    status, _, errors = await run_in_process("--auth.token=x")
     assert status == 2
     assert errors.count("\n") == 1
     assert "api.region or api.endpoint is required" in errors
@@ -140,7 +150,7 @@ async def test_a_ca_file_without_certificates_is_one_line_and_exit_code_2(tmp_pa
     bundle.write_text("no certificate\n")
     for command in ("run", "check", "once"):
         options = ("--api.endpoint=https://127.0.0.1:9", "--auth.token=x", f"--api.ca-file={bundle}")
-        status, output, errors = await run(*exporter_command(command, *options))
+        status, output, errors = await run_in_process(command, *options)
         assert (status, output) == (2, "")
         assert errors.startswith(f"sms-exporter: error: --api.ca-file: given '{bundle}': contains no certificate")
         assert errors.count("\n") == 1
@@ -168,7 +178,7 @@ async def test_help_of_every_command_names_its_options() -> None:
         ("demo", "--servers"),
         ("simulate", "--fault"),
     ):
-        status, output, _ = await run(*exporter_command(command, "--help"))
+        status, output, _ = await run_in_process(command, "--help")
         assert status == 0
         assert option in output
 

@@ -133,7 +133,7 @@ async def run(*command: str, given: bytes | None = None, **variables: str) -> tu
 
 
 async def run_in_process(*arguments: str, **variables: str) -> tuple[int, str, str]:
-    """Run a command of the exporter in a thread of this process; return its exit code, output and errors.
+    """Run a command that ends by itself in a thread of this process; return its exit code, output and errors.
 
     A process of its own needs half a second of CPU to start. That is for what only a process has: signals, a terminal,
     the encoding of the system.

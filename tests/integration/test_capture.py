@@ -19,7 +19,7 @@ from exporter.settings import Settings
 from exporter.settings.tree import DETAIL_COLLECTORS
 from exporter.simulator import Fleet, Simulator
 from exporter.simulator.details import build_error, build_task
-from programs import exporter_command, run, run_in_terminal
+from programs import exporter_command, run, run_in_process, run_in_terminal
 from support import NOW, NOWHERE, FakeClock, Scrape, exporting, scrape
 
 ALL = {"disks": True, **dict.fromkeys(DETAIL_COLLECTORS, True)}
@@ -228,14 +228,14 @@ async def test_a_request_that_was_not_captured_is_not_found(sim: Simulator, cloc
 
 
 def options(sim: Simulator, *arguments: str) -> tuple[str, ...]:
-    return exporter_command("capture", f"--api.endpoint={sim.url}", f"--auth.token={sim.token}", *arguments)
+    return ("capture", f"--api.endpoint={sim.url}", f"--auth.token={sim.token}", *arguments)
 
 
 async def test_the_command_writes_a_file_for_its_owner_and_the_simulator_serves_it(
     sim: Simulator, tmp_path: Path
 ) -> None:
     file = tmp_path / "capture.json"
-    status, output, errors = await run(*options(sim, "--yes", f"--output={file}", "--collector.errors"))
+    status, output, errors = await run_in_process(*options(sim, "--yes", f"--output={file}", "--collector.errors"))
 
     assert (status, errors) == (0, "")
     assert "GET /v3/errors" in output
@@ -247,7 +247,7 @@ async def test_the_command_writes_a_file_for_its_owner_and_the_simulator_serves_
 
 
 async def test_without_a_terminal_and_without_yes_nothing_is_requested(sim: Simulator, tmp_path: Path) -> None:
-    status, output, errors = await run(*options(sim, f"--output={tmp_path / 'capture.json'}"))
+    status, output, errors = await run_in_process(*options(sim, f"--output={tmp_path / 'capture.json'}"))
 
     assert (status, output) == (2, "")
     assert errors == (
@@ -262,7 +262,7 @@ async def test_a_terminal_shows_the_content_and_asks_before_the_file_is_written(
     sim: Simulator, tmp_path: Path, typed: bytes, status: int
 ) -> None:
     file = tmp_path / "capture.json"
-    ended, output = await run_in_terminal(*options(sim, f"--output={file}"), typed=typed)
+    ended, output = await run_in_terminal(*exporter_command(*options(sim, f"--output={file}")), typed=typed)
 
     assert ended == status
     assert "Texts that are kept, by field:" in output
@@ -273,7 +273,7 @@ async def test_a_terminal_shows_the_content_and_asks_before_the_file_is_written(
 async def test_a_file_that_exists_is_refused_before_any_request(sim: Simulator, tmp_path: Path) -> None:
     file = tmp_path / "capture.json"
     file.write_text("mine")
-    status, _, errors = await run(*options(sim, "--yes", f"--output={file}"))
+    status, _, errors = await run_in_process(*options(sim, "--yes", f"--output={file}"))
 
     assert status == 2
     assert errors == f"sms-exporter: error: --output: {file}: exists already; choose another name or remove it\n"
@@ -282,7 +282,7 @@ async def test_a_file_that_exists_is_refused_before_any_request(sim: Simulator, 
 
 
 async def test_a_directory_that_does_not_exist_is_refused_before_any_request(sim: Simulator, tmp_path: Path) -> None:
-    status, _, errors = await run(*options(sim, "--yes", f"--output={tmp_path / 'no' / 'capture.json'}"))
+    status, _, errors = await run_in_process(*options(sim, "--yes", f"--output={tmp_path / 'no' / 'capture.json'}"))
 
     assert status == 2
     assert f"there is no directory {tmp_path / 'no'}" in errors
@@ -295,23 +295,21 @@ async def test_of_several_accounts_one_must_be_chosen(sim: Simulator, tmp_path: 
         f"accounts:\n- name: east\n  api: {{endpoint: '{sim.url}'}}\n  auth: {{token: '{sim.token}'}}\n"
         f"- name: west\n  api: {{endpoint: '{sim.url}'}}\n  auth: {{token: '{sim.token}'}}\n"
     )
-    command = exporter_command("capture", f"--config.file={config}", "--yes", f"--output={tmp_path / 'capture.json'}")
+    command = ("capture", f"--config.file={config}", "--yes", f"--output={tmp_path / 'capture.json'}")
     for arguments, message in (
         ((), "--account: required, because several accounts are configured: east, west"),
         (("--account=north",), "--account: no account is called 'north'; the accounts are east, west"),
     ):
-        status, _, errors = await run(*command, *arguments)
+        status, _, errors = await run_in_process(*command, *arguments)
         assert (status, errors) == (2, f"sms-exporter: error: {message}\n")
-    status, _, _ = await run(*command, "--account=west")
+    status, _, _ = await run_in_process(*command, "--account=west")
     assert status == 0
     assert len(sim.requests) == 1
 
 
 async def test_without_any_answer_nothing_is_written(tmp_path: Path) -> None:
-    command = exporter_command(
-        "capture", "--api.endpoint=http://127.0.0.1:9", "--auth.token=t", "--yes", f"--output={tmp_path / 'c.json'}"
-    )
-    status, output, errors = await run(*command)
+    options = ("--api.endpoint=http://127.0.0.1:9", "--auth.token=t", "--yes", f"--output={tmp_path / 'c.json'}")
+    status, output, errors = await run_in_process("capture", *options)
 
     assert (status, output) == (1, "")
     assert errors.startswith("sms-exporter: error: source servers: connection: ")

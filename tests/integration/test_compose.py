@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from exporter import __version__
-from programs import exporter_command, program, run
+from programs import program, run, run_in_process
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "deploy" / "compose"
@@ -57,7 +57,7 @@ def test_every_bind_mount_exists_and_is_read_only(files: tuple[str, ...]) -> Non
         assert mount["read_only"] is True
 
 
-def test_the_exporter_accepts_the_configuration_with_secrets_as_files(tmp_path: Path) -> None:
+async def test_the_exporter_accepts_the_configuration_with_secrets_as_files(tmp_path: Path) -> None:
     project = loaded(("compose.yaml", "compose.real.yaml"))
     exporter = project["services"]["exporter"]
     assert exporter["command"] == ["--config.file=/etc/sms-exporter/config.yml", "--state.path=/var/lib/sms-exporter"]
@@ -71,8 +71,8 @@ def test_the_exporter_accepts_the_configuration_with_secrets_as_files(tmp_path: 
         (tmp_path / Path(file).name).write_text("dummy")
         config["auth"][key] = str(tmp_path / Path(file).name)
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    command = exporter_command(f"--config.file={tmp_path / 'config.yml'}", "--config.check")
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    status, _, errors = await run_in_process(f"--config.file={tmp_path / 'config.yml'}", "--config.check")
+    assert status == 0, errors
 
 
 async def test_the_prometheus_configuration_differs_only_in_addresses() -> None:

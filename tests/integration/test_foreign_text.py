@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from structlog.testing import capture_logs
 
 from exporter.simulator import Simulator
-from programs import exporter_command, run
+from programs import run_in_process
 from support import FakeClock, exporting, fetch
 
 HOSTILE_RESPONSE = (
@@ -49,7 +49,7 @@ async def test_a_hostile_error_message_sends_no_escapes_to_a_terminal() -> None:
     async with hostile_gateway() as url:
         for command in ("once", "check --live", "status"):
             arguments = (*command.split(), f"--api.endpoint={url}")
-            status, output, errors = await run(*exporter_command(*arguments), SMS_EXPORTER_AUTH_TOKEN="token")
+            status, output, errors = await run_in_process(*arguments, SMS_EXPORTER_AUTH_TOKEN="token")
             assert status != 0
             assert [line for line in f"{output}{errors}".split("\n") if not line.replace("\t", "").isprintable()] == []
             assert "Traceback" not in output + errors

@@ -13,7 +13,7 @@ import yaml
 
 from exporter import __version__
 from manifests import CHART, KUBERNETES, ROOT, Object, documents, helm, only, rendered, validate
-from programs import exporter_command, program, run
+from programs import program, run, run_in_process
 from secure import USERS, Site
 from tools.rules import render
 
@@ -116,7 +116,7 @@ async def test_the_exporter_accepts_the_rendered_configuration(name: str, tmp_pa
     config.parent.mkdir(parents=True)
     config.write_text(text.replace("/etc/", f"{tmp_path}/etc/"))
     arguments = [argument.replace("/etc/", f"{tmp_path}/etc/") for argument in container(objects)["args"]]
-    status, output, errors = await run(*exporter_command(*arguments, "--config.check"))
+    status, output, errors = await run_in_process(*arguments, "--config.check")
     assert status == 0, errors
     assert "dummy" not in output
     assert ("web: TLS" in output) == (name == "tls")

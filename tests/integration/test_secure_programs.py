@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from programs import TIMEOUT_SECONDS, exporter_command, program, prometheus, run, started
+from programs import TIMEOUT_SECONDS, exporter_command, program, prometheus, run, run_in_process, started
 from secure import HASH, PASSWORD, USERS, Site, ask
 
 ADDRESS = "--web.listen-address=127.0.0.1:0"
@@ -91,7 +91,7 @@ async def test_no_log_contains_a_password_or_a_key(site: Site) -> None:
 
 async def test_the_check_summarizes_the_web_configuration_in_one_line(site: Site) -> None:
     options = ("--api.region=cn-north-4", "--auth.token=x", "--config.check", f"--web.config.file={site.file}")
-    status, output, _ = await run(*exporter_command(*options))
+    status, output, _ = await run_in_process(*options)
     assert status == 0
     assert output.splitlines()[-1] == (
         "web: TLS12 to TLS13; client certificates required; 1 user; one request every 0.01s, burst 50"

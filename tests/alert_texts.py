@@ -34,19 +34,19 @@ def cases() -> Iterator[Case]:
     """Return all cases."""
     yield "servers", _group([Exporter(NAMED)]), 70, sorted(PROBLEMS)
     nameless = Exporter([("1", Server(state="error", name="", project="p"))])
-    yield "a server without a name", _group([nameless]), 70, ["SmsServerFailed"]
+    yield "a server without a name", _group([nameless], 5), 5, ["SmsServerFailed"]
     special = Exporter([("1", Server(state="error", name=r"a\\b"))])
-    yield "a server with a backslash in its name", _group([special]), 70, ["SmsServerFailed"]
+    yield "a server with a backslash in its name", _group([special], 5), 5, ["SmsServerFailed"]
     for code in ("SMS.1807", "SMS.9999"):
         error = ("source_server_error", f'error_code="{code}"', lambda _: 1.0)
         failed = Exporter([("1", Server(state="error", more=[error]))])
-        yield f"a server with the error {code}", _group([failed]), 70, ["SmsServerFailed"]
+        yield f"a server with the error {code}", _group([failed], 5), 5, ["SmsServerFailed"]
     syncing = Server(state="syncing", task="SYNC_FAIL", more=[("task_error", 'error_code="SMS.0806"', lambda _: 1.0)])
-    yield "a task with an error", _group([Exporter([("1", syncing)])]), 70, ["SmsTaskFailed"]
+    yield "a task with an error", _group([Exporter([("1", syncing)])], 10), 10, ["SmsTaskFailed"]
     probe = 'probe_success{job="sms-launched", account="a", server_id="1", name="web", instance="10.0.0.1:22"}'
     launched = Exporter([("1", Server(state="finished"))])
     silent = {"series": probe, "values": "0x80"}
-    yield "a launched target", group("", [launched], {70: set()}, series=[silent]), 70, ["SmsTargetNotAnswering"]
+    yield "a launched target", group("", [launched], {15: set()}, series=[silent]), 15, ["SmsTargetNotAnswering"]
     of_accounts = ["SmsSeriesDropped", "SmsClockSkew", "SmsReloadFailed", "SmsCredentialsExpiring", "SmsDataIncomplete"]
     of_accounts += ["SmsThrottled", "SmsAccountNearLimit", "SmsCollectorFailing", "SmsStateNotSaved"]
     yield "accounts and exporters", _group([Exporter(NAMED, more=OF_ACCOUNTS)]), 70, of_accounts
@@ -66,5 +66,5 @@ def cases() -> Iterator[Case]:
     yield "a finished server", group("", [finished], {80: set()}, step=STEP), 80, ["SmsSnapshotsNotCleared"]
 
 
-def _group(exporters: Sequence[Exporter]) -> Group:
-    return group("", exporters, {70: set()})
+def _group(exporters: Sequence[Exporter], last_minute: int = 70) -> Group:
+    return group("", exporters, {last_minute: set()})

@@ -25,10 +25,7 @@ import structlog
 from aiohttp import web
 
 from exporter.cli import main
-
-TIMEOUT_SECONDS: Final = 60.0
-"""Timeout of whatever a test waits for; a generous bound, not a measurement."""
-
+from support import TIMEOUT_SECONDS
 
 TOOLS: Final = Path(__file__).parent.parent / "tools" / "bin"
 """The folder of the Go programs that `make tools` builds."""

@@ -26,6 +26,9 @@ GOLDEN = Path(__file__).parent / "golden"
 NOW = 1_800_000_000.0
 NOWHERE = Path("/nonexistent")
 
+TIMEOUT_SECONDS = 60.0
+"""Timeout of whatever a test waits for; a generous bound, not a measurement."""
+
 
 class FakeClock:
     """Time that only moves when a test advances it."""
@@ -34,7 +37,7 @@ class FakeClock:
         self._start = now
         self._elapsed = 0.0
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
-        self._asleep = asyncio.Condition()
+        self._slept = asyncio.Event()
 
     def time(self) -> float:
         return self._start + self._elapsed
@@ -48,8 +51,7 @@ class FakeClock:
             return
         waking = asyncio.get_running_loop().create_future()
         self._sleepers.append((self._elapsed + seconds, waking))
-        async with self._asleep:
-            self._asleep.notify_all()
+        self._slept.set()
         await waking
 
     def advance(self, seconds: float) -> None:
@@ -72,9 +74,10 @@ class FakeClock:
             self._sleepers = [sleeper for sleeper in self._sleepers if not sleeper[1].done()]
             return len(self._sleepers) >= sleepers
 
-        async with asyncio.timeout(20):
-            async with self._asleep:
-                await self._asleep.wait_for(asleep)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while not asleep():
+                self._slept.clear()
+                await self._slept.wait()
         return min(wake for wake, _ in self._sleepers) - self._elapsed
 
 

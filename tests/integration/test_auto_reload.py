@@ -19,8 +19,8 @@ from exporter.settings import Settings
 from exporter.settings.loading import load_settings
 from exporter.settings.manual import Manual
 from exporter.simulator import Simulator
-from programs import TIMEOUT_SECONDS, exporter_command, started, until
-from support import NOWHERE, FakeClock, Scrape, fetch, pass_time, scrape
+from programs import exporter_command, started, until
+from support import NOWHERE, TIMEOUT_SECONDS, FakeClock, Scrape, fetch, pass_time, scrape
 
 INTERVAL = 30.0
 

@@ -19,7 +19,6 @@ from rich.cells import cell_len
 
 from exporter.simulator import Simulator
 from programs import (
-    TIMEOUT_SECONDS,
     exporter_command,
     free_port,
     program,
@@ -29,7 +28,7 @@ from programs import (
     started,
     until,
 )
-from support import Scrape, fetch
+from support import TIMEOUT_SECONDS, Scrape, fetch
 
 NOBODY = "http://127.0.0.1:9"
 ERASED = "\x1b[2K"

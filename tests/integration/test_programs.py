@@ -11,7 +11,6 @@ import aiohttp
 
 from exporter.simulator import Simulator
 from programs import (
-    TIMEOUT_SECONDS,
     demo,
     exporter_command,
     printed_url,
@@ -21,7 +20,7 @@ from programs import (
     run_in_process,
     started,
 )
-from support import Scrape, fetch, scrape
+from support import TIMEOUT_SECONDS, Scrape, fetch, scrape
 
 
 async def test_promtool_accepts_a_scrape_of_the_demo() -> None:

@@ -23,8 +23,8 @@ from exporter.settings import Settings
 from exporter.settings.loading import load_settings
 from exporter.settings.manual import Manual
 from exporter.simulator import Simulator
-from programs import TIMEOUT_SECONDS, exporter_command, started, until
-from support import NOWHERE, FakeClock, fetch, pass_time, scrape
+from programs import exporter_command, started, until
+from support import NOWHERE, TIMEOUT_SECONDS, FakeClock, fetch, pass_time, scrape
 
 ADDRESS = "--web.listen-address=127.0.0.1:0"
 LIFECYCLE = "--web.enable-lifecycle"

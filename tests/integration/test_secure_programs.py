@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from programs import TIMEOUT_SECONDS, exporter_command, program, prometheus, run, run_in_process, started
+from programs import exporter_command, program, prometheus, run, run_in_process, started
 from secure import HASH, PASSWORD, USERS, Site, ask
+from support import TIMEOUT_SECONDS
 
 ADDRESS = "--web.listen-address=127.0.0.1:0"
 

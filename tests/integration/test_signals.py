@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator import Simulator
-from programs import TIMEOUT_SECONDS, exporter_command, program, run, until
-from support import fetch
+from programs import exporter_command, program, run, until
+from support import TIMEOUT_SECONDS, fetch
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "http://127.0.0.1:9"

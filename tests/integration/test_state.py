@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 import killed_writes
 from alerting import alerting
 from exporter.simulator import Simulator
-from programs import TIMEOUT_SECONDS, exporter_command, free_port, program, run, started, until
-from support import NOW, FakeClock, Scrape, exporting, fetch, next_poll, pass_time, scrape
+from programs import exporter_command, free_port, program, run, started, until
+from support import NOW, TIMEOUT_SECONDS, FakeClock, Scrape, exporting, fetch, next_poll, pass_time, scrape
 
 KILLS = 200
 LAST_INCREASE = "source_server_replicated_bytes_last_increase_timestamp_seconds"

@@ -7,7 +7,8 @@ import signal
 from collections.abc import Sequence
 
 from exporter.simulator import Simulator
-from programs import TIMEOUT_SECONDS, exporter_command, started, until
+from programs import exporter_command, started, until
+from support import TIMEOUT_SECONDS
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"
 

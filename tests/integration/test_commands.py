@@ -118,7 +118,7 @@ async def test_a_live_check_obtains_a_token_with_a_password(simulator: Simulator
     [
         ("unauthorized", "--poll.timeout=10s", "auth"),
         ("server-error", "--poll.timeout=10s", "server_error"),
-        ("hang", "--poll.timeout=100ms", "timeout"),
+        ("hang", "--poll.timeout=1s", "timeout"),
     ],
 )
 async def test_a_live_check_reports_a_failure_without_retries(

@@ -79,11 +79,9 @@ class FixedServer:
 class _Facts:
     """The random properties of a simulated server, except its id."""
 
-    def __init__(
-        self, seed: int, index: int, server_id: str, *, acceleration: float, epoch: float, is_new: bool
-    ) -> None:
+    def __init__(self, seed: int, index: int, server_id: str, acceleration: float) -> None:
         rng = Random(f"{seed}:{index}")  # noqa: S311 - a simulation, not a secret
-        self.plan = Plan(rng, acceleration=acceleration, epoch=epoch)
+        self.plan = Plan(rng, acceleration=acceleration)
         self.identity = build_identity(rng, server_id=server_id, index=index)
         self.task = TaskBuilder(rng, self.identity, seed=seed, speed_limit=self.plan.speed_limit)
         passing, failing = build_checks(rng, windows=self.identity.windows, index=index)
@@ -93,14 +91,7 @@ class _Facts:
         self.heartbeat = rng.uniform(0.0, _HEARTBEAT)
         self.consistency = rng.random() < 0.3  # noqa: PLR2004 - a share
         self.forgets_sizes = rng.random() < 0.7  # noqa: PLR2004 - a share
-        if is_new:
-            self.plan.offset = 0.0
-        self.fixed = _fixed_fields(
-            self.identity,
-            add_date=milliseconds(epoch - (0.0 if is_new else _age(index, acceleration))),
-            has_tc=rng.random() < 0.7,  # noqa: PLR2004 - a share
-            target=target,
-        )
+        self.fixed = _fixed_fields(self.identity, has_tc=rng.random() < 0.7, target=target)  # noqa: PLR2004 - a share
 
 
 # They never change and follow from the arguments. Deriving them takes most of the time of a short simulation.
@@ -126,9 +117,15 @@ class MigratingServer:
 
     @cached_property
     def _facts(self) -> _Facts:
-        return _shared_facts(
-            self._seed, self._index, self.id, acceleration=self._acceleration, epoch=self._epoch, is_new=self._is_new
-        )
+        return _shared_facts(self._seed, self._index, self.id, self._acceleration)
+
+    @property
+    def _registered_at(self) -> float:
+        return self._epoch - (0.0 if self._is_new else _age(self._index, self._acceleration))
+
+    def _position(self, moment: float) -> Position:
+        plan = self._facts.plan
+        return plan.at(moment, epoch=self._epoch, offset=0.0 if self._is_new else plan.offset)
 
     @property
     def migproject(self) -> str:
@@ -142,11 +139,11 @@ class MigratingServer:
 
     def has_task(self, moment: float) -> bool:
         """Return whether the server has a task at a moment."""
-        return self._facts.plan.at(moment).phase.task_start is not None
+        return self._position(moment).phase.task_start is not None
 
     def subtasks(self, moment: float) -> Sequence[SubTask]:
         """Return the subtasks that have started, oldest first, with times in seconds since the epoch."""
-        position = self._facts.plan.at(moment)
+        position = self._position(moment)
         if position.phase.task_start is None:
             return ()
         return [
@@ -161,7 +158,7 @@ class MigratingServer:
     def record(self, moment: float) -> dict[str, Any]:
         """Return the record at a moment in seconds since the epoch."""
         facts = self._facts
-        position = facts.plan.at(moment)
+        position = self._position(moment)
         phase = position.phase
         leg = phase.leg
         checks: object = facts.failing if leg.state == "unavailable" else facts.passing
@@ -169,6 +166,7 @@ class MigratingServer:
         started = phase.task_start is not None and not forgotten
         return {
             **facts.fixed,
+            "add_date": milliseconds(self._registered_at),
             "state": leg.state,
             "connected": leg.connected,
             "current_task": facts.task.at(facts.plan, position, moment),
@@ -194,13 +192,12 @@ def _age(index: int, acceleration: float) -> float:
     return _LONGEST_PLAN_MINUTES * 60 / acceleration + _DAY + _OLDEST * index / (index + _HALF_AS_OLD)
 
 
-def _fixed_fields(identity: Identity, *, add_date: int, has_tc: bool, target: object) -> dict[str, Any]:
+def _fixed_fields(identity: Identity, *, has_tc: bool, target: object) -> dict[str, Any]:
     """Return the fields that never change; the target is encoded once."""
     fields: dict[str, Any] = {
         "id": identity.id,
         "ip": identity.ip,
         "name": identity.name,
-        "add_date": add_date,
         "os_type": "WINDOWS" if identity.windows else "LINUX",
         "os_version": identity.os_version,
         "oem_system": identity.oem_system,

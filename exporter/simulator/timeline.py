@@ -72,13 +72,13 @@ class Position(Struct, frozen=True, gc=False):
 class Plan:
     """The phases of one server, repeated forever.
 
-    `size` is the number of bytes of the first copy, `speed_limit` is in Mbit/s (0: none). `offset` is the position in
-    the plan at `epoch` (seconds since the epoch).
+    `size` is the number of bytes of the first copy, `speed_limit` is in Mbit/s (0: none). `offset` is a random position
+    in the plan, in seconds from its start.
     """
 
-    __slots__ = ("_runs", "_starts", "_steps", "epoch", "offset", "period", "size", "speed_limit")
+    __slots__ = ("_runs", "_starts", "_steps", "offset", "period", "size", "speed_limit")
 
-    def __init__(self, rng: Random, *, acceleration: float, epoch: float) -> None:
+    def __init__(self, rng: Random, *, acceleration: float) -> None:
         minute = 60.0 / acceleration
         self.speed_limit = rng.choice(_LIMITS)
         base = rng.uniform(*_BASE_SPEEDS)
@@ -91,16 +91,15 @@ class Plan:
         self._starts = [step.start for step in self._steps]
         self._runs = [[phase for phase in builder.phases if phase.run == run] for run in range(RUNS)]
         self.period = builder.now
-        self.epoch = epoch
         self.offset = rng.random() * self.period
 
     def phases(self, run: int) -> Sequence[Phase]:
         """Return the phases of a run, in order."""
         return self._runs[run]
 
-    def at(self, moment: float) -> Position:
-        """Return the position at a moment in seconds since the epoch."""
-        lap, elapsed = divmod(moment - self.epoch + self.offset, self.period)
+    def at(self, moment: float, *, epoch: float, offset: float) -> Position:
+        """Return the position at a moment if it was `offset` at `epoch`; both times are in seconds since the epoch."""
+        lap, elapsed = divmod(moment - epoch + offset, self.period)
         step = self._steps[bisect_right(self._starts, elapsed) - 1]
         moved = (elapsed - step.start) * step.speed * BYTES_PER_MEGABIT
         return Position(

@@ -133,7 +133,7 @@ def test_migration_projects_whose_servers_are_not_read_are_logged_once(unread: i
     logged: set[tuple[str, str]] = set()
     members = [
         ProjectMembers(MigrationProject(id=name), servers)
-        for name, servers in (("p1", ("s1",)), *[("p2", None)] * unread)
+        for name, servers in (("p1", frozenset({"s1"})), *[("p2", None)] * unread)
     ]
     shown = replace(snapshot(), details={"projects": Details(NOW, {each.project.id: each for each in members})})
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""Which tests execute which lines, and how long each takes: one run of the tests of each file with coverage.
+"""Which tests execute which lines, and the CPU time of each: one run of the tests of each file with coverage.
 
 A line is known by its text: an edit of a module loses what is known of the edited lines only. The tests of a file are
 run again after it has changed.
@@ -31,13 +31,13 @@ FIRST_SECONDS: Final = 2.0
 MAX_SECONDS: Final = 12.0
 """How long all tests of a mutant take together: for a line that hundreds of tests execute, the quickest will do."""
 
-MIN_TIMEOUT_SECONDS: Final = 10.0
+MIN_TIMEOUT_SECONDS: Final = 5.0
 """Timeout of tests that take no time."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The tests that execute each line of each module, by the text of the line, and the seconds of each test."""
+    """The tests that execute each line of each module, by the text of the line, and the CPU seconds of each test."""
 
     tests: Mapping[str, Mapping[str, Collection[str]]]
     seconds: Mapping[str, float]
@@ -62,8 +62,8 @@ class Selection:
         return [part for part in (own, others[:first], others[first:last], long) if part]
 
     def timeout(self, tests: Sequence[str]) -> float:
-        """Return after how many seconds tests must hang: several times as long as they took."""
-        return MIN_TIMEOUT_SECONDS + 4 * sum(self.seconds[test] for test in tests)
+        """Return after how much CPU time tests must hang: more than twice as much as they took with coverage."""
+        return MIN_TIMEOUT_SECONDS + 2 * sum(self.seconds[test] for test in tests)
 
 
 class _TooLong(BaseException):
@@ -85,16 +85,16 @@ class _Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        started = time.monotonic()
+        started = time.process_time()
         self._coverage.switch_context(item.nodeid)
         # An exception in a callback of the event loop is only logged, so the interruption is repeated.
-        signal.setitimer(signal.ITIMER_REAL, MAX_TEST_SECONDS, 1.0)
+        signal.setitimer(signal.ITIMER_PROF, MAX_TEST_SECONDS, 1.0)
         try:
             result = yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
             self._coverage.switch_context("")
-            self.seconds[item.nodeid] = round(time.monotonic() - started, 3)
+            self.seconds[item.nodeid] = round(time.process_time() - started, 3)
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -106,7 +106,7 @@ def record(file: Path, sources: Sequence[Path], folder: Path) -> None:
     """Run the tests of a file with coverage, and write to `folder` which of them execute which lines of `sources`."""
     measurement = coverage.Coverage(data_file=None, source=list(map(str, sources)), branch=False, config_file=False)
     recorder = _Recorder(measurement)
-    signal.signal(signal.SIGALRM, _interrupt)
+    signal.signal(signal.SIGPROF, _interrupt)
     measurement.start()
     pytest.main([str(file.relative_to(ROOT)), "-q", *QUIET, "-p", "no:cov"], plugins=[recorder, WithoutShrinking()])
     measurement.stop()

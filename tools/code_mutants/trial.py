@@ -25,6 +25,9 @@ ROOT: Final = Path(__file__).parent.parent.parent
 QUIET: Final = ("-n0", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 """Options of pytest for a process that forks, whose parent has imported what it imports."""
 
+MAX_IDLE_SECONDS: Final = 15.0
+"""Time without any CPU time after which tests hang."""
+
 MAX_MEMORY_BYTES: Final = 4 * 2**30
 """Address space of a process that runs tests: a mutant may never stop to allocate."""
 
@@ -95,32 +98,43 @@ class _Journal:
         self._file.flush()
 
 
-def find_failure(mutant: Mutant, tests: Sequence[str], seconds: float) -> str | None:
-    """Return the first test that fails with the mutant or does not end; "" if no test can be run, None if all pass.
+def find_failure(mutant: Mutant, tests: Sequence[str], cpu_seconds: float) -> str | None:
+    """Return the first test that fails with the mutant or hangs; "" if no test can be run, None if all pass.
 
-    The tests have `seconds`, all together.
+    Tests hang if they take more than `cpu_seconds` of CPU time together, or none for MAX_IDLE_SECONDS: on a busy
+    machine any time can pass.
     """
     with tempfile.TemporaryFile() as journal:
         process = os.fork()
         if not process:
             _run(mutant, tests, journal)
-        if _passes(process, time.monotonic() + seconds):
+        if _passes(process, cpu_seconds):
             return None
         journal.seek(0)
         return journal.read().decode().rpartition("\n")[0].rpartition("\n")[2]
 
 
-def _passes(process: int, deadline: float) -> bool:
-    """Wait until a process has ended, and return whether that was with success."""
+def _passes(process: int, cpu_seconds: float) -> bool:
+    """Wait until a process has ended, or kill it if it hangs; return whether it ended with success."""
+    used, active_at = 0.0, time.monotonic()
     while True:
         ended, status = os.waitpid(process, os.WNOHANG)
         if ended:
             return status == 0
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if (total := _read_cpu_seconds(process)) > used:
+            used, active_at = total, now
+        if used > cpu_seconds or now - active_at > MAX_IDLE_SECONDS:
             os.killpg(process, signal.SIGKILL)
             os.waitpid(process, 0)
             return False
         time.sleep(0.02)
+
+
+def _read_cpu_seconds(process: int) -> float:
+    """Return how much CPU time a process has used, with all its threads."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _run(mutant: Mutant, tests: Sequence[str], journal: IO[bytes]) -> NoReturn:

@@ -15,13 +15,15 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector, CollectorRegistry
 from yarl import URL
 
+from exporter.auth.renewal import Term
 from exporter.errors import REASONS, ServerFault, Throttled
 from exporter.exposition.health import MAX_AGE_SECONDS, Health
 from exporter.exposition.text import Syntax, render_metrics
 from exporter.families.family import PREFIX, unit_of
 from exporter.http.transport import Request, Response
 from exporter.polling.detail_client import LeftOut
-from exporter.polling.state import Account, Poll
+from exporter.polling.snapshot import Details
+from exporter.polling.state import Account, CollectorState, Persistence, Poll
 from exporter.settings import DetailSettings
 from exporter.sms.paging import Listing
 from support import NOW, FakeClock, Scrape, account, server, snapshot
@@ -314,6 +316,74 @@ def test_only_metrics_of_the_requested_names_are_rendered(clock: FakeClock) -> N
             name if name.endswith("up") else f"{PREFIX}exporter_polls_total"
         }
     assert health.render("text", "", frozenset({f"{PREFIX}up"})) == b""
+
+
+class Expiring:
+    """Credentials that expire."""
+
+    term = Term(NOW + 100, NOW + 50)
+
+
+@pytest.mark.parametrize(
+    ("restored", "up", "written_at", "values"),
+    [(True, None, None, (1, None, None)), (False, False, NOW - 5, (0, 0, NOW - 5)), (False, True, NOW, (0, 1, NOW))],
+)
+def test_what_is_known_of_the_saved_state_of_an_account_is_exposed(
+    restored: bool, up: bool | None, written_at: float | None, values: tuple[float | None, ...], clock: FakeClock
+) -> None:
+    health, polled = health_of(clock)
+    names = ("restored", "last_write_successful", "last_write_success_timestamp_seconds")
+    seen = Scrape(health.render("text").decode())
+    assert [seen.value(f"exporter_state_{name}") for name in names] == [None] * 3
+    polled.state.persistence = Persistence(restored, up, written_at)
+    clock.advance(MAX_AGE_SECONDS)
+    seen = Scrape(health.render("text").decode())
+    assert tuple(seen.value(f"exporter_state_{name}") for name in names) == values
+
+
+def test_the_times_of_credentials_that_expire_are_exposed(clock: FakeClock) -> None:
+    unlimited = Account(account())
+    expiring = Account(account(account={"name": "expiring"}), credentials=Expiring())  # type: ignore[arg-type]
+    seen = Scrape(Health([unlimited, expiring], clock, lambda _: {}).render("text").decode())
+    for name, value in (("expiration", NOW + 100), ("renewal", NOW + 50)):
+        times = seen.values(f"exporter_credentials_{name}_timestamp_seconds")
+        assert times == {frozenset({("account", "expiring")}): value}
+
+
+def test_the_last_poll_and_the_served_list_of_an_account_are_exposed(clock: FakeClock) -> None:
+    health, polled = health_of(clock)
+    names = (
+        "up",
+        "last_success_timestamp_seconds",
+        "snapshot_source_servers",
+        "api_source_servers",
+        "exporter_poll_duration_seconds",
+        "exporter_poll_pages",
+        "poll_interval_seconds",
+    )
+    seen = Scrape(health.render("text").decode())
+    assert [seen.value(name) for name in names] == [0, None, None, None, None, None, 60]
+    polled.state.snapshot = replace(snapshot(server("a"), server("b"), read_at=NOW - 5), count=3)
+    polled.state.record(Poll(NOW - 5, 1.5, 4))
+    clock.advance(MAX_AGE_SECONDS)
+    seen = Scrape(health.render("text").decode())
+    assert [seen.value(name) for name in names] == [1, NOW - 5, 2, 3, 1.5, 4, 60]
+    clock.advance(polled.settings.poll.stale_after)
+    seen = Scrape(health.render("text").decode())
+    assert [seen.value(name) for name in names] == [1, NOW - 5, None, None, 1.5, 4, 60]
+
+
+def test_the_condition_of_each_collector_that_reads_another_list_is_exposed(clock: FakeClock) -> None:
+    polled = Account(account(), details=DetailSettings(("errors", "projects", "consistency")))
+    read = Details(NOW - 7, {})
+    polled.state.collectors |= {"errors": CollectorState(read), "projects": CollectorState(read, ServerFault("down"))}
+    seen = Scrape(Health([polled], clock, lambda _: {}).render("text").decode())
+    up, read_at = (
+        {dict(labels)["collector"]: value for labels, value in seen.values(f"collector_{name}").items()}
+        for name in ("up", "last_success_timestamp_seconds")
+    )
+    assert up == {"errors": 1, "projects": 0, "consistency": 0}
+    assert read_at == {"errors": NOW - 7, "projects": NOW - 7}
 
 
 def test_the_info_of_an_account_has_its_region_and_the_address_of_its_api(clock: FakeClock) -> None:

@@ -83,7 +83,7 @@ def find_tests() -> list[Path]:
 
 
 def find_modules(names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Return the modules of the packages or, with names, those that begin with one of them, in the order of the names."""
+    """Return the modules of the packages or, with names, those that begin with them, in the order of the names."""
     files = {f"exporter.{source.name}.{file.stem}": file for source in SOURCES for file in sorted(source.glob("*.py"))}
     chosen = dict.fromkeys(module for name in names or ("",) for module in files if module.startswith(name))
     for module in chosen:

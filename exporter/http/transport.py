@@ -49,8 +49,7 @@ class RecordingConnector(aiohttp.TCPConnector):
         PROGRESS.get().stage = Stage.HEADERS
         return connection
 
-    async def _wrap_create_connection(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        factory: Callable[[], Any] = args[0]
+    async def _wrap_create_connection(self, factory: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         progress = PROGRESS.get()
         progress.stage = Stage.TCP
 
@@ -59,7 +58,7 @@ class RecordingConnector(aiohttp.TCPConnector):
             progress.stage = Stage.TLS
             return factory()
 
-        created = await super()._wrap_create_connection(create_protocol, *args[1:], **kwargs)
+        created = await super()._wrap_create_connection(create_protocol, *args, **kwargs)
         progress.stage = Stage.PROXY  # or the connection is complete, and `connect` returns at once
         return created
 

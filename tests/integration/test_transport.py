@@ -20,7 +20,7 @@ from exporter.http.api_errors import api_error
 from exporter.http.transport import Api, Request, Response
 from exporter.polling.connections import Runtime, account_session, account_transport
 from exporter.settings import ApiSettings
-from support import NOWHERE, FakeClock
+from support import NOW, NOWHERE, FakeClock
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -77,8 +77,10 @@ async def send(
     **api: object,
 ) -> Response:
     options = ApiSettings.model_validate({"max_response_size": 1000, **api})
+    clock = FakeClock(NOW - 5)
+    clock.advance(5)
     async with account_session(options) as session:
-        transport = account_transport(options, session, "sms", Runtime(FakeClock(), environ, NOWHERE), recorder)
+        transport = account_transport(options, session, "sms", Runtime(clock, environ, NOWHERE), recorder)
         return await transport.send(Request("GET", url, headers))
 
 
@@ -188,6 +190,20 @@ async def test_the_body_of_a_request_is_sent_as_it_is() -> None:
         for method, body in (("POST", b'{"a": 1}'), ("GET", b"")):
             await transport.send(Request(method, url, body=body))
     assert received == [("POST", b'{"a": 1}'), ("GET", b"")]
+
+
+async def test_what_authenticates_a_request_is_not_shown_if_the_answer_repeats_it() -> None:
+    headers = {"X-Auth-Token": "t0ken-of-the-account", "Accept": "application/json", "authorization": "AK s1gnature"}
+
+    async def repeat(request: web.Request) -> web.Response:
+        repeated = " ".join(request.headers[name] for name in headers)
+        return web.json_response({"code": "C", "message": f"cannot read {repeated} s3cret"}, status=400)
+
+    async with serving(repeat) as url, account_session(ApiSettings()) as session:
+        transport = account_transport(ApiSettings(), session, "sms", Runtime(FakeClock(), {}, NOWHERE), CodeRecorder())
+        response = await transport.send(Request("GET", url, headers, secrets=("s3cret",)))
+    message = api_error(response, now=0.0).message
+    assert message.endswith("cannot read [redacted] application/json [redacted] [redacted]")
 
 
 async def test_a_body_over_the_limit_is_refused_before_it_ends() -> None:

@@ -13,6 +13,7 @@ from tools.code_mutants.selection import FIRST_SECONDS, MAX_SECONDS, MAX_TEST_SE
 ROOT = Path(__file__).parent.parent.parent
 SOURCE = b"""
 LIMIT: Final = 5
+MAX_BYTES: Final = 2**16
 
 @dataclass(frozen=True)
 class Queue:

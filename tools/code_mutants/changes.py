@@ -204,6 +204,8 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
+        if not self._scope and all(isinstance(side, ast.Constant) for side in (node.left, node.right)):
+            return  # A named constant, as below.
         if not any(_is_text(side) for side in (node.left, node.right)):
             self._replace_operator(node.left, node.right, ARITHMETIC)
         self.generic_visit(node)

@@ -214,7 +214,7 @@ class Transport:
         proxy = self._find_proxy(request.url.origin())
         secrets = request.all_secrets() + (proxy.secrets if proxy else ())
         progress = Progress()
-        token = PROGRESS.set(progress)
+        PROGRESS.set(progress)
         try:
             async with asyncio.timeout(self._limits.connect_timeout + self._limits.read_timeout):
                 async with self._session.request(
@@ -235,8 +235,6 @@ class Transport:
             raise timeout_error(request.url, proxy, progress.stage, self._limits) from error
         except (aiohttp.ClientError, OSError) as error:
             raise connection_error(request.url.host or "", error, secrets, SERVICES[self._api][1]) from error
-        finally:
-            PROGRESS.reset(token)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         chunks = []

@@ -163,7 +163,7 @@ async def test_a_list_that_keeps_changing_is_inconsistent_after_a_few_readings()
         fleet.ids.append(f"new{len(fleet.asked)}")
         return fleet.answer(offset, limit)
 
-    with pytest.raises(Inconsistent, match="^no complete list in 3 readings: count was 305, then 306$"):
+    with pytest.raises(Inconsistent, match=r"^no complete list in 3 readings: count was 305, then 306$"):
         await Pager(SOURCE_SERVERS, changing, concurrency=1).read()
     assert fleet.asked.count(0) == MAX_READINGS
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import email.utils
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -49,7 +49,8 @@ class RecordingConnector(aiohttp.TCPConnector):
         PROGRESS.get().stage = Stage.HEADERS
         return connection
 
-    async def _wrap_create_connection(self, factory: Callable[[], Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    async def _wrap_create_connection(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        factory, *further = args
         progress = PROGRESS.get()
         progress.stage = Stage.TCP
 
@@ -58,7 +59,7 @@ class RecordingConnector(aiohttp.TCPConnector):
             progress.stage = Stage.TLS
             return factory()
 
-        created = await super()._wrap_create_connection(create_protocol, *args, **kwargs)
+        created = await super()._wrap_create_connection(create_protocol, *further, **kwargs)
         progress.stage = Stage.PROXY  # or the connection is complete, and `connect` returns at once
         return created
 

@@ -25,6 +25,8 @@ class Queue:
         if item is not None and len(self.items) <= LIMIT:
             self.items.append(item)
             self.total += 2
+            for each in zip(self.items, self.ids, strict=True):
+                break
             return True
         raise Full(f"{1 + 1}")
 """
@@ -42,6 +44,7 @@ def test_every_kind_of_change_is_made_once_and_constants_decorators_and_debug_lo
         "Queue.add: self.total += 2 -> pass",
         "Queue.add: += -> -=",
         "Queue.add: 2 -> 3",
+        "Queue.add: break -> continue",
         "Queue.add: True -> False",
         'Queue.add: raise Full(f"{1 + 1}") -> pass',
     ]

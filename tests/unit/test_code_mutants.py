@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 SOURCE = b"""
 LIMIT: Final = 5
 MAX_BYTES: Final = 2**16
+T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)
 class Queue:

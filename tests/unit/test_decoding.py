@@ -119,6 +119,11 @@ def test_an_unreadable_nested_value_costs_no_other_value_and_is_counted_in_every
         assert page.unreadable == {"current_task.speed_limit": 1, "current_task.clone_server": 1}
 
 
+def test_a_record_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        only(page_of({"id": "a"})).name = "b"  # type: ignore[misc]
+
+
 def test_a_record_that_left_the_list_is_forgotten() -> None:
     records = Records(SOURCE_SERVERS)
     body = json.dumps({"count": 1, "source_servers": [{"id": "a"}]}).encode()

@@ -134,8 +134,9 @@ class _Finder(ast.NodeVisitor):
         """Leave it out: it is for type checkers."""
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        self._drop_if_stored(node, node.targets)
-        self.visit(node.value)
+        if not (isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "TypeVar"):
+            self._drop_if_stored(node, node.targets)
+            self.visit(node.value)
 
     def _drop_if_stored(self, node: ast.stmt, targets: list[ast.expr]) -> None:
         """Drop an assignment if that is noticed as a wrong value, not as an unknown name."""

@@ -1,12 +1,10 @@
 import asyncio
-import gc
 import gzip
 import random
 import shutil
 import subprocess
 import threading
 import tracemalloc
-import weakref
 import zlib
 from pathlib import Path
 
@@ -209,14 +207,12 @@ async def test_a_view_of_some_collectors_has_only_those() -> None:
 async def test_the_least_recently_requested_bodies_are_dropped_beyond_the_maximum() -> None:
     exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
     views = [View(frozenset({f"none{number}", "fleet"}), None, "text") for number in range(3 * MAX_BODIES)]
-    bodies = []
-    for number, some in enumerate(views):
-        assert await body_of(exposition, some, now=NOW + number)
-        bodies.append(weakref.ref(await exposition.body(some, NOW + number)))
-    gc.collect()
-    maximum = MAX_BODIES + 1  # one for the account
-    assert [body() is not None for body in bodies] == [False] * (len(views) - maximum) + [True] * maximum
-    assert exposition.recent_views(NOW + len(views)) == tuple(views[-maximum:])
+    bodies = [await exposition.body(some, NOW + number) for number, some in enumerate(views)]
+    kept = len(views) - MAX_BODIES - 1  # one for the account
+    assert exposition.recent_views(NOW + len(views)) == tuple(views[kept:])
+    for number in range(kept, len(views)):
+        assert await exposition.body(views[number], NOW + len(views)) is bodies[number]
+    assert await exposition.body(views[kept - 1], NOW + len(views)) is not bodies[kept - 1]
 
 
 async def test_the_bodies_of_all_accounts_are_cached_however_many_there_are() -> None:

@@ -27,6 +27,8 @@ EXPIRED_WHEN_NEW_SECONDS: Final = 300.0
 EXPIRY_YEARS: Final = (2000, 2100)
 """The years in which a value can expire; any other date is a mistake."""
 
+_NEVER: Final = float("-inf")
+
 log = get_logger(__name__)
 
 
@@ -68,6 +70,16 @@ class Term:
     renewal_due_at: float | None
 
 
+@dataclass(slots=True)
+class _Current(Generic[T]):
+    """The value in use: fresh until `renew_at`, in seconds since the epoch, or until `used_until` of the other clock."""
+
+    lease: Lease[T]
+    renewal_due_at: float | None
+    renew_at: float
+    used_until: float
+
+
 class Issuer(Protocol[T_co]):
     """A service that issues tokens or temporary keys."""
 
@@ -96,10 +108,7 @@ class RenewingProvider(Generic[T]):
         self._issuer = issuer
         self._clock = clock
         self._timeout = timeout
-        self._lease: Lease[T] | None = None
-        self._due_at: float | None = None
-        self._renew_at = 0.0
-        self._used_until = 0.0
+        self._current: _Current[T] | None = None
         self._expired_when_new = False
         self._renewal: asyncio.Task[Lease[T]] | None = None
 
@@ -111,22 +120,24 @@ class RenewingProvider(Generic[T]):
     @property
     def term(self) -> Term | None:
         """The term of the value in use; None before the first."""
-        return Term(self._lease.expires_at, self._due_at) if self._lease else None
+        current = self._current
+        return Term(current.lease.expires_at, current.renewal_due_at) if current else None
 
     async def get(self) -> T:
         """Return a valid value. Raise what the issuer raises if there is none."""
-        if self._lease is not None:
-            if self._is_fresh():
-                return self._lease.value
-            if self._clock.time() < self._lease.expires_at:
+        current = self._current
+        if current is not None:
+            if self._clock.time() < current.renew_at or self._clock.monotonic() < current.used_until:
+                return current.lease.value
+            if self._clock.time() < current.lease.expires_at:
                 self._start_renewal()
-                return self._lease.value
+                return current.lease.value
         return (await self._renewed()).value
 
     async def renew(self, refused: T) -> bool:
         """Replace the value if it is `refused`, and return whether there is now another one."""
-        if self._lease is not None and self._lease.value == refused:
-            self._lease = None
+        if self._current is not None and self._current.lease.value == refused:
+            self._current = None
         return await self.get() != refused
 
     async def fingerprint(self) -> str:
@@ -138,9 +149,6 @@ class RenewingProvider(Generic[T]):
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.wait([self._renewal])
-
-    def _is_fresh(self) -> bool:
-        return self._clock.time() < self._renew_at or self._clock.monotonic() < self._used_until
 
     async def _renewed(self) -> Lease[T]:
         """Return the result of the renewal in progress, or of a new one."""
@@ -179,18 +187,19 @@ class RenewingProvider(Generic[T]):
 
     def _postpone(self, error: PollError, now: float) -> None:
         """Try again halfway to the end of the value, if it is still valid."""
-        if self._lease is not None and now < self._lease.expires_at:
+        if self._current is not None and now < self._current.lease.expires_at:
             log.warning("credentials could not be renewed yet", err=error.message, **error.facts())
-            self._renew_at = (now + self._lease.expires_at) / 2
+            self._current.renew_at = (now + self._current.lease.expires_at) / 2
 
     def _accept(self, lease: Lease[T], now: float) -> None:
         """Use the value from now on, and decide when it is renewed."""
         life = lease.expires_at - now
         logged, self._expired_when_new = self._expired_when_new, life <= 0
-        self._renew_at = lease.expires_at - min(MAX_RENEWAL_MARGIN_SECONDS, life / 5)
-        self._due_at = None if self._expired_when_new else self._renew_at
-        # The issuer believes that the value is valid: another one for each request would not be better.
-        self._used_until = self._clock.monotonic() + EXPIRED_WHEN_NEW_SECONDS if self._expired_when_new else 0.0
-        self._lease = lease
+        renew_at = lease.expires_at - min(MAX_RENEWAL_MARGIN_SECONDS, life / 5)
+        if self._expired_when_new:
+            # The issuer believes that the value is valid: another one for each request would not be better.
+            self._current = _Current(lease, None, renew_at, self._clock.monotonic() + EXPIRED_WHEN_NEW_SECONDS)
+        else:
+            self._current = _Current(lease, renew_at, renew_at, _NEVER)
         if self._expired_when_new and not logged:
             log.warning("new credentials have expired by this machine's clock", hint="set this machine's clock (NTP)")

@@ -1,5 +1,6 @@
 import json
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -117,6 +118,25 @@ def test_an_unreadable_nested_value_costs_no_other_value_and_is_counted_in_every
         assert (only(page).memory, only(page).current_task) == (4, Task(id="t", state="NEW"))
         assert page.unknown == {("current_task.state", "NEW"): 1}
         assert page.unreadable == {"current_task.speed_limit": 1, "current_task.clone_server": 1}
+
+
+def test_what_was_unreadable_in_earlier_lists_takes_no_memory() -> None:
+    records = Records(SOURCE_SERVERS)
+
+    def read(numbers: range) -> None:
+        for number in numbers:
+            server = {"id": "a", "current_task": {"id": "t", "speed_limit": f"fast {number}"}}
+            records.page(json.dumps({"count": 1, "source_servers": [server]}).encode())
+            records.list_ended()
+
+    read(range(100))
+    tracemalloc.start()
+    try:
+        read(range(100, 600))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 50_000
 
 
 def test_a_record_cannot_be_changed() -> None:

@@ -23,6 +23,7 @@ class FakeIssuer:
         self.hangs = False
         self.issued = 0
         self.asked = 0
+        self.closed = False
         self.name = "issuer"
 
     async def identity(self) -> tuple[str, ...]:
@@ -31,7 +32,12 @@ class FakeIssuer:
     async def issue(self) -> Lease[int]:
         self.asked += 1
         if self.hangs:
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                # A connection takes a moment to be closed.
+                await asyncio.sleep(0)
+                self.closed = True
         if self.down:
             raise ServerFault("down")
         self.issued += 1
@@ -174,6 +180,7 @@ async def test_closing_cancels_a_renewal_and_logs_nothing(clock: FakeClock) -> N
     await background_work()
     with capture_logs() as logs:
         await provider.close()
+        assert issuer.closed
         with pytest.raises(asyncio.CancelledError):
             await waiting
     assert logs == []

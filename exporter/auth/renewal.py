@@ -72,7 +72,7 @@ class Term:
 
 @dataclass(slots=True)
 class _Current(Generic[T]):
-    """The value in use: fresh until `renew_at`, in seconds since the epoch, or until `used_until` of the other clock."""
+    """The value in use. It is fresh until `renew_at` (seconds since the epoch) or `used_until` (monotonic clock)."""
 
     lease: Lease[T]
     renewal_due_at: float | None

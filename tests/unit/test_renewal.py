@@ -50,7 +50,7 @@ async def background_work() -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(("life", "margin"), [(86_400, 3600), (3600, 720)])
+@pytest.mark.parametrize(("life", "margin"), [(86_400, 3600), (3600, 720), (1, 0.2)])
 async def test_the_renewal_time_depends_on_the_lifetime(clock: FakeClock, life: float, margin: float) -> None:
     provider = RenewingProvider(FakeIssuer(clock, life), clock)
     before = provider.term
@@ -97,6 +97,21 @@ async def test_a_failed_renewal_is_tried_again_halfway_to_the_expiry(clock: Fake
             assert issuer.asked == asked
     assert [line["event"] for line in logs] == ["credentials could not be renewed yet"] * 3
     assert {line["err"] for line in logs} == {"down"}
+
+
+async def test_a_renewal_that_times_out_is_tried_again_halfway_to_the_expiry(clock: FakeClock) -> None:
+    issuer = FakeIssuer(clock, 3600)
+    provider = RenewingProvider(issuer, clock, timeout=0)
+    await provider.get()
+    issuer.hangs = True
+    clock.advance(2880)
+    with capture_logs() as logs:
+        for seconds, asked in ((0, 2), (359, 2), (1, 3)):
+            clock.advance(seconds)
+            assert await provider.get() == 1
+            await background_work()
+            assert issuer.asked == asked
+    assert [line["event"] for line in logs] == ["credentials could not be renewed yet"] * 2
 
 
 async def test_a_renewal_that_fails_at_the_expiry_is_an_error_and_not_logged_as_one_that_can_wait(

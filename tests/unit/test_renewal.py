@@ -50,7 +50,7 @@ async def background_work() -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(("life", "margin"), [(86_400, 3600), (3600, 720), (1, 0.2)])
+@pytest.mark.parametrize(("life", "margin"), [(86_400, 3600), (3600, 720)])
 async def test_the_renewal_time_depends_on_the_lifetime(clock: FakeClock, life: float, margin: float) -> None:
     provider = RenewingProvider(FakeIssuer(clock, life), clock)
     before = provider.term
@@ -125,6 +125,12 @@ async def test_a_renewal_that_fails_at_the_expiry_is_an_error_and_not_logged_as_
     with capture_logs() as logs, pytest.raises(ServerFault):
         await provider.get()
     assert logs == []
+
+
+async def test_a_value_that_is_valid_for_a_second_has_not_expired(clock: FakeClock) -> None:
+    provider = RenewingProvider(FakeIssuer(clock, 1), clock)
+    await provider.get()
+    assert provider.term == Term(NOW + 1, NOW + 0.8)
 
 
 @pytest.mark.parametrize("life", [0, -60])

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from benchmarks.programs import Program, free_port, read_line, started, wait_until_ready
+from benchmarks.programs import ROOT, Program, environment, free_port, read_line, started, wait_until_ready
 from benchmarks.scrapes import ACCEPT
 from exporter.families.family import PREFIX
 
@@ -97,7 +97,7 @@ async def exporting(accounts: Iterable[dict[str, Any]], *options: str) -> AsyncI
         address = url.removeprefix("http://")
         common = (f"--config.file={file}", f"--web.listen-address={address}", "--log.level=warn")
         async with (
-            started(*COMMAND, *common, *options) as process,
+            started(*COMMAND, *common, *options, env=environment(ROOT)) as process,
             aiohttp.ClientSession(auto_decompress=False) as session,
         ):
             await wait_until_ready(f"{url}/-/ready")

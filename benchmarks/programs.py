@@ -116,8 +116,11 @@ async def started(
 
 
 def environment(root: Path) -> Mapping[str, str]:
-    """Return the environment of a process that runs the code in `root`, wherever the packages are installed."""
-    return {**os.environ, "PYTHONPATH": str(root)}
+    """Return the environment of a process that runs the code in `root`, wherever the packages are installed.
+
+    Memory is allocated as in the image and in the service of systemd.
+    """
+    return {**os.environ, "MALLOC_ARENA_MAX": "1", "PYTHONPATH": str(root)}
 
 
 async def read_line(process: asyncio.subprocess.Process) -> str:

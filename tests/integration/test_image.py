@@ -117,6 +117,10 @@ def test_the_image_runs_as_non_root_and_without_a_shell() -> None:
     assert re.fullmatch(r"PYTHON=3\.\d+\.\d+-slim-\w+", next(rest for name, rest in instructions() if name == "ARG"))
 
 
+def test_all_threads_in_the_image_use_one_heap() -> None:
+    assert last("ENV") == "MALLOC_ARENA_MAX=1"
+
+
 async def test_the_built_files_run_check_their_health_and_report_the_revision(opt: Path) -> None:
     entrypoint = [part.replace("/opt/", f"{opt}/") for part in json.loads(last("ENTRYPOINT"))]
     check = [part.replace("/opt/", f"{opt}/") for part in json.loads(last("HEALTHCHECK").partition("CMD ")[2])]

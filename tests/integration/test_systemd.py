@@ -59,6 +59,10 @@ async def test_the_service_is_sandboxed(units: Path) -> None:
     assert float(output.rpartition("sms-exporter.service: ")[2].split()[0]) <= EXPOSURE
 
 
+async def test_all_threads_of_the_service_use_one_heap(units: Path) -> None:
+    assert get_value(units / "sms-exporter.service", "Environment") == "MALLOC_ARENA_MAX=1"
+
+
 async def test_the_service_listens_on_the_socket_that_systemd_passes(
     units: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

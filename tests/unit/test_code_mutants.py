@@ -51,8 +51,12 @@ def test_every_kind_of_change_is_made_once_and_constants_decorators_and_debug_lo
     ]
 
 
-def test_what_the_import_of_a_module_executes_is_known() -> None:
-    assert [mutant.function for mutant in find_mutants("queue", SOURCE) if mutant.is_imported] == ["Queue"]
+def test_what_is_executed_once_for_all_tests_is_known() -> None:
+    cached = b"@cache\ndef build(size: int) -> int:\n    return size + 1\n"
+    assert {mutant.function for mutant in find_mutants("queue", SOURCE + cached) if mutant.is_executed_once} == {
+        "Queue",
+        "build",
+    }
 
 
 OWN, LONG, QUICK, OTHER = (

@@ -143,7 +143,7 @@ class Trials:
     def _find_killer(self, mutant: Mutant, unchanged: Mutant) -> str | None:
         key = f"{hashlib.sha256(unchanged.source).hexdigest()[:8]} {mutant.title}"
         if self._killers.get(key) is None:
-            line = None if mutant.is_imported else unchanged.source.decode().splitlines()[mutant.line - 1].strip()
+            line = None if mutant.is_executed_once else unchanged.source.decode().splitlines()[mutant.line - 1].strip()
             found = (self._try_part(mutant, unchanged, part) for part in self._tests.tests_of(mutant.module, line))
             self._killers[key] = next((killer for killer in found if killer is not None), None)
             self._file.write(json.dumps([key, self._killers[key]]) + "\n")

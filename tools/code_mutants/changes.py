@@ -43,8 +43,8 @@ class Mutant:
     source: bytes
     place: int = 1
     """Which of the same changes of the function it is."""
-    is_imported: bool = False
-    """Whether the change is outside of functions: the import of the module executes it."""
+    is_executed_once: bool = False
+    """Whether the import of the module executes the change, or the first call of a function whose result is cached."""
 
     @property
     def title(self) -> str:
@@ -58,12 +58,12 @@ def find_mutants(module: str, source: bytes) -> Iterator[Mutant]:
     counts: Counter[tuple[str, str, str]] = Counter()
     finder = _Finder(source)
     finder.visit(ast.parse(source))
-    for function, line, is_imported, (start, end), after in finder.found:
+    for function, line, is_executed_once, (start, end), after in finder.found:
         before = source[start:end].decode()
         counts[function, before, after] += 1
         changed = source[:start] + after.encode() + source[end:]
         place = counts[function, before, after]
-        yield Mutant(module, function, line, before, after, changed, place, is_imported)
+        yield Mutant(module, function, line, before, after, changed, place, is_executed_once)
 
 
 class _Finder(ast.NodeVisitor):
@@ -110,15 +110,15 @@ class _Finder(ast.NodeVisitor):
 
     def _visit_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
         self._scope.append(node.name)
-        is_function = not isinstance(node, ast.ClassDef)
+        is_executed_once = isinstance(node, ast.ClassDef) or any(map(_is_cache, node.decorator_list))
         if not isinstance(node, ast.ClassDef):
             for default in (*node.args.defaults, *node.args.kw_defaults):
                 if default is not None:
                     self.visit(default)
-        self._functions += is_function
+        self._functions += not is_executed_once
         for statement in node.body:
             self.visit(statement)
-        self._functions -= is_function
+        self._functions -= not is_executed_once
         self._scope.pop()
 
     visit_FunctionDef = _visit_scope  # noqa: N815 - the name that ast requires
@@ -230,6 +230,10 @@ class _Finder(ast.NodeVisitor):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         """Leave out what is formatted: its positions are not those of the source before Python 3.12."""
+
+
+def _is_cache(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator).startswith(("cache", "lru_cache"))
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -43,13 +43,13 @@ class Selection:
     seconds: Mapping[str, float]
 
     def tests_of(self, module: str, line: str | None) -> Sequence[Sequence[str]]:
-        """Return the tests that may find a change of a line; None is a line that is executed by the import.
+        """Return the tests that may find a change of a line; None is a line that is executed once.
 
         First come those of the files that are named after the module, then the quickest of all others, last the long
         ones of those files. They come in parts, of which each is needed only if no test of those before it fails.
         """
         lines = self.tests.get(module, {})
-        # A new line belongs to every test that uses the module, like one that the import executes.
+        # A new line belongs to every test that uses the module, like one that only the first of them executes.
         ids = (lines.get(line) if line is not None else None) or {test for tests in lines.values() for test in tests}
         order = sorted(ids, key=lambda test: (self.seconds[test], test))
         quick = [test for test in order if self.seconds[test] <= MAX_TEST_SECONDS]

@@ -191,7 +191,6 @@ class PartWriter:
                     around_id = before % escaped[:place], after % escaped[place:]
                     if len(cache) < _MAX_CACHED_ROWS:
                         cache[values] = around_id
-                texts.ids.append(server_id)
                 texts.labels.append(f"{around_id[0]}{server_id}{around_id[1]}")
                 texts.records.append(record)
         return texts
@@ -206,7 +205,7 @@ class PartWriter:
 
 @dataclass(frozen=True, slots=True)
 class _RowTexts:
-    """Rows of some servers: as text the id of the server and the labels of each, and its record."""
+    """Rows of some servers: the labels of each as text, its record, and the id of its server unless it has labels."""
 
     ids: list[str]
     labels: list[str]

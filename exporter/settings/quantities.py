@@ -2,13 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from exporter.errors import mask_credentials
 from exporter.settings.files import check_directory, check_regular_file
@@ -18,14 +17,6 @@ class Group(BaseModel):
     """Base of the groups of options: no unknown names, immutable, no values in errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _check_mapping(cls, value: Any) -> Any:  # noqa: ANN401 - any value of the file
-        if not isinstance(value, Mapping | cls):
-            msg = f"write a group of options: {', '.join(cls.model_fields)}"
-            raise ValueError(msg)  # noqa: TRY004 - pydantic reports ValueError only
-        return value
 
 
 def _split(value: object) -> object:

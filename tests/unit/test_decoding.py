@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import inspect
 
 from exporter.errors import BadResponse
 from exporter.sms.decoding import MAX_INLINE_BYTES, Page, Records
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import MAX_INT64, MAX_TEXT_CHARACTERS, SourceServer, Task
-from exporter.sms.tolerant import MAX_RECORD_BYTES
+from exporter.sms.tolerant import MAX_RECORD_BYTES, build_reader
 from support import DATA, example, example_servers
 
 MISSING = object()
@@ -137,6 +138,11 @@ def test_what_was_unreadable_in_earlier_lists_takes_no_memory() -> None:
     finally:
         tracemalloc.stop()
     assert kept < 50_000
+
+
+def test_a_field_of_a_type_that_no_reader_knows_is_a_defect_that_is_found_immediately() -> None:
+    with pytest.raises(TypeError, match="no tolerant reader"):
+        build_reader(inspect.BytesType())
 
 
 def test_a_record_cannot_be_changed() -> None:

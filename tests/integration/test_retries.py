@@ -69,7 +69,8 @@ async def test_a_page_is_requested_four_times(clock: FakeClock) -> None:
     assert (await api.poll(clock)).value("up") == 1
     assert api.attempts == {0: 4}
     api = PagedApi(1, lambda *_: True)
-    assert (await api.poll(FakeClock())).value("up") == 0
+    seen = await api.poll(FakeClock())
+    assert (seen.value("up"), seen.value("exporter_poll_failures_total", reason="server_error")) == (0, 1)
     assert api.attempts == {0: 4}
 
 

@@ -242,7 +242,8 @@ def test_a_value_beyond_its_bounds_is_unreadable(field: str, value: object) -> N
 
 
 @pytest.mark.parametrize(
-    ("speed", "expected"), [(0, 0), ("0", 0), (1e15, 1e15), ("1e15", 1e15), (7, 7), (True, None), ([], None)]
+    ("speed", "expected"),
+    [(0, 0), ("0", 0), (1e15, 1e15), ("1e15", 1e15), (7, 7), (True, None), ([], None), ("fast", None)],
 )
 def test_a_number_is_read_from_zero_up_to_the_maximum(speed: object, expected: float | None) -> None:
     page = page_of({"id": "a", "current_task": {"migrate_speed": speed, "id": 5}})

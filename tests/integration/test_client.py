@@ -50,6 +50,17 @@ async def test_a_poll_that_takes_too_long_as_a_whole_is_a_timeout(clock: FakeClo
     assert seen.values("source_servers") == {}
 
 
+async def test_a_filter_is_sent_in_the_form_that_is_signed(clock: FakeClock) -> None:
+    sent: list[str] = []
+
+    async def page(request: web.Request) -> web.Response:
+        sent.append(request.rel_url.raw_query_string)
+        return web.json_response({"count": 0, "source_servers": []})
+
+    async with serving(page) as url, exporting(FakeApi(url), clock, filter={"name": "a b+c/ü~%&="}):
+        assert sent == ["limit=200&name=a%20b%2Bc%2F%C3%BC~%25%26%3D&offset=0"]
+
+
 class MigrationTask(ListedRecord, frozen=True, kw_only=True, gc=False):
     """A record of /v3/tasks, as far as this test reads it."""
 

@@ -94,3 +94,24 @@ async def test_a_refused_secret_in_a_file_is_sent_once(status: int, body: dict[s
     results = await poll(cloud, {"token_file": str(tmp_path / "token")}, pages=3)
     assert all(isinstance(result, AuthError) for result in results)
     assert cloud.tokens == ["from-file"]
+
+
+async def test_a_page_whose_secret_was_refused_tries_another_one_once_in_a_poll(tmp_path: Path) -> None:
+    numbers = itertools.count(2)
+    sent: list[str] = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        sent.append(request.headers["X-Auth-Token"])
+        # Somebody replaces the file again and again.
+        (tmp_path / "token").write_text(f"t{next(numbers)}")
+        return web.Response(status=401)
+
+    (tmp_path / "token").write_text("t1")
+    async with serving(refuse) as url:
+        options = account(api={"endpoint": url}, auth={"token_file": str(tmp_path / "token")})
+        async with account_client(options, Unobserved(), Runtime(FakeClock(), {}, NOWHERE)) as (client, _):
+            budget = RetryBudget(20)
+            for offset in range(2):
+                with pytest.raises(AuthError):
+                    await client.page(offset, 200, {}, budget)
+    assert sent == ["t1", "t2", "t3"]

@@ -74,6 +74,11 @@ async def test_a_page_is_requested_four_times(clock: FakeClock) -> None:
     assert api.attempts == {0: 4}
 
 
+async def test_the_first_pause_before_a_page_is_requested_again_is_short(clock: FakeClock) -> None:
+    assert (await PagedApi(1, lambda _, attempt: attempt == 1).poll(clock)).value("up") == 1
+    assert 0 < clock.monotonic() <= INITIAL_BACKOFF_SECONDS
+
+
 @pytest.mark.parametrize("seconds", [1, 15])
 async def test_a_page_is_requested_again_after_the_pause_that_the_api_asks_for(seconds: int, clock: FakeClock) -> None:
     api = PagedApi(1, lambda _, attempt: attempt == 1, status=429, Retry_After=str(seconds))

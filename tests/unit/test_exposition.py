@@ -235,6 +235,14 @@ async def test_bodies_of_views_that_are_no_longer_requested_are_dropped_at_the_n
     assert (await exposition.body(abandoned, NOW + seconds) is body) == is_kept
 
 
+async def test_a_view_that_is_requested_from_the_cache_stays_one_that_is_prepared() -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(server("a")))])
+    some = view(exposition)
+    for seconds in (0, VIEW_TTL_SECONDS):
+        await exposition.body(some, NOW + seconds)
+    assert exposition.recent_views(NOW + 2 * VIEW_TTL_SECONDS) == (some,)
+
+
 BUSY = server(
     "a",
     state="replicate",

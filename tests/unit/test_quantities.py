@@ -6,6 +6,7 @@ from exporter.settings.quantities import (
     ListenAddress,
     UnixAddress,
     check_account_name,
+    check_listen_address,
     check_socket_addresses,
     format_duration,
     parse_duration,
@@ -78,7 +79,7 @@ def test_a_formatted_duration_equals_the_parsed_text(text: str) -> None:
 )
 def test_a_parsed_listen_address_is_formatted_as_it_was_written(text: str, address: ListenAddress) -> None:
     assert parse_listen_address(text) == address
-    assert str(address) == text
+    assert str(address) == check_listen_address(text) == text
 
 
 @pytest.mark.parametrize(

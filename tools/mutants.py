@@ -5,6 +5,7 @@ killed if a test group of promtool fails. Survivors are printed; those that no t
 the reason.
 """
 
+import hashlib
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +29,7 @@ from tools.related_rules import Group, name_of, related_to
 
 ROOT: Final = Path(__file__).parent.parent
 DEPLOY: Final = ROOT / "deploy" / "prometheus"
+KEPT: Final = ROOT / "build" / "mutants-rules"
 PAGE: Final = ROOT / "docs" / "reliability.md"
 OUTCOMES: Final = ("killed", "equivalent", "survived")
 ORDER: Final = (
@@ -122,7 +124,7 @@ def load_rules() -> list[Group]:
 
 
 def load_tests() -> list[Group]:
-    """Return all test groups of promtool, with their evaluation interval, the short ones first."""
+    """Return all test groups of promtool, with their evaluation interval."""
     sys.path.insert(0, str(ROOT / "tests"))
     import detail_cases  # noqa: PLC0415 - a module of the tests
     import old_data_cases  # noqa: PLC0415 - as above
@@ -130,10 +132,12 @@ def load_tests() -> list[Group]:
     import threshold_cases  # noqa: PLC0415 - as above
 
     files = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted((DEPLOY / "tests").glob("*.yml"))]
-    tests = [{**test, "evaluation_interval": file["evaluation_interval"]} for file in files for test in file["tests"]]
+    tests: list[Group] = [
+        {**test, "evaluation_interval": file["evaluation_interval"]} for file in files for test in file["tests"]
+    ]
     cases = [*rule_cases.groups(), *detail_cases.groups(), *threshold_cases.groups(), old_data_cases.unused_data()]
     tests += [{**case, "evaluation_interval": case["interval"]} for case in cases]
-    return sorted(tests, key=lambda test: sum(len(each["values"]) for each in test["input_series"]))
+    return tests
 
 
 def find_mutants(groups: Sequence[Group]) -> Iterator[Mutant]:
@@ -173,14 +177,12 @@ class Trial:
     """The tests that the changes of one rule can fail."""
 
     def __init__(self, rule: str, groups: Sequence[Group], tests: Sequence[Group]) -> None:
-        self.rule = rule
         self._groups = groups
         self._related = related_to(rule, groups)
         reduced = [test for each in tests if (test := self._related.reduced_test(each))]
-        # Tests that name the rule are the most likely to fail, and those that failed before.
-        self._tests = sorted(reduced, key=lambda test: rule not in json.dumps(test["promql_expr_test"]))
+        # Tests that name the rule are the most likely to fail.
+        self._tests = sorted(reduced, key=lambda test: (rule not in json.dumps(test["promql_expr_test"]), _cost(test)))
         self._failures: Counter[str] = Counter()
-        self.has_passed = False
 
     def fails(self, mutant: Mutant | None = None) -> bool:
         """Return whether a test fails with the mutant, or promtool rejects its rules."""
@@ -193,12 +195,22 @@ class Trial:
             ]
             (folder / "rules.json").write_text(json.dumps({"groups": rules}), encoding="utf-8")
             order = [name for name in ORDER if any(group["name"] == name for group in rules)]
+            # Tests that failed with another change of the rule come first.
             for test in sorted(self._tests, key=lambda test: -self._failures[test["name"]]):
                 if not _succeeds(test, order, folder):
                     self._failures[test["name"]] += 1
                     return True
-            self.has_passed = True
             return False
+
+
+def _cost(test: Group) -> float:
+    """Return an estimate of the cost of a test group: its number of samples."""
+    last = max(_minutes(query["eval_time"]) for query in test["promql_expr_test"])
+    return len(test["input_series"]) * last / _minutes(test["interval"])
+
+
+def _minutes(duration: str) -> int:
+    return int(duration[:-1]) * {"m": 1, "h": 60}[duration[-1]]
 
 
 def _succeeds(test: Group, order: Sequence[str], folder: Path) -> bool:
@@ -218,19 +230,36 @@ def _succeeds(test: Group, order: Sequence[str], folder: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False, env=environment).returncode == 0  # noqa: S603
 
 
-def outcomes(mutants: Sequence[Mutant], groups: Sequence[Group]) -> Iterator[str]:
-    """Try mutants; return the outcome of each in their order."""
+def try_mutants(mutants: Sequence[Mutant], groups: Sequence[Group]) -> Iterator[tuple[Mutant, bool]]:
+    """Try mutants; return each with whether it was killed, as soon as that is known.
+
+    Killed ones are kept in a file, so that a run that was stopped continues. Another version of the rules starts again.
+    """
+    file = KEPT / f"{hashlib.sha256(json.dumps(groups).encode()).hexdigest()[:16]}.txt"
+    KEPT.mkdir(parents=True, exist_ok=True)
+    kept = set(file.read_text(encoding="utf-8").splitlines()) if file.exists() else set()
+    yield from ((mutant, True) for mutant in mutants if mutant.title in kept)
     tests = load_tests()
-    with ThreadPoolExecutor(2) as pool:
-        trials = {name: Trial(name, groups, tests) for name in {mutant.name for mutant in mutants}}
-        for mutant, fails in zip(mutants, pool.map(lambda each: trials[each.name].fails(each), mutants), strict=True):
-            yield "killed" if fails else "equivalent" if mutant.title in EQUIVALENT else "survived"
+    trials = {name: Trial(name, groups, tests) for name in {mutant.name for mutant in mutants}}
+    passed: set[str] = set()
+    with ThreadPoolExecutor(2) as pool, file.open("a", encoding="utf-8", buffering=1) as results:
+        changes = {
+            pool.submit(trials[mutant.name].fails, mutant): mutant for mutant in mutants if mutant.title not in kept
+        }
+        for done in as_completed(changes):
+            mutant = changes[done]
+            if done.result():
+                results.write(f"{mutant.title}\n")
+            else:
+                passed.add(mutant.name)
+            yield mutant, done.result()
         # The failures count only if the same tests pass without a change, as they did with a change that survived.
-        never_passed = [trial for trial in trials.values() if not trial.has_passed]
-        for trial, fails in zip(never_passed, pool.map(Trial.fails, never_passed), strict=True):
-            if fails:
-                message = f"the tests of {trial.rule} fail without a change"
+        unchanged = {pool.submit(trial.fails): name for name, trial in trials.items() if name not in kept | passed}
+        for done in as_completed(unchanged):
+            if done.result():
+                message = f"the tests of {unchanged[done]} fail without a change"
                 raise AssertionError(message)
+            results.write(f"{unchanged[done]}\n")
 
 
 def main(chosen: Sequence[str]) -> int:
@@ -242,7 +271,8 @@ def main(chosen: Sequence[str]) -> int:
         first, step = map(int, chosen)
         mutants = mutants[first::step]
     counts: Counter[tuple[str, str]] = Counter()
-    for mutant, outcome in zip(mutants, outcomes(mutants, groups), strict=True):
+    for mutant, is_killed in try_mutants(mutants, groups):
+        outcome = "killed" if is_killed else "equivalent" if mutant.title in EQUIVALENT else "survived"
         counts[mutant.file, outcome] += 1
         if outcome == "survived":
             print(f"{mutant.title}\n{mutant.text}\n", flush=True)  # noqa: T201 - the output of the command

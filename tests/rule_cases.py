@@ -626,12 +626,24 @@ def _durations() -> Parts:
         firing = {alert}
         times = {wait - 1: set[str](), wait: firing, 29 + keep: firing, 31 + keep: set[str]()}
         yield f"{alert}{bad}", group("", [exporter], times, among=alert)
-    for key, throttled, answered, alerts in (
-        ("throttled-until-30", 3, 17, {9: set(), 13: {"SmsThrottled"}, 57: {"SmsThrottled"}, 63: set()}),
-        ("rarely-throttled", 1, 9, {29: set(), 63: set()}),
+    dropped = ("exporter_series_dropped", 'collector="disks"')
+    two = [Exporter(more=[(*dropped, lambda _: 1)]), Exporter(instance="y", more=[(*dropped, lambda _: 0)])]
+    yield "dropped-in-one-of-two", group("", two, {20: {"SmsSeriesDropped"}}, among="SmsSeriesDropped")
+    renewal = "exporter_credentials_renewal_timestamp_seconds"
+    overdue = [
+        Exporter(more=[(renewal, "", lambda _: 600)]),
+        Exporter(instance="y", poll_interval=10, more=[(renewal, "", lambda _: 3000)]),
+    ]
+    times = {26: set[str](), 27: {"SmsCredentialsExpiring"}}
+    yield "overdue-in-one-of-two", group("", overdue, times, among="SmsCredentialsExpiring")
+    for key, throttled, answered, last, alerts in (
+        ("throttled-until-30", 3, 17, 30, {9: set(), 13: {"SmsThrottled"}, 57: {"SmsThrottled"}, 63: set()}),
+        ("rarely-throttled", 3, 47, 30, {29: set(), 63: set()}),
+        # With these numbers, the ratio of a complete hour is exactly the threshold.
+        ("throttled-a-tenth", 60, 540, 90, {29: set(), 89: set()}),
     ):
         more: list[tuple[str, str, Value]] = [
-            ("exporter_api_requests_total", 'api="sms", code="429"', _counted(throttled, 30)),
+            ("exporter_api_requests_total", 'api="sms", code="429"', _counted(throttled, last)),
             ("exporter_api_requests_total", 'api="sms", code="200"', _counted(answered, 1000)),
         ]
         yield key, group("", [Exporter(more=more), Exporter(instance="y", more=more)], alerts, among="SmsThrottled")

@@ -184,23 +184,40 @@ class Trial:
         self._tests = sorted(reduced, key=lambda test: (rule not in json.dumps(test["promql_expr_test"]), _cost(test)))
         self._failures: Counter[str] = Counter()
 
-    def fails(self, mutant: Mutant | None = None) -> bool:
+    def fails(self, mutant: Mutant) -> bool:
         """Return whether a test fails with the mutant, or promtool rejects its rules."""
-        groups = mutant.changed(self._groups) if mutant else self._groups
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            rules = [
-                {key: value for key, value in group.items() if key != "file"}
-                for group in self._related.reduced_rules(groups)
-            ]
-            (folder / "rules.json").write_text(json.dumps({"groups": rules}), encoding="utf-8")
-            order = [name for name in ORDER if any(group["name"] == name for group in rules)]
-            # Tests that failed with another change of the rule come first.
-            for test in sorted(self._tests, key=lambda test: -self._failures[test["name"]]):
-                if not _succeeds(test, order, folder):
-                    self._failures[test["name"]] += 1
-                    return True
-            return False
+        rules = self._related.reduced_rules(mutant.changed(self._groups))
+        # Tests that failed with another change of the rule come first.
+        for test in sorted(self._tests, key=lambda test: -self._failures[test["name"]]):
+            if not _succeeds(test, rules):
+                self._check(test)
+                self._failures[test["name"]] += 1
+                return True
+        return False
+
+    def _check(self, test: Group) -> None:
+        """Raise AssertionError if a test fails without a change, because it would say nothing about the changes."""
+        if not self._failures[test["name"]] and not _succeeds(test, self._related.reduced_rules(self._groups)):
+            message = f"the test group {test['name']} fails without a change"
+            raise AssertionError(message)
+
+
+def _succeeds(test: Group, groups: Sequence[Group]) -> bool:
+    """Return whether rules pass a test group."""
+    content = {
+        "rule_files": ["rules.json"],
+        "evaluation_interval": test["evaluation_interval"],
+        "group_eval_order": [name for name in ORDER if any(group["name"] == name for group in groups)],
+        "tests": [{key: value for key, value in test.items() if key != "evaluation_interval"}],
+    }
+    rules = [{key: value for key, value in group.items() if key != "file"} for group in groups]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "rules.json").write_text(json.dumps({"groups": rules}), encoding="utf-8")
+        (folder / "test.json").write_text(json.dumps(content), encoding="utf-8")
+        environment = {**os.environ, "GOGC": "800", "GOMAXPROCS": "1", "TMPDIR": name}
+        command = ["promtool", "test", "rules", str(folder / "test.json")]
+        return subprocess.run(command, capture_output=True, check=False, env=environment).returncode == 0  # noqa: S603
 
 
 def _cost(test: Group) -> float:
@@ -211,23 +228,6 @@ def _cost(test: Group) -> float:
 
 def _minutes(duration: str) -> int:
     return int(duration[:-1]) * {"m": 1, "h": 60}[duration[-1]]
-
-
-def _succeeds(test: Group, order: Sequence[str], folder: Path) -> bool:
-    """Return whether the rules in the folder pass a test group."""
-    case = {key: value for key, value in test.items() if key != "evaluation_interval"}
-    interval = test["evaluation_interval"]
-    content = {
-        "rule_files": ["rules.json"],
-        "evaluation_interval": interval,
-        "group_eval_order": order,
-        "tests": [case],
-    }
-    file = folder / "test.json"
-    file.write_text(json.dumps(content), encoding="utf-8")
-    environment = {**os.environ, "GOGC": "800", "GOMAXPROCS": "1", "TMPDIR": str(folder)}
-    command = ["promtool", "test", "rules", str(file)]
-    return subprocess.run(command, capture_output=True, check=False, env=environment).returncode == 0  # noqa: S603
 
 
 def try_mutants(mutants: Sequence[Mutant], groups: Sequence[Group]) -> Iterator[tuple[Mutant, bool]]:
@@ -241,25 +241,14 @@ def try_mutants(mutants: Sequence[Mutant], groups: Sequence[Group]) -> Iterator[
     yield from ((mutant, True) for mutant in mutants if mutant.title in kept)
     tests = load_tests()
     trials = {name: Trial(name, groups, tests) for name in {mutant.name for mutant in mutants}}
-    passed: set[str] = set()
     with ThreadPoolExecutor(2) as pool, file.open("a", encoding="utf-8", buffering=1) as results:
-        changes = {
+        runs = {
             pool.submit(trials[mutant.name].fails, mutant): mutant for mutant in mutants if mutant.title not in kept
         }
-        for done in as_completed(changes):
-            mutant = changes[done]
-            if done.result():
-                results.write(f"{mutant.title}\n")
-            else:
-                passed.add(mutant.name)
-            yield mutant, done.result()
-        # The failures count only if the same tests pass without a change, as they did with a change that survived.
-        unchanged = {pool.submit(trial.fails): name for name, trial in trials.items() if name not in kept | passed}
-        for done in as_completed(unchanged):
-            if done.result():
-                message = f"the tests of {unchanged[done]} fail without a change"
-                raise AssertionError(message)
-            results.write(f"{unchanged[done]}\n")
+        for run in as_completed(runs):
+            if run.result():
+                results.write(f"{runs[run].title}\n")
+            yield runs[run], run.result()
 
 
 def main(chosen: Sequence[str]) -> int:

@@ -239,16 +239,18 @@ def try_mutants(mutants: Sequence[Mutant], groups: Sequence[Group]) -> Iterator[
     KEPT.mkdir(parents=True, exist_ok=True)
     kept = set(file.read_text(encoding="utf-8").splitlines()) if file.exists() else set()
     yield from ((mutant, True) for mutant in mutants if mutant.title in kept)
+    others = [mutant for mutant in mutants if mutant.title not in kept]
     tests = load_tests()
-    trials = {name: Trial(name, groups, tests) for name in {mutant.name for mutant in mutants}}
+    trials = {name: Trial(name, groups, tests) for name in {mutant.name for mutant in others}}
     with ThreadPoolExecutor(2) as pool, file.open("a", encoding="utf-8", buffering=1) as results:
-        runs = {
-            pool.submit(trials[mutant.name].fails, mutant): mutant for mutant in mutants if mutant.title not in kept
-        }
-        for run in as_completed(runs):
-            if run.result():
-                results.write(f"{runs[run].title}\n")
-            yield runs[run], run.result()
+        runs = {pool.submit(trials[mutant.name].fails, mutant): mutant for mutant in others}
+        try:
+            for run in as_completed(runs):
+                if run.result():
+                    results.write(f"{runs[run].title}\n")
+                yield runs[run], run.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def main(chosen: Sequence[str]) -> int:

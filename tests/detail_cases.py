@@ -53,6 +53,13 @@ def _subtasks() -> Iterator[tuple[str, Group]]:
     times = [subtask(event, seconds_ago(seconds), name) for name in names for event, seconds in events]
     first = ("first", replace(HEALTHY, more=[*times, subtask("start", seconds_ago(1801))]))
     yield "never-ended", group("", [Exporter([first])], {20: {"SmsSubtaskSlow/first"}}, among="SmsSubtaskSlow")
+    copies = ("MIGRATE_LINUX_FILE", "SYNC_LINUX_FILE")
+    times = [subtask(event, seconds_ago(seconds), name) for name in copies for event, seconds in events]
+    copying = [(name, replace(HEALTHY, more=[subtask("start", NEVER, name)])) for name in copies]
+    yield (
+        "copies",
+        group("", [Exporter([("1", replace(HEALTHY, more=times)), *copying])], {20: set()}, among="SmsSubtaskSlow"),
+    )
 
 
 def _without_details() -> Iterator[tuple[str, Group]]:

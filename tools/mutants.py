@@ -12,36 +12,27 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
 from benchmarks.accounts import page
+from tools.mutant_batches import find_failing
 from tools.related_rules import Group, name_of, related_to
 
 ROOT: Final = Path(__file__).parent.parent
 DEPLOY: Final = ROOT / "deploy" / "prometheus"
-KEPT: Final = ROOT / "build" / "mutants-rules"
+KEPT: Final = ROOT / "build" / "mutants-rules.txt"
+"""The killed mutants of earlier runs, each after the version of the rules that it can affect or that these read."""
 PAGE: Final = ROOT / "docs" / "reliability.md"
 OUTCOMES: Final = ("killed", "equivalent", "survived")
-ORDER: Final = (
-    "sms-deadline",
-    "sms-remedies",
-    "sms-records",
-    "sms-estimates",
-    "sms-verdicts",
-    "sms-servers",
-    "sms-exporter",
-)
-
 EQUIVALENT: Final[Mapping[str, str]] = {
     title: reason
     for reason, titles in yaml.safe_load((ROOT / "tools" / "mutants.yml").read_text(encoding="utf-8")).items()
@@ -106,11 +97,9 @@ class Mutant:
         number = f" #{self.place}" if self.place > 1 else ""
         return " ".join(f"{self.name} {self.key}: {self.before} -> {self.after}{number}".split())
 
-    def changed(self, groups: Sequence[Group]) -> list[Group]:
-        """Return all groups of rules with the change."""
-        rules = list(groups[self.group]["rules"])
-        rules[self.rule] = {**rules[self.rule], self.key: self.text}
-        return [*groups[: self.group], {**groups[self.group], "rules": rules}, *groups[self.group + 1 :]]
+    def changed(self, groups: Sequence[Group]) -> dict[str, Any]:
+        """Return the rule with the change."""
+        return {**groups[self.group]["rules"][self.rule], self.key: self.text}
 
 
 def load_rules() -> list[Group]:
@@ -173,53 +162,6 @@ def _labels_of(expression: str) -> Iterator[tuple[int, int, str]]:
             yield labels.start(1) + label.start(), labels.start(1) + label.end(), ""
 
 
-class Trial:
-    """The tests that the changes of one rule can fail."""
-
-    def __init__(self, rule: str, groups: Sequence[Group], tests: Sequence[Group]) -> None:
-        self._groups = groups
-        self._related = related_to(rule, groups)
-        reduced = [test for each in tests if (test := self._related.reduced_test(each))]
-        # Tests that name the rule are the most likely to fail.
-        self._tests = sorted(reduced, key=lambda test: (rule not in json.dumps(test["promql_expr_test"]), _cost(test)))
-        self._failures: Counter[str] = Counter()
-
-    def fails(self, mutant: Mutant) -> bool:
-        """Return whether a test fails with the mutant, or promtool rejects its rules."""
-        rules = self._related.reduced_rules(mutant.changed(self._groups))
-        # Tests that failed with another change of the rule come first.
-        for test in sorted(self._tests, key=lambda test: -self._failures[test["name"]]):
-            if not _succeeds(test, rules):
-                self._check(test)
-                self._failures[test["name"]] += 1
-                return True
-        return False
-
-    def _check(self, test: Group) -> None:
-        """Raise AssertionError if a test fails without a change, because it would say nothing about the changes."""
-        if not self._failures[test["name"]] and not _succeeds(test, self._related.reduced_rules(self._groups)):
-            message = f"the test group {test['name']} fails without a change"
-            raise AssertionError(message)
-
-
-def _succeeds(test: Group, groups: Sequence[Group]) -> bool:
-    """Return whether rules pass a test group."""
-    content = {
-        "rule_files": ["rules.json"],
-        "evaluation_interval": test["evaluation_interval"],
-        "group_eval_order": [name for name in ORDER if any(group["name"] == name for group in groups)],
-        "tests": [{key: value for key, value in test.items() if key != "evaluation_interval"}],
-    }
-    rules = [{key: value for key, value in group.items() if key != "file"} for group in groups]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "rules.json").write_text(json.dumps({"groups": rules}), encoding="utf-8")
-        (folder / "test.json").write_text(json.dumps(content), encoding="utf-8")
-        environment = {**os.environ, "GOGC": "800", "GOMAXPROCS": "1", "TMPDIR": name}
-        command = ["promtool", "test", "rules", str(folder / "test.json")]
-        return subprocess.run(command, capture_output=True, check=False, env=environment).returncode == 0  # noqa: S603
-
-
 def _cost(test: Group) -> float:
     """Return an estimate of the cost of a test group: its number of samples."""
     last = max(_minutes(query["eval_time"]) for query in test["promql_expr_test"])
@@ -231,26 +173,40 @@ def _minutes(duration: str) -> int:
 
 
 def try_mutants(mutants: Sequence[Mutant], groups: Sequence[Group]) -> Iterator[tuple[Mutant, bool]]:
-    """Try mutants; return each with whether it was killed, as soon as that is known.
+    """Try mutants; return each with whether it was killed, as soon as all of its rule were tried.
 
-    Killed ones are kept in a file, so that a run that was stopped continues. Another version of the rules starts again.
+    Killed ones are kept in a file, so that a run that was stopped continues.
     """
-    file = KEPT / f"{hashlib.sha256(json.dumps(groups).encode()).hexdigest()[:16]}.txt"
-    KEPT.mkdir(parents=True, exist_ok=True)
-    kept = set(file.read_text(encoding="utf-8").splitlines()) if file.exists() else set()
-    yield from ((mutant, True) for mutant in mutants if mutant.title in kept)
-    others = [mutant for mutant in mutants if mutant.title not in kept]
+    KEPT.parent.mkdir(exist_ok=True)
+    KEPT.touch()
+    kept = set(KEPT.read_text(encoding="utf-8").splitlines())
     tests = load_tests()
-    trials = {name: Trial(name, groups, tests) for name in {mutant.name for mutant in others}}
-    with ThreadPoolExecutor(2) as pool, file.open("a", encoding="utf-8", buffering=1) as results:
-        runs = {pool.submit(trials[mutant.name].fails, mutant): mutant for mutant in others}
+    by_rule = {mutant.name: [each for each in mutants if each.name == mutant.name] for mutant in mutants}
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(_try_rule, of_rule, groups, tests, kept) for of_rule in by_rule.values()]
         try:
             for run in as_completed(runs):
-                if run.result():
-                    results.write(f"{runs[run].title}\n")
-                yield runs[run], run.result()
+                yield from run.result().items()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _try_rule(
+    mutants: Sequence[Mutant], groups: Sequence[Group], tests: Sequence[Group], kept: Collection[str]
+) -> Mapping[Mutant, bool]:
+    """Return whether the mutants of one rule were killed."""
+    rule = mutants[0].name
+    related = related_to(rule, groups)
+    version = hashlib.sha256(json.dumps(related.reduced_rules(groups)).encode()).hexdigest()[:12]
+    left = [mutant for mutant in mutants if f"{version} {mutant.title}" not in kept]
+    reduced = [test for each in tests if (test := related.reduced_test(each))]
+    # Tests that name the rule are the most likely to fail.
+    for test in sorted(reduced, key=lambda test: (rule not in json.dumps(test["promql_expr_test"]), _cost(test))):
+        failing = find_failing(rule, [mutant.changed(groups) for mutant in left], related, groups, test)
+        with KEPT.open("a", encoding="utf-8") as results:
+            results.write("".join(f"{version} {left[index].title}\n" for index in failing))
+        left = [mutant for index, mutant in enumerate(left) if index not in failing]
+    return {mutant: mutant not in left for mutant in mutants}
 
 
 def main(chosen: Sequence[str]) -> int:

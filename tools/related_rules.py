@@ -16,9 +16,9 @@ HELD: Final = "server:huaweicloud_sms_alerts:held"
 """Every alert reads only its own series of this record, so it connects no alert with another one."""
 
 _WORD: Final = re.compile(r"[\w:]+")
-_NAME: Final = re.compile(r"(?<![\w:])[a-z_]+:\w+(?::\w+)?(?![\w:])")
+NAME: Final = re.compile(r"(?<![\w:])[a-z_]+:\w+(?::\w+)?(?![\w:])")
 _ALERTS: Final = re.compile(r"\bALERTS\b(?:\{([^}]*)\})?")
-_ALERT_NAME: Final = re.compile(r'\balertname(=~|!~|!=|=)"([^"]*)"')
+ALERT_NAME: Final = re.compile(r'\balertname(=~|!~|!=|=)"([^"]*)"')
 
 
 def name_of(rule: Mapping[str, Any]) -> str:
@@ -59,15 +59,21 @@ class Related:
         """Return a query with the expected alerts that can change; None if its result cannot change."""
         expression = query["expr"]
         selected = {alert for alert in self.alerts if _selects_alert(expression, alert)}
-        if not selected and not self.records & set(_NAME.findall(expression)):
+        if not selected and not self.records & set(NAME.findall(expression)):
             return None
-        only = f'alertname=~"{"|".join(sorted(self.alerts))}"'
-        expression = _ALERTS.sub(lambda found: f"ALERTS{{{', '.join(filter(None, (only, found[1])))}}}", expression)
+        expression = _ALERTS.sub(self._reduced_selector, expression)
         samples = [sample for sample in query.get("exp_samples") or () if self._can_change(sample["labels"])]
         return {**query, "expr": expression, "exp_samples": samples}
 
+    def _reduced_selector(self, selector: re.Match[str]) -> str:
+        """Return a selector of `ALERTS` that names those which it selects of the alerts that can change."""
+        selected = "|".join(sorted(alert for alert in self.alerts if _selects_alert(selector[0], alert)))
+        matchers = re.findall(r'\w+[=!~]+"[^"]*"', selector[1] or "")
+        others = [matcher for matcher in matchers if not ALERT_NAME.match(matcher)]
+        return "ALERTS{" + ", ".join([f'alertname=~"{selected}"', *others]) + "}"
+
     def _can_change(self, labels: str) -> bool:
-        alert = _ALERT_NAME.search(labels)
+        alert = ALERT_NAME.search(labels)
         return alert is None or alert[2] in self.alerts
 
 
@@ -87,7 +93,7 @@ def related_to(rule: str, groups: Sequence[Group]) -> Related:
 
 
 def _reads(expression: str, names: AbstractSet[str], alerts: Iterable[str]) -> Iterator[str]:
-    yield from names & set(_NAME.findall(expression))
+    yield from names & set(NAME.findall(expression))
     yield from (alert for alert in alerts if _selects_alert(expression, alert))
 
 
@@ -105,7 +111,7 @@ def _closure(names: AbstractSet[str], edges: Mapping[str, AbstractSet[str]]) -> 
 def _selects_alert(expression: str, alert: str) -> bool:
     """Return whether one of the selectors of `ALERTS` in an expression can select an alert."""
     return any(
-        all(_matches(operator, value, alert) for operator, value in _ALERT_NAME.findall(found[1] or ""))
+        all(_matches(operator, value, alert) for operator, value in ALERT_NAME.findall(found[1] or ""))
         for found in _ALERTS.finditer(expression)
     )
 

@@ -18,7 +18,7 @@ from grafana.promql import FAILED_STATES, MIGRATING_STATES, MOVING_STATES
 from programs import program, run
 from promtool import Group
 from rule_cases import PROBLEMS
-from tools.mutants import ORDER
+from tools.mutant_batches import ORDER
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy" / "prometheus"

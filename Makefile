@@ -46,7 +46,7 @@ bench-compare: $(VENV)/dev ## Compare polls, scrapes and start-up with another r
 mutants: $(VENV)/dev ## Check that the tests find small changes of the package (takes hours; continues where it was stopped)
 	$(BIN)/python -m tools.code_mutants $(ARGS)
 
-mutants-rules: $(VENV)/dev ## Check that the tests of the rules find small changes of them (takes half an hour)
+mutants-rules: $(VENV)/dev ## Check that the tests of the rules find small changes of them (continues where it was stopped)
 	$(BIN)/python -m tools.mutants $(ARGS)
 
 bench-rules: $(VENV)/dev ## Measure rules and dashboards with 10,000 servers, and write docs/scaling.md

@@ -57,26 +57,30 @@ def _find_failing(
     """Return the indexes of failing changes, whose keys are their numbers."""
     found: set[int] = set()
     while left := {number: changed for number, changed in changes.items() if number - 1 not in found}:
-        status, output = _run_promtool(
-            [*_copied_rules(left, rule, related, groups)], _copied_test([0, *left], related, test)
-        )
-        if status == 0:
+        failed, output = _run_copies(left, rule, related, groups, test)
+        if not output:
             break
-        failed = {int(number) for number in _FAILED.findall(output)}
-        if 0 in failed or not (failed or left):
-            message = f"the test group {test['name']} fails without a change of {rule}: {output}"
-            raise AssertionError(message)
-        if not failed:
+        if not failed and len(left) > 1:
             # The rules were rejected: which change did that?
-            if len(left) == 1:
-                return found | {number - 1 for number in left}
             halves = (dict(list(left.items())[::2]), dict(list(left.items())[1::2]))
             return found.union(*(_find_failing(half, rule, related, groups, test) for half in halves))
-        found |= {number - 1 for number in failed}
+        if 0 in failed or (not failed and _run_copies({}, rule, related, groups, test)[1]):
+            message = f"the test group {test['name']} fails without a change of {rule}: {output}"
+            raise AssertionError(message)
+        found |= {number - 1 for number in failed or left}
         if "rule: " not in output:
             break
         # An error in a rule ends the run, so the others are tried again.
     return found
+
+
+def _run_copies(
+    changes: Mapping[int, Rule], rule: str, related: Related, groups: Sequence[Group], test: Group
+) -> tuple[set[int], str]:
+    """Return the numbers of failing changes, and the output of promtool, which is empty if none fails."""
+    rules = [*_copied_rules(changes, rule, related, groups)]
+    status, output = _run_promtool(rules, _copied_test([0, *changes], related, test))
+    return {int(number) for number in _FAILED.findall(output)}, output if status else ""
 
 
 def _copied_rules(changes: Mapping[int, Rule], rule: str, related: Related, groups: Sequence[Group]) -> Iterator[Group]:

@@ -81,6 +81,15 @@ def test_changes_of_the_record_of_held_alerts_are_found() -> None:
     assert find(HELD, *changes) == {0, 2}
 
 
+def test_rules_that_are_invalid_without_a_change_are_an_error() -> None:
+    related = related_to("SmsStalled", RULES)
+    invalid = [{"name": "sms-records", "rules": [{"record": FEW, "expr": "bytes <"}]}, RULES[1]]
+    test = related.reduced_test(TEST)
+    assert test is not None
+    with pytest.raises(AssertionError, match="fails without a change"):
+        find_failing("SmsStalled", [{"alert": "SmsStalled", "expr": "vector(1)"}], related, invalid, test)
+
+
 def test_a_test_that_fails_without_a_change_is_an_error() -> None:
     related = related_to("SmsStalled", RULES)
     test = related.reduced_test({**TEST, "promql_expr_test": [{"expr": "ALERTS", "eval_time": "1m"}]})

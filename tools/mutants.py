@@ -181,7 +181,9 @@ def try_mutants(mutants: Sequence[Mutant], groups: Sequence[Group]) -> Iterator[
     KEPT.touch()
     kept = set(KEPT.read_text(encoding="utf-8").splitlines())
     tests = load_tests()
-    by_rule = {mutant.name: [each for each in mutants if each.name == mutant.name] for mutant in mutants}
+    # Rules that affect few others come first.
+    names = {mutant.name: len(related_to(mutant.name, groups).needed) for mutant in mutants}
+    by_rule = {name: [each for each in mutants if each.name == name] for name in sorted(names, key=names.__getitem__)}
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(_try_rule, of_rule, groups, tests, kept) for of_rule in by_rule.values()]
         try:

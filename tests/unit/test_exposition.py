@@ -228,7 +228,7 @@ async def test_the_bodies_of_all_accounts_are_cached_however_many_there_are() ->
 async def test_bodies_of_views_that_are_no_longer_requested_are_dropped_at_the_next_poll(
     seconds: float, *, is_kept: bool
 ) -> None:
-    exposition = Exposition(ALL, [target_of(snapshot(server("a"), read_at=NOW + seconds))])
+    exposition = Exposition(ALL, [target_of(snapshot(server("a")), stale_policy="keep")])
     abandoned = View(frozenset({"fleet"}), None, "text")
     body = await exposition.body(abandoned, NOW)
     await exposition.refresh(NOW + seconds)

@@ -28,7 +28,7 @@ MAX_TEST_SECONDS: Final = 5.0
 FIRST_SECONDS: Final = 2.0
 """How long the tests that are tried first take together."""
 
-MAX_SECONDS: Final = 6.0
+MAX_SECONDS: Final = 3.0
 """How long all tests of a mutant take together: for a line that hundreds of tests execute, the quickest will do."""
 
 MIN_TIMEOUT_SECONDS: Final = 5.0

@@ -243,6 +243,28 @@ async def test_a_view_that_is_requested_from_the_cache_stays_one_that_is_prepare
     assert exposition.recent_views(NOW + 2 * VIEW_TTL_SECONDS) == (some,)
 
 
+async def test_a_scrape_after_a_poll_does_not_wait_for_its_body() -> None:
+    polled = target_of(snapshot(server("a")))
+    exposition = Exposition(ALL, [polled])
+    some = view(exposition)
+    await exposition.body(some, NOW)
+    polled.state.snapshot = read = snapshot(server("b"))
+    await exposition.refresh(NOW + 60)
+    with pytest.raises(StopIteration) as ended:
+        exposition.body(some, NOW + 61).send(None)
+    assert ended.value.value.snapshots == (read,)
+
+
+async def test_a_view_that_a_poll_drops_while_a_scrape_waits_for_it_is_prepared_again() -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(server("a")), stale_policy="keep")])
+    some = view(exposition)
+    polling = asyncio.create_task(exposition.refresh(NOW))
+    await asyncio.sleep(0)
+    scraping = asyncio.create_task(exposition.body(some, NOW - VIEW_TTL_SECONDS - 1))
+    await asyncio.gather(polling, scraping)
+    assert exposition.recent_views(NOW - VIEW_TTL_SECONDS) == (some,)
+
+
 BUSY = server(
     "a",
     state="replicate",

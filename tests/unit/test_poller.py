@@ -29,11 +29,13 @@ Run = Callable[["Rig"], None]
 class Rig:
     """A poller of a list that a test sets, and what it notified its listener of."""
 
-    def __init__(self, clock: FakeClock, **poll: object) -> None:
+    def __init__(self, clock: FakeClock, lockout: Lockout | None = None, **poll: object) -> None:
         self.clock = clock
         self.account = Account(account(poll=poll))
         self.servers: tuple[SourceServer, ...] = (server("a", state="waiting"),)
         self.count: int | None = None
+        self.further_pages = asyncio.Event()
+        self.further_pages.set()
         self.error: Exception | None = None
         self.secret: str | None = "secret"
         self.defect: Exception | None = None
@@ -41,8 +43,9 @@ class Rig:
         self.polls: list[float] = []
         self.context: dict[str, object] = {}
         self.ended: list[tuple[Poll, Listing[SourceServer] | None]] = []
+        self.lockout = Lockout(clock)
         self.poller = Poller(
-            self.account, self.page, clock, self, CredentialsGuard(Lockout(clock), self.fingerprint), Worker()
+            self.account, self.page, clock, self, CredentialsGuard(self.lockout, self.fingerprint), Worker()
         )
 
     def poller_with(self, fingerprint: Fingerprint) -> Poller:
@@ -54,6 +57,8 @@ class Rig:
         if offset == 0:
             self.polls.append(self.clock.monotonic())
         self.context = get_contextvars()
+        if offset:
+            await self.further_pages.wait()
         self.clock.advance(self.took)
         if self.error is not None:
             raise self.error
@@ -191,6 +196,21 @@ async def test_a_poll_adds_to_the_progress_of_each_server(clock: FakeClock) -> N
         await rig.poller.poll()
         clock.advance(60)
     assert rig.account.state.progress.samples("a") == [Sample(NOW, 1, 0), Sample(NOW + 60, 2, 0)]
+
+
+async def test_the_first_page_of_an_account_admits_others_with_the_same_credentials(clock: FakeClock) -> None:
+    lockout = Lockout(clock)
+    slow, other = Rig(clock, lockout), Rig(clock, lockout)
+    slow.count = 2
+    slow.further_pages.clear()
+    polling = asyncio.create_task(slow.poller.poll())
+    # Otherwise it would wait until the clock advances.
+    async with asyncio.timeout(10):
+        await other.poller.poll()
+    assert other.account.state.up
+    assert not polling.done()
+    slow.further_pages.set()
+    await polling
 
 
 async def test_the_log_lines_of_a_poll_have_the_account(clock: FakeClock) -> None:

@@ -43,9 +43,13 @@ class Rig:
         self.polls: list[float] = []
         self.context: dict[str, object] = {}
         self.ended: list[tuple[Poll, Listing[SourceServer] | None]] = []
-        self.lockout = Lockout(clock)
         self.poller = Poller(
-            self.account, self.page, clock, self, CredentialsGuard(self.lockout, self.fingerprint), Worker()
+            self.account,
+            self.page,
+            clock,
+            self,
+            CredentialsGuard(lockout or Lockout(clock), self.fingerprint),
+            Worker(),
         )
 
     def poller_with(self, fingerprint: Fingerprint) -> Poller:

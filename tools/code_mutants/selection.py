@@ -31,7 +31,7 @@ FIRST_SECONDS: Final = 2.0
 MAX_SECONDS: Final = 3.0
 """How long all tests of a mutant take together: for a line that hundreds of tests execute, the quickest will do."""
 
-MIN_TIMEOUT_SECONDS: Final = 5.0
+MIN_TIMEOUT_SECONDS: Final = 3.0
 """Timeout of tests that take no time."""
 
 

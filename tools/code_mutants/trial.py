@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent.parent
 QUIET: Final = ("-n0", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 """Options of pytest for a process that forks, whose parent has imported what it imports."""
 
-MAX_IDLE_SECONDS: Final = 15.0
+MAX_IDLE_SECONDS: Final = 10.0
 """Time without any CPU time after which tests hang."""
 
 MAX_MEMORY_BYTES: Final = 4 * 2**30

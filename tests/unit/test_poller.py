@@ -34,6 +34,7 @@ class Rig:
         self.account = Account(account(poll=poll))
         self.servers: tuple[SourceServer, ...] = (server("a", state="waiting"),)
         self.count: int | None = None
+        self.asked_further = asyncio.Event()
         self.further_pages = asyncio.Event()
         self.further_pages.set()
         self.error: Exception | None = None
@@ -62,6 +63,7 @@ class Rig:
             self.polls.append(self.clock.monotonic())
         self.context = get_contextvars()
         if offset:
+            self.asked_further.set()
             await self.further_pages.wait()
         self.clock.advance(self.took)
         if self.error is not None:
@@ -208,6 +210,7 @@ async def test_the_first_page_of_an_account_admits_others_with_the_same_credenti
     slow.count = 2
     slow.further_pages.clear()
     polling = asyncio.create_task(slow.poller.poll())
+    await slow.asked_further.wait()
     # Otherwise it would wait until the clock advances.
     async with asyncio.timeout(10):
         await other.poller.poll()

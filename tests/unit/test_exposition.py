@@ -1,11 +1,13 @@
 import asyncio
 import gzip
 import random
+import re
 import shutil
 import subprocess
 import threading
 import tracemalloc
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,6 +204,16 @@ async def test_a_view_of_some_collectors_has_only_those() -> None:
     read = Scrape(body.decode())
     assert read.value("source_server_state", state="error") == 1
     assert read.values("source_servers") == {}
+
+
+async def test_each_family_can_be_selected_by_its_name() -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(BUSY))])
+    everything = View(frozenset(exposition.collector_names), None, "text")
+    names = re.findall("^# TYPE (\\w+)", (await body_of(exposition, everything)).decode(), re.MULTILINE)
+    assert len(names) > 10
+    for name in names:
+        selected = (await body_of(exposition, replace(everything, names=frozenset({name})), tail=b"")).decode()
+        assert re.findall("^# TYPE (\\w+)", selected, re.MULTILINE) == [name]
 
 
 async def test_the_least_recently_requested_bodies_are_dropped_beyond_the_maximum() -> None:

@@ -362,6 +362,19 @@ async def test_settings_that_do_not_change_the_interval_do_not_move_the_schedule
     assert rig.polls == [0, 60]
 
 
+async def test_settings_can_change_and_a_defect_can_be_counted_before_the_first_poll(
+    clock: FakeClock, run: Run
+) -> None:
+    rig = Rig(clock, interval="60s")
+    rig.poller.follow(under(rig, interval="20s"))
+    poll = await rig.poller.fail(ZeroDivisionError())
+    assert (poll.error and poll.error.reason, poll.pages) == ("bad_response", 0)
+    rig.poller = rig.poller_with(rig.fingerprint)
+    rig.poller.follow(under(rig, interval="20s"))
+    run(rig)
+    assert await clock.until_asleep() == 20
+
+
 async def test_a_poll_that_is_due_when_the_settings_change_is_not_skipped(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     run(rig)

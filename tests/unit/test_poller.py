@@ -82,6 +82,7 @@ class Rig:
     async def poll_ended(self, account: Account, poll: Poll, listing: Listing[SourceServer] | None) -> None:
         assert account.state is self.account.state
         assert account.state.last_poll is poll
+        self.account_of_last_poll = account
         self.ended.append((poll, listing))
 
 
@@ -193,6 +194,21 @@ async def test_a_server_that_did_not_change_is_the_same_object_in_the_next_snaps
         assert rig.account.state.snapshot is not None
         seen.append(rig.account.state.snapshot.servers[0])
     assert seen[0] is seen[1]
+
+
+def recorded(rig: Rig) -> list[str]:
+    return [each.server_id for each in rig.account.state.migrations or ()]
+
+
+async def test_a_poll_records_migrations_if_they_are_saved(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    rig.servers = (server("a", state="finished"),)
+    await rig.poller.poll()
+    assert rig.account.state.migrations is None
+    rig.account.state.migrations = ()
+    rig.servers = (*rig.servers, server("b", state="finished"))
+    await rig.poller.poll()
+    assert recorded(rig) == ["b"]
 
 
 async def test_a_poll_adds_to_the_progress_of_each_server(clock: FakeClock) -> None:
@@ -348,6 +364,14 @@ async def test_a_shorter_interval_counts_from_the_last_poll(clock: FakeClock, ru
     clock.advance(20)
     await clock.until_asleep()
     assert rig.polls == [0, 120]
+
+
+async def test_polls_use_the_settings_that_were_followed_last(clock: FakeClock) -> None:
+    rig = Rig(clock)
+    other = under(rig, interval="60s", timeout="5s")
+    rig.poller.follow(other)
+    await rig.poller.poll()
+    assert rig.account_of_last_poll is other
 
 
 async def test_settings_that_do_not_change_the_interval_do_not_move_the_schedule(clock: FakeClock, run: Run) -> None:

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from exporter.settings.quantities import (
+    Group,
     ListenAddress,
     UnixAddress,
     check_account_name,
@@ -16,6 +18,24 @@ from exporter.settings.quantities import (
     parse_url,
     suggest_duration,
 )
+
+
+class Size(Group):
+    """A group of options."""
+
+    width: int = 1
+
+
+def test_the_options_of_a_group_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Size().width = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("wrong", [{"width": "s3cret"}, {"height": "s3cret"}, "s3cret"])
+def test_a_wrong_value_is_not_shown_by_the_library(wrong: object) -> None:
+    with pytest.raises(ValidationError) as error:
+        Size.model_validate(wrong)
+    assert "s3cret" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +107,9 @@ def test_a_parsed_listen_address_is_formatted_as_it_was_written(text: str, addre
     ["", "10058", "host", "::1:80", "host:http", "host:65536", "host:-1", "host:", "host:000001", "[::1:80", "::1]:80"],
 )
 def test_an_invalid_listen_address_is_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match="HOST:PORT"):
-        parse_listen_address(text)
+    for read in (parse_listen_address, check_listen_address):
+        with pytest.raises(ValueError, match="HOST:PORT"):
+            read(text)
 
 
 def test_the_final_slash_of_a_url_is_removed() -> None:

@@ -70,22 +70,22 @@ SECONDS = {OWN: 3.0, LONG: MAX_TEST_SECONDS + 1, QUICK: FIRST_SECONDS, OTHER: FI
 
 def test_the_tests_named_after_a_module_come_first_then_the_quickest_and_last_its_long_ones() -> None:
     selection = Selection({"exporter.queue": {"return 1": {OWN, LONG, QUICK, OTHER}, "return 2": {OTHER}}}, SECONDS)
-    assert selection.tests_of("exporter.queue", "return 1") == [[OWN], [QUICK], [OTHER], [LONG]]
-    assert selection.tests_of("exporter.queue", "return 2") == [[OTHER]]
+    assert selection.tests_of("exporter.queue", ["return 1"]) == [[OWN], [QUICK], [OTHER], [LONG]]
+    assert selection.tests_of("exporter.queue", ["return 2"]) == [[OTHER]]
 
 
 def test_a_line_that_is_new_or_executed_by_the_import_belongs_to_all_tests_of_its_module() -> None:
     selection = Selection(
         {"exporter.queue": {"return 1": {OWN}, "return 2": {QUICK}}, "exporter.x": {"": {LONG}}}, SECONDS
     )
-    for line in ("return 3", None):
-        assert selection.tests_of("exporter.queue", line) == [[OWN], [QUICK]]
+    for lines in (["return 3"], [], ["return 1", "return 2"]):
+        assert selection.tests_of("exporter.queue", lines) == [[OWN], [QUICK]]
 
 
 def test_only_the_quickest_tests_of_other_modules_are_run() -> None:
     seconds = {f"tests/unit/test_stack.py::test_{number:02}": 1.0 for number in range(20)}
     selection = Selection({"exporter.queue": {"return 1": set(seconds)}}, seconds)
-    first, second = selection.tests_of("exporter.queue", "return 1")
+    first, second = selection.tests_of("exporter.queue", ["return 1"])
     assert (len(first), len(first) + len(second)) == (FIRST_SECONDS, MAX_SECONDS)
 
 

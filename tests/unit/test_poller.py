@@ -399,6 +399,17 @@ async def test_settings_can_change_and_a_defect_can_be_counted_before_the_first_
     assert await clock.until_asleep() == 20
 
 
+async def test_other_settings_shortly_before_a_poll_do_not_start_it_early(clock: FakeClock, run: Run) -> None:
+    rig = Rig(clock, interval="60s")
+    run(rig)
+    await clock.until_asleep()
+    clock.advance(59.5)
+    rig.poller.follow(under(rig, interval="60s", timeout="5s"))
+    await asyncio.sleep(0)
+    assert await clock.until_asleep() == 0.5
+    assert rig.polls == [0]
+
+
 async def test_a_poll_that_is_due_when_the_settings_change_is_not_skipped(clock: FakeClock, run: Run) -> None:
     rig = Rig(clock, interval="60s")
     run(rig)

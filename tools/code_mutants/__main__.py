@@ -143,8 +143,10 @@ class Trials:
     def _find_killer(self, mutant: Mutant, unchanged: Mutant) -> str | None:
         key = f"{hashlib.sha256(unchanged.source).hexdigest()[:8]} {mutant.title}"
         if self._killers.get(key) is None:
-            line = None if mutant.is_executed_once else unchanged.source.decode().splitlines()[mutant.line - 1].strip()
-            found = (self._try_part(mutant, unchanged, part) for part in self._tests.tests_of(mutant.module, line))
+            found = (
+                self._try_part(mutant, unchanged, part)
+                for part in self._tests.tests_of(mutant.module, _list_changed_lines(mutant, unchanged.source))
+            )
             self._killers[key] = next((killer for killer in found if killer is not None), None)
             self._file.write(json.dumps([key, self._killers[key]]) + "\n")
             self._file.flush()
@@ -168,6 +170,14 @@ class Trials:
 
     def _run(self, mutant: Mutant, tests: Sequence[str]) -> str | None:
         return trial.find_failure(mutant, tests, self._tests.timeout(tests))
+
+
+def _list_changed_lines(mutant: Mutant, source: bytes) -> Sequence[str]:
+    """Return the lines that a mutant changes; none if they are executed once for all tests."""
+    if mutant.is_executed_once:
+        return ()
+    lines = source.decode().splitlines()[mutant.line - 1 : mutant.line + mutant.before.count("\n")]
+    return [line.strip() for line in lines]
 
 
 def main(names: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ import trustme
 from structlog.testing import capture_logs
 
 from exporter.blocking import Worker
-from exporter.errors import ConfigurationError
+from exporter.errors import AuthError, ConfigurationError
 from exporter.polling.account import RESTART_DELAY_SECONDS, AccountRunner, open_account
 from exporter.polling.connections import Runtime
 from exporter.polling.lockout import CredentialsGuard, Lockout
@@ -176,7 +176,54 @@ async def test_another_content_of_the_same_ca_bundle_needs_another_connection(cl
             runner.with_settings(options, DetailSettings())
 
 
-async def test_an_account_without_credentials_is_an_error_that_names_it(clock: FakeClock) -> None:
+class Follower:
+    """A poller or a reader that keeps the account that it follows."""
+
+    def __init__(self) -> None:
+        self.account: Account | None = None
+
+    def follow(self, account: Account) -> None:
+        self.account = account
+
+
+def test_the_poller_and_the_readers_follow_other_settings(clock: FakeClock) -> None:
+    followers = [Follower() for _ in range(3)]
+    poller, *readers = followers
+    runner = AccountRunner(Account(account()), poller, readers, clock, b"", contextlib.AsyncExitStack())  # type: ignore[arg-type]
+    runner.follow()
+    assert all(follower.account is runner.account for follower in followers)
+
+
+POD = {
+    "HC_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9",
+    "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/nonexistent",
+}
+
+
+@pytest.mark.parametrize("environ", [{}, *({name: value} for name, value in POD.items())])
+@pytest.mark.parametrize("home", [NOWHERE, Path("/" + "x" * 300), None])
+async def test_an_account_without_credentials_is_an_error_that_lists_the_places(
+    home: Path | None, environ: dict[str, str], clock: FakeClock
+) -> None:
     options = account(auth={"metadata_endpoint": "http://127.0.0.1:9"})
-    with pytest.raises(ConfigurationError, match="account default: "):
-        await open_account(options, Unobserved(), Listener(), Runtime(clock, {}, NOWHERE))
+    with pytest.raises(ConfigurationError) as error:
+        await open_account(options, Unobserved(), Listener(), Runtime(clock, environ, home))
+    (line,) = error.value.lines
+    file = f"no file {home}/.huaweicloud/credentials (or " if home else "no home directory, and no "
+    refused = "the connection to 127.0.0.1 failed: Connection refused"
+    assert line.startswith(
+        "account default: no credentials found: no option auth.*, no variable of the SDK, Terraform or OpenStack, "
+    )
+    assert file in line
+    assert f"no ECS metadata service at http://127.0.0.1:9 ({refused}), no HC_CONTAINER_CREDENTIALS_FULL_URI" in line
+
+
+async def test_an_unreadable_secret_is_named_by_its_option(clock: FakeClock, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("t")
+    async with opened(clock, account(auth={"token_file": str(file)})) as runner:
+        assert runner.account.credentials is not None
+        await runner.account.credentials.check()
+        file.unlink()
+        with pytest.raises(AuthError, match=f"^auth.token-file: {file} cannot be read: No such file or directory$"):
+            await runner.account.credentials.check()

@@ -65,7 +65,7 @@ OWN, LONG, QUICK, OTHER = (
     "tests/unit/test_stack.py::test_quick",
     "tests/unit/test_stack.py::test_other",
 )
-SECONDS = {OWN: 3.0, LONG: MAX_TEST_SECONDS + 1, QUICK: FIRST_SECONDS, OTHER: FIRST_SECONDS + 1}
+SECONDS = {OWN: 3.0, LONG: MAX_TEST_SECONDS + 1, QUICK: 0.5, OTHER: FIRST_SECONDS}
 
 
 def test_the_tests_named_after_a_module_come_first_then_the_quickest_and_last_its_long_ones() -> None:

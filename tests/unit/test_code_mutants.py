@@ -23,6 +23,7 @@ class Queue:
     def add(self, item: str | None) -> bool:
         \"\"\"Add.\"\"\"
         log.debug("adding")
+        del unused
         if item is not None and len(self.items) <= LIMIT:
             self.items.append(item)
             self.total += 2

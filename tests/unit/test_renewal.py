@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.auth.credentials import Credentials
 from exporter.auth.renewal import EXPIRED_WHEN_NEW_SECONDS, Lease, RenewingProvider, Term, parse_expiry
 from exporter.errors import BadResponse, RequestTimeout, ServerFault
 from exporter.language import Translatable
@@ -200,7 +201,7 @@ async def test_closing_cancels_a_renewal_and_logs_nothing(clock: FakeClock) -> N
     waiting = asyncio.create_task(provider.get())
     await background_work()
     with capture_logs() as logs:
-        await provider.close()
+        await Credentials(provider, lambda _, number: {"X-Number": str(number)}).close()
         assert issuer.closed
         with pytest.raises(asyncio.CancelledError):
             await waiting

@@ -84,6 +84,7 @@ def sizes(*sizes: int | None) -> Snapshot | None:
         ((500, None, 501, None, 501), 3),
         ((None, None), 1),
         ((None, 500, None, 500), 2),
+        ((None, 1), 2),
     ],
 )
 def test_a_missing_size_between_two_lists_is_not_growth(replicated: tuple[int | None, ...], grown_at: float) -> None:

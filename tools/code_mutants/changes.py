@@ -149,7 +149,8 @@ class _Finder(ast.NodeVisitor):
         self.visit(node.value)
 
     def visit_Delete(self, node: ast.Delete) -> None:
-        self._replace(node, "pass")
+        if not all(isinstance(target, ast.Name) for target in node.targets):
+            self._replace(node, "pass")
 
     def visit_Raise(self, node: ast.Raise) -> None:
         if "AssertionError" in ast.unparse(node):

@@ -51,6 +51,9 @@ log = get_logger(__name__)
 TRANSIENT_FAILURES: Final = (Throttled, ServerFault, RequestTimeout, ConnectionFailed)
 """Failures that a retry may not meet again."""
 
+MAX_ATTEMPTS: Final = 4
+"""Maximum number of attempts for one request."""
+
 INITIAL_BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 15.0
 
@@ -95,10 +98,7 @@ class RetryBudget:
 
 
 class SmsClient:
-    """Sends authenticated requests to the SMS API for one account.
-
-    `attempts` is the maximum number of attempts for one page, `rate_limit` the maximum number of requests per second.
-    """
+    """Sends authenticated requests to the SMS API for one account, at most `rate_limit` per second."""
 
     def __init__(
         self,
@@ -109,14 +109,12 @@ class SmsClient:
         clock: Clock,
         observer: RetryObserver,
         rate_limit: float,
-        attempts: int = 4,
     ) -> None:
         self._base_url = base_url
         self._transport = transport
         self._credentials = credentials
         self._clock = clock
         self._observer = observer
-        self._attempts = attempts
         self._rate_limit = RateLimit(rate_limit, clock)
 
     def for_list(self, endpoint: Endpoint[Any], filters: Mapping[str, str]) -> "ListClient":
@@ -135,7 +133,7 @@ class SmsClient:
 
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(may_retry),
-            stop=tenacity.stop_after_attempt(self._attempts),
+            stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
             wait=_get_wait,
             before_sleep=self._report_retry,
             sleep=self._clock.sleep,

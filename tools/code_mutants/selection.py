@@ -31,6 +31,9 @@ FIRST_SECONDS: Final = 2.0
 MAX_SECONDS: Final = 3.0
 """How long all tests of a mutant take together: for a line that hundreds of tests execute, the quickest will do."""
 
+MAX_SECONDS_WITHOUT_LINE: Final = 12.0
+"""How long they take for what is executed once for all tests, so that nothing shows which of them notice it."""
+
 MIN_TIMEOUT_SECONDS: Final = 3.0
 """Timeout of tests that take no time."""
 
@@ -58,7 +61,8 @@ class Selection:
         own = [test for test in quick if own_name in test]
         others = [test for test in quick if own_name not in test]
         ends = list(accumulate(self.seconds[test] for test in others))
-        first, last = (bisect(ends, seconds) for seconds in (FIRST_SECONDS, MAX_SECONDS))
+        maximum = MAX_SECONDS if changed else MAX_SECONDS_WITHOUT_LINE
+        first, last = (bisect(ends, seconds) for seconds in (FIRST_SECONDS, maximum))
         long = [test for test in order if self.seconds[test] > MAX_TEST_SECONDS and own_name in test]
         return [part for part in (own, others[:first], others[first:last], long) if part]
 

@@ -1,13 +1,16 @@
 """How the API is read: how often, for how long, and any of its lists."""
 
+import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 from aiohttp import web
 
+from exporter.errors import ServerFault
 from exporter.polling.connections import Runtime, account_client
 from exporter.simulator import Simulator
-from exporter.sms.client import RetryBudget
+from exporter.sms.client import MAX_ATTEMPTS, RetryBudget
 from exporter.sms.decoding import Page, Records
 from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import ListedRecord, TaskState
@@ -36,6 +39,30 @@ async def test_the_rate_limit_holds_in_every_second(clock: FakeClock) -> None:
     assert Scrape(text).total("source_servers") == 4000
     assert len(sent) == 20
     assert max(sum(start <= other <= start + 1 for other in sent) for start in sent) == RATE
+
+
+class ImpatientClock(FakeClock):
+    """Time that advances by what is slept."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+
+async def test_a_request_that_fails_each_time_fails_with_the_failure_of_its_last_attempt() -> None:
+    attempts = 0
+
+    async def fail(_: web.Request) -> web.Response:
+        nonlocal attempts
+        attempts += 1
+        return web.json_response({"code": f"E{attempts}"}, status=503)
+
+    async with serving(fail) as url:
+        options, runtime = account(api={"endpoint": url}, auth={"token": "t"}), Runtime(ImpatientClock(), {}, NOWHERE)
+        async with account_client(options, Unobserved(), runtime) as (client, _):
+            with pytest.raises(ServerFault) as failure:
+                await client.page(0, 200, {}, RetryBudget(20))
+    assert (attempts, failure.value.code) == (MAX_ATTEMPTS, "E4")
 
 
 async def test_a_poll_that_takes_too_long_as_a_whole_is_a_timeout(clock: FakeClock) -> None:

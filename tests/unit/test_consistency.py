@@ -96,6 +96,12 @@ def test_the_newest_result_of_every_shape_of_the_response_is_read(content: objec
     assert unreadable == {}
 
 
+def test_a_result_with_a_time_is_newer_than_one_without() -> None:
+    found, _ = parse({"result_list": [result_of(None, 9), result_of(1, 7)]})
+    assert found is not None
+    assert found.total_files == 7
+
+
 @pytest.mark.parametrize("content", [{}, {"result_list": []}, {"result_list": [{}]}, {"result_list": None}])
 def test_a_response_without_a_result_has_none(content: object) -> None:
     assert parse(content) == (None, {})

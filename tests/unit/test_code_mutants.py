@@ -75,12 +75,17 @@ def test_the_tests_named_after_a_module_come_first_then_the_quickest_and_last_it
     assert selection.tests_of("exporter.queue", ["return 2"]) == [[OTHER]]
 
 
-def test_a_line_that_is_new_or_executed_by_the_import_belongs_to_all_tests_of_its_module() -> None:
-    selection = Selection(
-        {"exporter.queue": {"return 1": {OWN}, "return 2": {QUICK}}, "exporter.x": {"": {LONG}}}, SECONDS
-    )
-    for lines in (["return 3"], [], ["return 1", "return 2"]):
-        assert selection.tests_of("exporter.queue", lines) == [[OWN], [QUICK]]
+def test_a_line_that_is_new_belongs_to_all_tests_of_its_module() -> None:
+    tests = {"exporter.queue": {"return 1": {OWN}, "return 2": {QUICK}}, "exporter.x": {"": {LONG}}}
+    for lines in (["return 3"], ["return 1", "return 2"]):
+        assert Selection(tests, SECONDS).tests_of("exporter.queue", lines) == [[OWN], [QUICK]]
+
+
+def test_what_the_import_executes_may_matter_to_all_tests_those_of_the_module_first() -> None:
+    for tests in ({}, {"exporter.queue": {"return 1": {OTHER}}}):
+        first, *parts = Selection(tests, SECONDS).tests_of("exporter.queue", [])
+        assert first == [OWN]
+        assert parts == ([[OTHER], [QUICK], [LONG]] if tests else [[QUICK], [OTHER], [LONG]])
 
 
 def test_only_the_quickest_tests_of_other_modules_are_run() -> None:

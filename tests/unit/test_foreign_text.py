@@ -135,3 +135,10 @@ def test_a_secret_behind_the_text_that_is_searched_is_not_kept() -> None:
     text = " " * MAX_SCANNED_CHARACTERS + PASSWORD
     assert clean_text(f"start{text}", [PASSWORD]) == "start"
     assert clean_text(text, [PASSWORD]) == ""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "cleaned"), [("", f"{REDACTED}g=="), ("u", f"dX{REDACTED}I="), ("us", f"dXN{REDACTED}")]
+)
+def test_all_digits_of_base64_that_depend_on_a_secret_alone_are_redacted(prefix: str, cleaned: str) -> None:
+    assert clean_text(base64.b64encode(f"{prefix}s3cr".encode()).decode(), ["s3cr"]) == cleaned

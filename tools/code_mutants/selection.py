@@ -46,16 +46,17 @@ class Selection:
     seconds: Mapping[str, float]
 
     def tests_of(self, module: str, changed: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Return the tests that may find a change of some lines; without lines, all tests of the module.
+        """Return the tests that may find a change of some lines; without lines, of what the import executes.
 
         First come those of the files that are named after the module, then the quickest of all others, last the long
         ones of those files. They come in parts, of which each is needed only if no test of those before it fails.
         """
         lines = self.tests.get(module, {})
         ids = {test for line in changed for test in lines.get(line, ())}
-        # A new line belongs to every test that uses the module, like one that only the first of them executes.
-        ids = ids or {test for tests in lines.values() for test in tests}
-        order = sorted(ids, key=lambda test: (self.seconds[test], test))
+        # A new line belongs to every test that uses the module. What the import executes can matter to any test.
+        used = {test for tests in lines.values() for test in tests}
+        ids = ids or (used if changed else set()) or set(self.seconds)
+        order = sorted(ids, key=lambda test: (test not in used, self.seconds[test], test))
         quick = [test for test in order if self.seconds[test] <= MAX_TEST_SECONDS]
         own_name = f"/test_{module.rsplit('.', 1)[1]}.py::"
         own = [test for test in quick if own_name in test]

@@ -1,8 +1,12 @@
 """What one configuration serves, and what is prepared before it replaces another."""
 
+from dataclasses import replace
+
 from exporter.exposition.bodies import Exposition, View
 from exporter.exposition.generation import Generation
-from exporter.families import select_collectors
+from exporter.families import Collector, SnapshotFamily, select_collectors
+from exporter.families.family import Sample
+from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, Poll
 from exporter.settings import CollectorSettings
 from support import NOW, account, server, settings, snapshot
@@ -10,10 +14,9 @@ from support import NOW, account, server, settings, snapshot
 ALL = frozenset(collector.name for collector in select_collectors(CollectorSettings()))
 
 
-def generation(*names: str, was_ready: bool = False, **switches: bool) -> Generation:
+def generation(*names: str, **switches: bool) -> Generation:
     accounts = tuple(Account(account(account={"name": name})) for name in names)
-    exposition = Exposition(select_collectors(CollectorSettings(**switches)), accounts)
-    return Generation(settings(), accounts, exposition, was_ready)
+    return Generation(settings(), accounts, Exposition(select_collectors(CollectorSettings(**switches)), accounts))
 
 
 def test_an_exporter_is_ready_when_each_account_was_polled_or_has_saved_state() -> None:
@@ -26,7 +29,8 @@ def test_an_exporter_is_ready_when_each_account_was_polled_or_has_saved_state() 
 
 
 def test_an_exporter_that_was_ready_stays_ready_with_other_accounts() -> None:
-    assert generation("one", was_ready=True).ready
+    assert not generation("one").ready
+    assert replace(generation("one"), was_ready=True).ready
 
 
 async def rendered_views(current: Generation, previous: Generation, *requested: View) -> set[View]:
@@ -55,10 +59,16 @@ async def test_a_view_of_some_collectors_keeps_those_that_are_still_on() -> None
     assert (rendered.collectors, rendered.syntax, rendered.names) == (frozenset({"servers"}), some.syntax, some.names)
 
 
-async def test_a_snapshot_is_rendered_before_its_account_is_served() -> None:
-    current, previous = generation("one"), generation("one")
-    current.accounts[0].state.snapshot = read = snapshot(server("a"), account="one")
-    view = View(ALL, None, "text")
-    await previous.exposition.body(view, NOW)
-    await current.render_views_of(previous, NOW)
-    assert (await current.exposition.body(view, NOW)).snapshots == (read,)
+async def test_a_snapshot_is_rendered_before_its_account_is_served_even_if_nobody_scrapes() -> None:
+    rendered: list[Snapshot] = []
+
+    def samples(shown: Snapshot) -> list[Sample]:
+        rendered.append(shown)
+        return []
+
+    one = Account(account(account={"name": "one"}))
+    one.state.snapshot = snapshot(server("a"), account="one")
+    collector = Collector("fleet", (SnapshotFamily("thing", "Help.", samples),))
+    current = Generation(settings(), (one,), Exposition([collector], (one,)))
+    await current.render_views_of(generation(), NOW)
+    assert rendered == [one.state.snapshot]

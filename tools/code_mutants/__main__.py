@@ -142,7 +142,9 @@ class Trials:
 
     def _find_killer(self, mutant: Mutant, unchanged: Mutant) -> str | None:
         key = f"{hashlib.sha256(unchanged.source).hexdigest()[:8]} {mutant.title}"
-        if self._killers.get(key) is None:
+        known = self._killers.get(key)
+        # A test that has been removed since kills nothing.
+        if known is None or known not in self._tests.seconds.keys() | {""}:
             found = (
                 self._try_part(mutant, unchanged, part)
                 for part in self._tests.tests_of(mutant.module, _list_changed_lines(mutant, unchanged.source))

@@ -206,6 +206,10 @@ async def test_what_authenticates_a_request_is_not_shown_if_the_answer_repeats_i
     assert message.endswith("cannot read [redacted] application/json [redacted] [redacted]")
 
 
+def test_the_secrets_of_a_response_are_not_part_of_its_representation() -> None:
+    assert "s3cret" not in repr(Response(200, {}, b"", secrets=("s3cret",)))
+
+
 async def test_a_body_over_the_limit_is_refused_before_it_ends() -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

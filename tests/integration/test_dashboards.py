@@ -34,9 +34,11 @@ WITH_EVERYTHING = (
     " and on (server_id) (server:huaweicloud_sms_remaining_seconds:measured < Inf)"
     " and on (account) (count_over_time(huaweicloud_sms_up[1m]) > 8)"
 )
-# A server in continuous synchronization with a consistency verification, and one that failed.
+# A server in continuous synchronization with the result of a consistency verification, and one that failed.
 SYNCHRONIZED = (
-    "server:huaweicloud_sms_sync_lag_seconds:freshest and on (server_id) huaweicloud_sms_task_consistency_files"
+    "server:huaweicloud_sms_sync_lag_seconds:freshest"
+    " and on (server_id) (huaweicloud_sms_task_consistency_files{result=~'missing|different'}"
+    " and on (account, job, instance) exporter:huaweicloud_sms_last_success_timestamp_seconds:freshest)"
 )
 FAILED = 'server:huaweicloud_sms_state:freshest{state="error"} and on (server_id) server:huaweicloud_sms_error:freshest'
 DEMO = ("--poll.interval=4s",)

@@ -111,7 +111,17 @@ def unused_data() -> Group:
     }
     of_syncing = f'server:{PREFIX}verdict:first{{{WITH_SERVERS}, state="syncing"}}'
     of_projects = f'project:{PREFIX}verdict:count{{{WITH_SERVERS}, project!=""}}'
-    return compare(case, 30, {f"group by (account, server_id, verdict) ({of_syncing})": verdicts, of_projects: {}})
+    replicated = f"account:{PREFIX}replicated_bytes:sum"
+    nothing = {f'{replicated}{{account="{account}"}}': 0.0 for account in ("instance", "job")}
+    return compare(
+        case,
+        30,
+        {
+            f"group by (account, server_id, verdict) ({of_syncing})": verdicts,
+            of_projects: {},
+            f"{replicated}{{{WITH_SERVERS}}}": nothing,
+        },
+    )
 
 
 def _records() -> Iterator[str]:

@@ -520,8 +520,9 @@ def _limits() -> Parts:
     halves: list[tuple[str, str, Value]] = [
         ("source_servers", f'state="{state}"', lambda _: 45) for state in ("replicate", "syncing")
     ]
-    near = {20: {"SmsAccountNearLimit"}, 90: {"SmsAccountNearLimit"}}
-    yield "two-states", group("", [Exporter(more=halves, polls_succeed=until(30))], near, among="SmsAccountNearLimit")
+    near = {"SmsAccountNearLimit", "SmsAccountNearLimit@b"}
+    exporters = [Exporter(more=halves, polls_succeed=until(30)), Exporter(account="b", more=halves)]
+    yield "two-states", group("", exporters, {20: near, 90: near}, among="SmsAccountNearLimit")
 
 
 RUNNING: Final = ("initialize", "replicate", "syncing", "stopping", "cloning", "cutovering")

@@ -539,6 +539,8 @@ def _finished() -> Parts:
     ):
         server = ("1", Server(state=state, changed=changed))
         yield f"{state}{changed}", group("", [Exporter([server])], alerts, step=STEP)
+    recent = [("1", Server(state="finished")), ("2", Server(state="waiting", changed=-week - 3600))]
+    yield "recent", group("", [Exporter(recent)], {64: set()}, among="SmsSnapshots.+", step=STEP)
     old = ("1", Server(state="finished", changed=-week - 3600))
     failing = Exporter([old], polls_succeed=until(2 * HOUR))
     dropped = ("exporter_series_dropped", 'collector="servers"', since(2 * HOUR))

@@ -26,8 +26,12 @@ def _launches() -> Group:
 
 def _stalls() -> Group:
     """Return a group with servers that replicate for 30 minutes, or whose last data arrived 30 minutes ago."""
-    servers = {"started": replace(STALLED, changed=0), "progressed": replace(STALLED, increased=lambda _: 0)}
-    started, progressed = (f"SmsServerStalled/{server_id}" for server_id in servers)
+    servers = {
+        "started": replace(STALLED, changed=0),
+        "progressed": replace(STALLED, increased=lambda _: 0),
+        "complete": replace(STALLED, size=5),
+    }
+    started, progressed, _ = (f"SmsServerStalled/{server_id}" for server_id in servers)
     expected = {30: set[str](), 31: {started}, 32: {started, progressed}}
     return group("", [Exporter(list(servers.items()))], expected, among="SmsServerStalled")
 

@@ -65,7 +65,7 @@ def _find_failing(
             halves = (dict(list(left.items())[::2]), dict(list(left.items())[1::2]))
             return found.union(*(_find_failing(half, rule, related, groups, test) for half in halves))
         if 0 in failed or (not failed and _run_copies({}, rule, related, groups, test)[1]):
-            message = f"the test group {test['name']} fails without a change of {rule}: {output}"
+            message = f"the test group {test['name']} fails without a change of {rule}: {output[:2000]}"
             raise AssertionError(message)
         found |= {number - 1 for number in failed or left}
         if "rule: " not in output:
@@ -117,17 +117,22 @@ def _renamed_rule(rule: Rule, names: AbstractSet[str], number: int) -> Rule:
 
 
 def _copied_test(numbers: Sequence[int], related: Related, test: Group) -> Group:
-    """Return a test group with its queries once for each change."""
+    """Return a test group with its queries, and its series of records that can change, once for each change."""
+    affected = related.alerts | related.records
     queries = []
     for query in test["promql_expr_test"]:
         for number in numbers:
-            copy = _renamed_rule({"record": "", "expr": query["expr"]}, related.alerts | related.records, number)
+            copy = _renamed_rule({"record": "", "expr": query["expr"]}, affected, number)
             samples = [
                 {**sample, "labels": _renamed_labels(sample["labels"], related, number)}
                 for sample in query["exp_samples"]
             ]
             queries.append({**query, "expr": copy["expr"], "exp_samples": samples})
-    return {**test, "promql_expr_test": queries}
+    inputs: list[Mapping[str, str]] = []
+    for each in test["input_series"]:
+        copies = {_renamed_labels(each["series"], related, number) for number in numbers}
+        inputs += ({**each, "series": copy} for copy in sorted(copies))
+    return {**test, "input_series": inputs, "promql_expr_test": queries}
 
 
 def _renamed_labels(labels: str, related: Related, number: int) -> str:

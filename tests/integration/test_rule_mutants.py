@@ -81,6 +81,23 @@ def test_changes_of_the_record_of_held_alerts_are_found() -> None:
     assert find(HELD, *changes) == {0, 2}
 
 
+def test_series_of_a_changed_record_that_a_test_gives_are_read() -> None:
+    name = "server:kept:freshest"
+    rules = [{"name": "sms-records", "rules": [{"record": name, "expr": name}]}]
+    test = {
+        **TEST,
+        "input_series": [{"series": f'{name}{{server_id="1"}}', "values": "5 _x9"}],
+        "promql_expr_test": [
+            {"expr": name, "eval_time": "9m", "exp_samples": [{"labels": f'{name}{{server_id="1"}}', "value": 5}]}
+        ],
+    }
+    related = related_to(name, rules)
+    reduced = related.reduced_test(test)
+    assert reduced is not None
+    changes = [{"record": name, "expr": f"{name} > {number}"} for number in (4, 5)]
+    assert find_failing(name, changes, related, rules, reduced) == {1}
+
+
 def test_rules_that_are_invalid_without_a_change_are_an_error() -> None:
     related = related_to("SmsStalled", RULES)
     invalid = [{"name": "sms-records", "rules": [{"record": FEW, "expr": "bytes <"}]}, RULES[1]]

@@ -48,6 +48,8 @@ def unused_data() -> Group:
         ("finished", Server(state="finished", changed=-8 * 24 * 3600)),
         ("creating", replace(HEALTHY, clone="CREATING", more=details)),
         ("checked", replace(HEALTHY, check="ERROR")),
+        ("changed", replace(HEALTHY, changed=0)),
+        ("undated", HEALTHY),
     ]
     sums: Sequence[tuple[str, str, Value]] = [
         ("source_servers", 'state="replicate"', lambda _: 95.0),
@@ -73,7 +75,9 @@ def unused_data() -> Group:
     healthy = [
         (name, replace(plain, state=states.get(name, "replicate"), more=details_of.get(name, ())))
         for name, _ in servers
+        if name != "undated"
     ]
+    healthy.append(("undated", replace(plain, changed=None)))
     exporters = [
         *(replace(old, account=account) for account in OLD_ACCOUNTS),
         Exporter([("1", HEALTHY)], account="fresh", is_target=since(1)),
@@ -111,6 +115,13 @@ def unused_data() -> Group:
     }
     of_syncing = f'server:{PREFIX}verdict:first{{{WITH_SERVERS}, state="syncing"}}'
     of_projects = f'project:{PREFIX}verdict:count{{{WITH_SERVERS}, project!=""}}'
+    undated = f"server:{PREFIX}undated_state:freshest"
+    changed = f"server:{PREFIX}state_since_timestamp_seconds:freshest"
+    states_of = {
+        f'{undated}{{account="{account}", server_id="undated", state="replicate"}}': 1.0
+        for account in ("instance", "job")
+    }
+    changes = {f'{changed}{{account="{account}", server_id="changed"}}': -7200.0 for account in ("instance", "job")}
     replicated = f"account:{PREFIX}replicated_bytes:sum"
     nothing = {f'{replicated}{{account="{account}"}}': 0.0 for account in ("instance", "job")}
     return compare(
@@ -119,6 +130,8 @@ def unused_data() -> Group:
         {
             f"group by (account, server_id, verdict) ({of_syncing})": verdicts,
             of_projects: {},
+            f"{undated}{{{WITH_SERVERS}}}": states_of,
+            f'{changed}{{{WITH_SERVERS}, server_id="changed"}}': changes,
             f"{replicated}{{{WITH_SERVERS}}}": nothing,
         },
     )

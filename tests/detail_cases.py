@@ -366,7 +366,8 @@ def _details_of_two_exporters() -> Group:
 def _sums_of_the_cut_over() -> Group:
     """Return a group with the sums of the Cut-over dashboard, to which an exporter with an old list adds nothing.
 
-    Account `a` is polled often enough to measure the speed, and account `rare` is not.
+    Account `a` is polled often enough to measure the speed, and account `rare` is not. The server of `burst` replicated
+    data 20 minutes ago.
     """
 
     def server(state: str, os_type: str, speed: float) -> Server:
@@ -374,7 +375,12 @@ def _sums_of_the_cut_over() -> Group:
         reported = [("task_migrate_speed_bytes_per_second", "", lambda _: 2 * speed)]
         facts = f', os_type="{os_type}"'
         return Server(
-            state=state, facts=facts, size=10**5, replicated=lambda minute: speed * 60 * minute, more=reported
+            state=state,
+            facts=facts,
+            size=10**5,
+            replicated=lambda minute: speed * 60 * minute,
+            remaining=99,
+            more=reported,
         )
 
     servers = {
@@ -386,9 +392,11 @@ def _sums_of_the_cut_over() -> Group:
     }
     old = outdated(Exporter([("1", server("replicate", "LINUX", 7000))]))
     rarely = Exporter([("1", HEALTHY)], account="rare")
+    burst = Exporter([("1", replace(HEALTHY, replicated=lambda minute: 600 * (minute >= 30)))], account="burst")
     exporters = [
         Exporter(list(servers.items()), poll_interval=10),
         rarely,
+        burst,
         replace(rarely, instance="y", poll_interval=11),
     ]
     case = _empty(*exporters, *old)
@@ -407,6 +415,8 @@ def _sums_of_the_cut_over() -> Group:
     expected = {
         **sums("source_servers:count", replicate_LINUX=1, syncing_LINUX=1, waiting_LINUX=1, replicate_WINDOWS=2),
         f'server:{PREFIX}replicated_bytes:deriv30m{{account="rare"}}': {},
+        f'count(server:{PREFIX}replicated_bytes:deriv30m{{account="burst"}} > 0)': {"{}": 1},
+        f'server:{PREFIX}remaining_seconds:estimated{{account="burst"}}': {},
         f'account_state_os_type:{PREFIX}task_migrate_speed_bytes_per_second:sum{{account="rare"}}': {},
         **sums("replicated_bytes:deriv30m", replicate_LINUX=10, syncing_LINUX=5, replicate_WINDOWS=3),
         **sums("remaining_bytes:sum", replicate_LINUX=70000, syncing_LINUX=85000, replicate_WINDOWS=191000),

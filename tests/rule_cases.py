@@ -84,7 +84,7 @@ NEAR_MISSES: Final[Mapping[str, Sequence[Server]]] = {
     ],
     "SmsServerLate": [
         HEALTHY,
-        replace(HEALTHY, project=DEADLINE, size=5, replicated=lambda _: 5),
+        replace(HEALTHY, project=DEADLINE, size=5, replicated=lambda _: 5, remaining=99),
         replace(HEALTHY, project=DEADLINE, state="cutovering"),
         replace(HEALTHY, project=DEADLINE, connected=0),
         replace(HEALTHY, project=DEADLINE, changed=27 * 60),
@@ -473,6 +473,8 @@ def _accounts() -> Parts:
     pod = Exporter(servers, is_target=until(30), is_running=until(30), instance="1", labels=service)
     new = replace(other, is_target=since(25), is_running=since(25), labels=service, started=25 * 60)
     yield "removed-with-a-new-pod", group("", [pod, new], ends)
+    older = replace(other, labels=service, instance="3")
+    yield "removed-with-a-new-pod-beside-an-older-one", group("", [pod, new, older], ends)
     for start, expected in ((22, ends), (19, stays)):
         earlier = replace(new, is_target=since(start), is_running=since(start), started=start * 60)
         yield f"pod-{30 - start}-minutes-after-the-new-one", group("", [pod, earlier], expected)
@@ -565,6 +567,11 @@ def _deadlines() -> Parts:
     among = "SmsServer(Late|NotStarted)"
     both = group("", [Exporter(servers)], {4: set(), 5: missed, 60: missed | late}, among=among, series=[passed, later])
     yield "of-an-account", both
+    of_one = f'{deadline}{{account="a", enterprise_project_id="later", reason="earlier"}}'
+    earlier = {"series": of_one, "values": "-60x60"}
+    waits = Exporter([("waits", Server(state="waiting", project="later"))])
+    due = {20: {"SmsServerNotStarted/waits"}}
+    yield "two-of-a-project", group("", [waits], due, among=among, series=[of_project, earlier])
     excepted = [(name, replace(server, project="later")) for name, server in servers]
     yield "of-a-project", group("", [Exporter(excepted)], {60: set()}, among=among, series=[passed, of_project])
 
@@ -578,7 +585,7 @@ def _records() -> Group:
                 name="one",
                 facts=', ip="10.0.0.1", os_type="LINUX"',
                 replicated=lambda minute: 60 * minute,
-                size=9000,
+                size=3605,
                 remaining=99,
             ),
         ),
@@ -606,7 +613,7 @@ def _records() -> Group:
             )
         },
         f"server:{prefix}remaining_seconds:measured < Inf": {
-            f'server:{prefix}remaining_seconds:measured{{account="a", server_id="1", {first}}}': 5400,
+            f'server:{prefix}remaining_seconds:measured{{account="a", server_id="1", {first}}}': 5,
         },
         f"account:{prefix}replicated_bytes:deriv30m": {f'account:{prefix}replicated_bytes:deriv30m{{account="a"}}': 2},
         f"account:{prefix}source_servers:freshest": {f'account:{prefix}source_servers:freshest{{account="a"}}': 4},

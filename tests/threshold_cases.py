@@ -49,6 +49,7 @@ def _deadlines() -> Group:
         "waits": Server(state="waiting", project="soon"),
         "replicates": replace(HEALTHY, project="later", size=0, remaining=6000),
         "started": replace(HEALTHY, project=DEADLINE, changed=20 * 60),
+        "complete": replace(HEALTHY, size=5, replicated=lambda _: 5),
     }
     missed = {"SmsServerNotStarted/waits"}
     started = missed | {"SmsServerLate/started"}

@@ -61,13 +61,11 @@ async def find_credentials(lookup: Lookup) -> Credentials:
         if not isinstance(found, Missing):
             return found
         reasons.append(found.reason)
-    raise AuthError(
-        f"no credentials found: {', '.join(reasons)}",
-        hint=Translatable(
-            "set --auth.access-key-file and --auth.secret-key-file, or --auth.user-name, --auth.domain-name "
-            "and --auth.password-file, or --auth.token-file"
-        ),
+    hint = Translatable(
+        "set --auth.access-key-file and --auth.secret-key-file, or --auth.user-name, --auth.domain-name "
+        "and --auth.password-file, or --auth.token-file"
     )
+    raise AuthError(f"no credentials found: {', '.join(reasons)}", hint=hint)
 
 
 async def find_in_options(lookup: Lookup) -> Credentials | Missing:

@@ -137,4 +137,4 @@ def _first(credential: Mapping[str, object], names: Sequence[str]) -> str:
     for name in names:
         if isinstance(part := credential.get(name), str) and part:
             return part
-    raise ValueError(names[0])
+    raise ValueError

@@ -188,10 +188,11 @@ def test_a_change_of_the_condition_of_an_account_is_logged(
 
 def test_the_line_of_an_account_that_is_up_has_its_servers_and_pages() -> None:
     polled = Account(account())
-    polled.state.snapshot = snapshot(server("a"), server("b"))
-    with capture_logs() as logs:
-        log_poll(polled, poll(), None)
-    assert (logs[-1]["servers"], logs[-1]["pages"]) == (2, 3)
+    for shown, servers in ((None, 0), (snapshot(server("a"), server("b")), 2)):
+        polled.state.snapshot = shown
+        with capture_logs() as logs:
+            log_poll(polled, poll(), None)
+        assert (logs[-1]["servers"], logs[-1]["pages"]) == (servers, 3)
 
 
 def test_that_data_is_dropped_is_logged_at_the_poll_after_which_it_is_stale() -> None:

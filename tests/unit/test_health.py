@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector, CollectorRegistry
 from yarl import URL
 
+from exporter import __version__
 from exporter.auth.renewal import Term
 from exporter.errors import REASONS, ServerFault, Throttled
 from exporter.exposition.health import MAX_AGE_SECONDS, Health
@@ -83,6 +84,16 @@ def test_the_exporters_own_metrics_have_the_unit_that_ends_their_name(clock: Fak
     for metric in health.registry.collect():
         if metric.name.startswith(PREFIX):
             assert metric.unit == unit_of(metric.name)
+
+
+def test_the_build_the_process_and_python_are_exposed(clock: FakeClock) -> None:
+    health = Health([], clock, lambda _: {}, revision="abc")
+    seen = Scrape(health.render("text").decode())
+    assert seen.value("exporter_build_info", version=__version__, revision="abc") == 1
+    assert seen.value("exporter_config_last_reload_successful") == 1
+    for name in ("process_resident_memory_bytes", "process_open_fds", "python_info"):
+        assert seen.value(name)
+    assert len(seen.values("python_gc_collections_total")) == 3
 
 
 def test_every_failure_reason_is_exposed_from_the_start(clock: FakeClock) -> None:

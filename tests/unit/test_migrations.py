@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from exporter.polling.migrations import MAX_MIGRATIONS, Migration, Migrations, merge_migrations, record_migrations
 from exporter.polling.snapshot import Details, Snapshot, next_snapshot
 from exporter.sms.details import MigrationError
@@ -150,3 +152,38 @@ def test_merging_a_record_with_an_earlier_part_of_itself_adds_nothing_twice() ->
         record.poll(migrating(state=state))
     assert merge_migrations(record.migrations, record.migrations) == record.migrations
     assert merge_migrations(record.migrations[:1], record.migrations) == record.migrations
+
+
+def test_migrations_that_end_between_two_lists_are_recorded_in_the_order_of_their_ends() -> None:
+    record = Record()
+    record.poll(migrating("s1"), migrating("s2"))
+    ends = {"s1": NOW + 50, "s2": NOW + 40}
+    record.poll(
+        *(migrating(name, state="finished", state_action_time=end * MILLISECONDS) for name, end in ends.items()),
+        read_at=NOW + 60,
+    )
+    assert record.results() == [("s2", "finished"), ("s1", "finished")]
+
+
+@pytest.mark.parametrize(("task", "task_id"), [({"id": "t2"}, "t2"), (None, "t1")])
+def test_the_task_is_that_of_the_last_list_or_else_of_the_one_before(task: dict[str, str] | None, task_id: str) -> None:
+    record = Record()
+    record.poll(migrating())
+    assert record.poll(migrating(state="finished", current_task=task), read_at=NOW + 60)[0].task_id == task_id
+
+
+@pytest.mark.parametrize(
+    ("start_date", "started_at"),
+    [(None, None), (0, None), (1000, 1), (NOW * MILLISECONDS, NOW), (NOW * MILLISECONDS + 1, None)],
+)
+def test_a_start_is_between_the_epoch_and_the_list(start_date: int | None, started_at: float | None) -> None:
+    finished = migrating(state="finished", current_task={"id": "t1", "start_date": start_date})
+    (recorded,) = Record().poll(finished)
+    assert (recorded.started_at, recorded.ended_at) == (started_at, NOW)
+
+
+def test_an_end_at_the_moment_of_the_start_is_not_believed() -> None:
+    start = (NOW - 3600) * MILLISECONDS
+    for reported, ended_at in ((start, NOW), (start + 1000, NOW - 3599)):
+        (recorded,) = Record().poll(migrating(state="finished", state_action_time=reported))
+        assert recorded.ended_at == ended_at

@@ -131,6 +131,32 @@ def test_removed_accounts_have_no_series_and_the_counters_of_the_others_continue
     assert seen.value("exporter_series_dropped", account="two", collector="checks") == 7
 
 
+def test_an_account_is_shown_as_soon_as_it_is_added_and_forgotten_when_it_is_removed(clock: FakeClock) -> None:
+    one, two = (Account(account(account={"name": name})) for name in ("one", "two"))
+    health = Health([one], clock, lambda _: {})
+
+    def accounts() -> set[str]:
+        seen = Scrape(health.render("text").decode())
+        return {dict(labels)["account"] for _, labels in seen.samples if "account" in dict(labels)}
+
+    assert accounts() == {"one"}
+    health.follow([one, two], lambda _: {})
+    assert accounts() == {"one", "two"}
+    health.observer("two").clock_skew = 5.0
+    health.follow([one], lambda _: {})
+    health.forget_others()
+    assert accounts() == {"one"}
+    assert health.observer("two").clock_skew is None
+
+
+def test_an_account_without_requests_is_forgotten_when_it_is_removed(clock: FakeClock) -> None:
+    one, two = (Account(account(account={"name": name})) for name in ("one", "two"))
+    health = Health([one, two], clock, lambda _: {})
+    health.follow([one], lambda _: {})
+    health.forget_others()
+    assert b'account="two"' not in health.render("text")
+
+
 def test_an_account_that_a_failed_reload_added_has_no_series(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     before = Scrape(health.render("text").decode()).samples.keys()

@@ -16,5 +16,5 @@ async def test_a_name_has_its_addresses_as_numbers_with_the_port_of_the_request(
 
 
 async def test_a_name_without_an_address_is_an_error() -> None:
-    with pytest.raises(OSError, match="not known|No address"):
+    with pytest.raises(OSError, match=r"not known|No address"):
         await SystemResolver().resolve("does-not-exist.invalid", 80)

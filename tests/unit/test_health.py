@@ -144,6 +144,7 @@ def test_an_account_is_shown_as_soon_as_it_is_added_and_forgotten_when_it_is_rem
     assert accounts() == {"one", "two"}
     health.observer("two").clock_skew = 5.0
     health.follow([one], lambda _: {})
+    assert accounts() == {"one", "two"}
     health.forget_others()
     assert accounts() == {"one"}
     assert health.observer("two").clock_skew is None

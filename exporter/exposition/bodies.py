@@ -62,7 +62,7 @@ class Body:
     def __init__(self, snapshots: tuple[Snapshot, ...], pieces: Iterable[Piece]) -> None:
         self.snapshots = snapshots
         self._head = gzip_head(pieces)
-        self._last_end = (b"", b"")
+        self._last_end: tuple[bytes, bytes] | None = None
 
     def complete(self, tail: bytes, encoding: Encoding) -> Answer:
         """Return the whole body, which ends with `tail`."""
@@ -71,9 +71,9 @@ class Body:
         data = self._head.data
         # The tail is sent together with the end of the data that is not a slice of its own.
         whole = len(data) - len(data) % MAX_SLICE_BYTES
-        if self._last_end[0] is not tail:
+        if self._last_end is None or self._last_end[0] is not tail:
             self._last_end = tail, data[whole:] + gzip_tail(self._head, tail)
-        end = self._last_end[1]
+        _, end = self._last_end
         return Answer(whole + len(end), chain(_slices(memoryview(data)[:whole]), (end,)))
 
 

@@ -82,6 +82,15 @@ async def test_without_a_snapshot_the_body_is_only_the_tail() -> None:
     assert await text(Exposition(ALL, [target_of(None)])) == TAIL.decode()
 
 
+@pytest.mark.parametrize("servers", [0, 1, 3_000])
+async def test_a_compressed_body_without_a_tail_is_complete(servers: int) -> None:
+    exposition = Exposition(ALL, [target_of(snapshot(*(server(f"id-{number}") for number in range(servers))))])
+    asked = View(frozenset(exposition.collector_names), None, "text", frozenset({"huaweicloud_sms_source_server_info"}))
+    plain, compressed = [await body_of(exposition, asked, encoding, b"") for encoding in ("identity", "gzip")]
+    assert gzip.decompress(compressed) == plain
+    assert plain.count(b"id-") >= servers
+
+
 async def test_a_family_has_one_header_for_all_accounts() -> None:
     polled = [target_of(snapshot(server("a"), account=name), name) for name in ("one", "two")]
     body = await text(Exposition(ALL, polled))

@@ -95,7 +95,7 @@ class Service:
     async def _reload(self, *, is_automatic: bool) -> Sequence[str]:
         async with self._reload_lock:
             try:
-                read = await self._reader.run(self._read_settings)
+                read = await self._reader.run(self._read)
                 settings, waiting = without_fixed(self.generation.settings, read)
                 await self.apply(settings)
             except ConfigurationError as error:
@@ -111,6 +111,16 @@ class Service:
             if waiting:
                 log.warning("changed options need a restart", options=",".join(waiting))
             return waiting
+
+    def _read(self) -> Settings:
+        """Return the configuration as it is written now. Raise ConfigurationError if a restart would fail with it."""
+        read = self._read_settings()
+        file = read.web.config_file
+        if file is not None and file != self.generation.settings.web.config_file:
+            from exporter.web.toolkit import read_policy
+
+            read_policy(file, self._runtime.clock)
+        return read
 
     def _reload_failed(
         self, reason: ConfigurationError, *, is_automatic: bool, defect: Exception | None = None

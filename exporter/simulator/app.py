@@ -100,7 +100,7 @@ class Simulator:
         addresses = TARGETS if target_port is None else LOOPBACK_TARGETS
         self.fleet = fleet or Fleet(servers, seed=seed, acceleration=acceleration, clock=self.clock, targets=addresses)
         self.targets = None if target_port is None else Targets(self.fleet, target_port, self.clock)
-        self.faults = Faults(faults)
+        self.faults = Faults(faults, of_replay=replay is not None)
         self.requests: list[Received] = []
         self.tokens = Tokens()
         self.keys = AccessKeys()

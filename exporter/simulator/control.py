@@ -103,6 +103,8 @@ class Control:
 
     async def add_servers(self, request: web.Request) -> web.Response:
         """Add one server, or add or remove servers until there are `count`."""
+        if self._faults.of_replay:
+            raise _bad("a replay has no simulated servers")
         count = (await _body(request)).get("count")
         if count is None:
             return web.json_response({"id": self._fleet.add()}, status=HTTPStatus.CREATED)

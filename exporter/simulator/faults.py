@@ -207,7 +207,7 @@ def parse_fault(text: str) -> Fault:
     given: dict[str, str] = {}
     for option in options:
         key, separator, setting = option.partition("=")
-        if key not in {"times", "after", "api", "path"} or not separator:
+        if key not in {"times", "after", "api", "path"} - given.keys() or not separator:
             raise BadFault(f"{text}: the fault can be followed by times=N, after=N, api={'|'.join(APIS)}, path=PATTERN")
         given[key] = setting
     try:
@@ -222,9 +222,10 @@ def parse_fault(text: str) -> Fault:
 
 
 class Faults:
-    """The active faults, in the order in which they were added."""
+    """The active faults, in the order in which they were added; a replay has none that change records."""
 
-    def __init__(self, faults: Iterable[Fault | str] = ()) -> None:
+    def __init__(self, faults: Iterable[Fault | str] = (), *, of_replay: bool = False) -> None:
+        self.of_replay = of_replay
         self._faults: list[Fault] = []
         for fault in faults:
             self.add(fault)
@@ -236,6 +237,8 @@ class Faults:
     def add(self, fault: Fault | str) -> Fault:
         """Add a fault. Raise BadFault."""
         added = parse_fault(fault) if isinstance(fault, str) else fault
+        if self.of_replay and added.stage is Stage.PAGE:
+            raise BadFault(f"{added.name}: a replay cannot have this fault, because it changes the records of a page")
         self._faults.append(added)
         return added
 

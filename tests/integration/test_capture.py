@@ -17,7 +17,7 @@ from exporter.commands.capture_reading import build_capture, record_answers
 from exporter.polling.connections import Runtime
 from exporter.settings import Settings
 from exporter.settings.tree import DETAIL_COLLECTORS
-from exporter.simulator import Fleet, Simulator
+from exporter.simulator import BadFault, Fleet, Simulator
 from exporter.simulator.details import build_error, build_task
 from programs import exporter_command, run, run_in_process, run_in_terminal
 from support import NOW, NOWHERE, FakeClock, Scrape, exporting, scrape
@@ -188,6 +188,19 @@ async def test_a_replay_has_the_faults_of_the_simulator(sim: Simulator, clock: F
         ("/v3/sources", 200),
         ("/v3/errors", 403),
     ]
+
+
+async def test_a_replay_has_no_simulated_servers_and_no_faults_that_change_records(
+    sim: Simulator, clock: FakeClock
+) -> None:
+    capture = await captured(sim, clock)
+    with pytest.raises(BadFault, match="short-page: a replay cannot have this fault"):
+        Simulator(replay=capture, clock=clock, faults=["short-page=5"])
+    async with Simulator(replay=capture, clock=clock) as replaying, aiohttp.ClientSession() as session:
+        for path, body in (("faults", {"fault": "wrong-types"}), ("servers", {"count": 5})):
+            async with session.post(f"{replaying.url}/control/{path}", json=body) as response:
+                assert response.status == 400
+                assert "a replay" in await response.text()
 
 
 async def test_a_request_without_an_answer_is_captured_and_replayed_as_such(sim: Simulator, clock: FakeClock) -> None:

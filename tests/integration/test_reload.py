@@ -424,6 +424,23 @@ async def test_flags_take_precedence_over_the_file_at_a_reload(world: World) -> 
     assert not seen.values("task_info")
 
 
+@pytest.mark.parametrize("content", [None, "tls_server_configuration: {}\n"])
+async def test_a_web_configuration_with_which_a_restart_would_fail_is_refused(
+    world: World, content: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "web.yml"
+    if content:
+        file.write_text(content)
+    world.write("shop")
+    async with world.exporting() as service:
+        world.write("shop", web={"config_file": str(file)}, collector={"disks": True})
+        status, text = await reload(service)
+        assert (status, str(file) in text) == (500, True)
+        seen = await scrape(service.urls[0])
+    assert seen.value("exporter_config_last_reload_successful") == 0
+    assert not seen.values("source_server_disk_size_bytes")
+
+
 async def test_options_that_need_a_restart_are_reported_and_not_applied(world: World) -> None:
     world.write("shop", web={"telemetry_path": "/sms"})
     async with world.exporting() as service:

@@ -1,13 +1,18 @@
 """Which modules a command imports: a start-up that loads little is fast and needs little memory."""
 
+import asyncio
 import importlib.util
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 
+import exporter
 from exporter.cli import COMMANDS
-from programs import run, run_in_process
+from programs import free_port, run, run_in_process, started, until
+from support import fetch
 
 LIBRARIES = frozenset(
     {
@@ -73,6 +78,30 @@ async def test_a_server_imports_neither_the_pages_nor_the_web_configuration_befo
     assert "exporter.web.scrape" in modules
     assert modules & {"bcrypt", "jinja2", "markupsafe", "exporter.views"} == set()
     assert modules & {"exporter.web.pages.handlers", "exporter.web.toolkit"} == set()
+
+
+async def test_pages_without_their_code_are_unavailable_until_it_is_back(tmp_path: Path) -> None:
+    shutil.copytree(Path(exporter.__file__).parent, tmp_path / "exporter")
+    pages, moved, url = tmp_path / "exporter" / "web" / "pages", tmp_path / "moved", f"http://127.0.0.1:{free_port()}"
+    # -P: the copy is imported, not the package in the current directory.
+    options = (f"--web.listen-address={url.removeprefix('http://')}", *UNREACHABLE)
+    async with started(sys.executable, "-P", "-m", "exporter", "run", *options, PYTHONPATH=str(tmp_path)) as process:
+        assert process.stderr is not None
+        await until(lambda: fetch(f"{url}/-/healthy"))
+        pages.rename(moved)
+        assert (await fetch(f"{url}/"))[:2] == (503, "The pages cannot be loaded; the log says why.\n")
+        lines = [line async for line in _until_line(process.stderr, b"cannot load the pages")]
+        assert not any(b"Traceback" in line for line in lines)
+        assert (await fetch(f"{url}/metrics"))[0] == 200
+        moved.rename(pages)
+        assert (await fetch(f"{url}/"))[0] == 200
+
+
+async def _until_line(stream: asyncio.StreamReader, text: bytes) -> AsyncIterator[bytes]:
+    async for line in stream:
+        yield line
+        if text in line:
+            return
 
 
 @pytest.mark.parametrize("name", COMMANDS)

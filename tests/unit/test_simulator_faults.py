@@ -44,6 +44,7 @@ def test_the_error_for_an_unknown_fault_lists_all_faults() -> None:
         "hang,for=5",
         "hang,api=ecs",
         "hang,path=errors",
+        "hang,times=1,times=2",
         "moved,api=iam",
         "throttled=-5",
         "clock-skew",

@@ -5,6 +5,7 @@ The pages and Jinja need 4 MB. Many exporters are only scraped.
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
@@ -13,7 +14,10 @@ from aiohttp.typedefs import Handler
 from exporter.blocking import SharedCall
 from exporter.clock import Clock
 from exporter.exposition.generation import Generation
+from exporter.logs import get_logger
 from exporter.settings.tree import WebSettings
+
+log = get_logger(__name__)
 
 PATHS: Final = (
     "/",
@@ -43,7 +47,16 @@ class Pages:
 
     async def _answer(self, path: str, request: web.Request) -> web.StreamResponse:
         if self._handlers is None:
-            self._handlers = await self._load()
+            try:
+                self._handlers = await self._load()
+            except (ImportError, OSError) as error:
+                log.warning(
+                    "cannot load the pages",
+                    err=str(error),
+                    hint="restart the exporter if its installation was replaced",
+                )
+                text = "The pages cannot be loaded; the log says why.\n"
+                return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=text)
         return await self._handlers[path](request)
 
 

@@ -18,7 +18,7 @@ from yarl import URL
 from exporter import __version__
 from exporter.auth.renewal import Term
 from exporter.errors import REASONS, ServerFault, Throttled
-from exporter.exposition.health import MAX_AGE_SECONDS, Health
+from exporter.exposition.health import MAX_AGE_SECONDS, SKIPPED, Health
 from exporter.exposition.text import Syntax, render_metrics
 from exporter.families.family import PREFIX, unit_of
 from exporter.http.transport import Request, Response
@@ -96,11 +96,14 @@ def test_the_build_the_process_and_python_are_exposed(clock: FakeClock) -> None:
     assert len(seen.values("python_gc_collections_total")) == 3
 
 
-def test_every_failure_reason_is_exposed_from_the_start(clock: FakeClock) -> None:
+def test_every_counter_of_an_account_and_every_failure_reason_is_exposed_from_the_start(clock: FakeClock) -> None:
     health, _ = health_of(clock)
     seen = Scrape(health.render("text").decode())
     assert seen.label_values("exporter_poll_failures_total", "reason") == sorted(REASONS)
     assert seen.total("exporter_poll_failures_total") == 0
+    assert seen.label_values("exporter_skipped_records_total", "reason") == sorted(SKIPPED)
+    for name in ("polls", "api_retries", "api_throttle_wait_seconds"):
+        assert seen.value(f"exporter_{name}_total", account="default") == 0
     assert seen.values("last_success_timestamp_seconds") == {}
 
 

@@ -142,3 +142,40 @@ def test_the_files_of_all_directories_are_added_up(numbers: tuple[int | None, ..
 def test_only_the_id_of_a_task_becomes_part_of_a_path(text: str, is_id: bool) -> None:
     assert is_task_id(text) == is_id
     assert get_result_path("t1") == "/v3/tasks/t1/consistency-result"
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_read"),
+    [
+        ({}, False),
+        ({"replicatesize": 5}, False),
+        ({"state": "finished"}, True),
+        ({"current_task": {"id": "t", "state": "SYNCING"}}, True),
+        ({"current_task": {"id": "t", "start_date": 5}}, True),
+        ({"current_task": {"id": "t2"}}, True),
+    ],
+)
+async def test_a_result_is_read_again_if_the_task_or_the_state_of_its_server_changed(
+    changed: dict[str, Any], is_read: bool
+) -> None:
+    fields = {"is_consistency_result_exist": True, "current_task": {"id": "t"}}
+    known = await read(SlowClient(1), snapshot(server("a", **fields)), {})
+    again = SlowClient(1)
+    await read(again, snapshot(server("a", **(fields | changed))), known.records)
+    assert bool(again.paths) == is_read
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"current_task": {"id": "t"}},
+        {"is_consistency_result_exist": False, "current_task": {"id": "t"}},
+        {"is_consistency_result_exist": True},
+        {"is_consistency_result_exist": True, "current_task": {"id": ""}},
+        {"is_consistency_result_exist": True, "current_task": {"id": "../x"}},
+    ],
+)
+async def test_no_result_is_requested_of_a_server_without_one_or_without_a_task(fields: dict[str, Any]) -> None:
+    client = SlowClient(1)
+    assert (await read(client, snapshot(server("a", **fields)), {})).records == {}
+    assert client.paths == []

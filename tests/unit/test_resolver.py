@@ -15,6 +15,10 @@ async def test_a_name_has_its_addresses_as_numbers_with_the_port_of_the_request(
     assert {each["flags"] for each in found} == {socket.AI_NUMERICHOST | socket.AI_NUMERICSERV}
 
 
+async def test_without_a_port_addresses_have_none() -> None:
+    assert {each["port"] for each in await SystemResolver().resolve("localhost")} == {0}
+
+
 async def test_a_name_without_an_address_is_an_error() -> None:
     with pytest.raises(OSError, match=r"not known|No address"):
         await SystemResolver().resolve("does-not-exist.invalid", 80)

@@ -392,7 +392,8 @@ def _sums_of_the_cut_over() -> Group:
     }
     old = outdated(Exporter([("1", server("replicate", "LINUX", 7000))]))
     rarely = Exporter([("1", HEALTHY)], account="rare")
-    burst = Exporter([("1", replace(HEALTHY, replicated=lambda minute: 600 * (minute >= 30)))], account="burst")
+    once = replace(HEALTHY, replicated=lambda minute: 600 * (minute >= 30))
+    burst = Exporter([("1", once), ("3", HEALTHY)], account="burst")
     exporters = [
         Exporter(list(servers.items()), poll_interval=10),
         rarely,
@@ -415,7 +416,13 @@ def _sums_of_the_cut_over() -> Group:
     expected = {
         **sums("source_servers:count", replicate_LINUX=1, syncing_LINUX=1, waiting_LINUX=1, replicate_WINDOWS=2),
         f'server:{PREFIX}replicated_bytes:deriv30m{{account="rare"}}': {},
-        f'count(server:{PREFIX}replicated_bytes:deriv30m{{account="burst"}} > 0)': {"{}": 1},
+        f'count(server:{PREFIX}replicated_bytes:deriv30m{{account="burst", server_id="1"}} > 0)': {"{}": 1},
+        **{
+            f'group by (server_id) (server:{PREFIX}{record}:freshest{{account="a"}})': {
+                f'{{server_id="{server_id}"}}': 1 for server_id in ("1", "2", "4", "5")
+            }
+            for record in ("replicated_bytes", "last_increase_timestamp_seconds")
+        },
         f'server:{PREFIX}remaining_seconds:estimated{{account="burst"}}': {},
         f'account_state_os_type:{PREFIX}task_migrate_speed_bytes_per_second:sum{{account="rare"}}': {},
         **sums("replicated_bytes:deriv30m", replicate_LINUX=10, syncing_LINUX=5, replicate_WINDOWS=3),

@@ -48,7 +48,7 @@ def unused_data() -> Group:
         ("finished", Server(state="finished", changed=-8 * 24 * 3600)),
         ("creating", replace(HEALTHY, clone="CREATING", more=details)),
         ("checked", replace(HEALTHY, check="ERROR")),
-        ("changed", replace(HEALTHY, changed=0)),
+        ("changed", replace(HEALTHY, changed=0, increased=lambda _: 4000)),
         ("undated", HEALTHY),
     ]
     sums: Sequence[tuple[str, str, Value]] = [
@@ -75,9 +75,10 @@ def unused_data() -> Group:
     healthy = [
         (name, replace(plain, state=states.get(name, "replicate"), more=details_of.get(name, ())))
         for name, _ in servers
-        if name != "undated"
+        if name not in {"undated", "changed"}
     ]
-    healthy.append(("undated", replace(plain, changed=None)))
+    once = replace(plain, increased=lambda _: 3000, replicated=lambda minute: float(minute >= 10))
+    healthy += [("undated", replace(plain, changed=None)), ("changed", once)]
     exporters = [
         *(replace(old, account=account) for account in OLD_ACCOUNTS),
         Exporter([("1", HEALTHY)], account="fresh", is_target=since(1)),
@@ -123,7 +124,9 @@ def unused_data() -> Group:
     }
     changes = {f'{changed}{{account="{account}", server_id="changed"}}': -7200.0 for account in ("instance", "job")}
     replicated = f"account:{PREFIX}replicated_bytes:sum"
-    nothing = {f'{replicated}{{account="{account}"}}': 0.0 for account in ("instance", "job")}
+    sums_of = {f'{replicated}{{account="{account}"}}': 1.0 for account in ("instance", "job")}
+    increased = f"server:{PREFIX}last_increase_timestamp_seconds:freshest"
+    increases = {f'{increased}{{account="{account}", server_id="changed"}}': 3000.0 for account in ("instance", "job")}
     return compare(
         case,
         30,
@@ -132,7 +135,8 @@ def unused_data() -> Group:
             of_projects: {},
             f"{undated}{{{WITH_SERVERS}}}": states_of,
             f'{changed}{{{WITH_SERVERS}, server_id="changed"}}': changes,
-            f"{replicated}{{{WITH_SERVERS}}}": nothing,
+            f"{replicated}{{{WITH_SERVERS}}}": sums_of,
+            f'{increased}{{{WITH_SERVERS}, server_id="changed"}}': increases,
         },
     )
 

@@ -81,7 +81,9 @@ async def started(
         yield process
     finally:
         if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
+            # A method of the process would first look whether it has just exited, and take its exit code from asyncio.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 _, errors = await process.communicate()

@@ -81,3 +81,19 @@ def test_the_history_of_a_server_takes_at_most_one_kilobyte() -> None:
     assert len(history.samples(ids[0])) == MAX_SAMPLES
     assert len(history.transitions(ids[0])) == MAX_TRANSITIONS
     assert used / servers <= MAX_BYTES_PER_SERVER
+
+
+def test_a_server_that_changed_after_one_that_did_not_gets_its_sample() -> None:
+    history = ProgressHistory()
+    first = at(0, server("a", replicatesize=1), server("b", replicatesize=1))
+    history.add(first, None)
+    history.add(at(1, first.servers[0], server("b", replicatesize=2)), first)
+    assert len(history.samples("a")) == 1
+    assert [sample.replicated for sample in history.samples("b")] == [1, 2]
+
+
+def test_a_history_that_begins_with_a_restored_list_has_its_unchanged_servers() -> None:
+    history = ProgressHistory()
+    restored = at(0, server("a", replicatesize=1))
+    history.add(at(1, *restored.servers), restored)
+    assert len(history.samples("a")) == 1

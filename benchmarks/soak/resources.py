@@ -13,6 +13,8 @@ SLACK: Final = {"descriptors": 2, "sockets": 2, "threads": 1, "tasks": 4}
 """What may come in addition: some measurements are during a poll, with its tasks and a connection to the API."""
 WARM_UP_TOLERANCE: Final = 1.5
 """The same for memory and objects in a run that is too short to end the warm-up."""
+WARM_UP_SLACK: Final = 3
+"""How many times the slack may come in addition in such a run, whose halves have one or two measurements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class Growth:
         """Return whether the resource has grown by no more than the tolerance."""
         if warming_up and self.resource in {"memory", "objects"}:
             return self.second <= self.first * WARM_UP_TOLERANCE
-        return self.second <= self.first * TOLERANCE + SLACK.get(self.resource, 0)
+        slack = SLACK.get(self.resource, 0) * (WARM_UP_SLACK if warming_up else 1)
+        return self.second <= self.first * TOLERANCE + slack
 
 
 def get_growth(measurements: Sequence[Mapping[str, float]]) -> Sequence[Growth]:

@@ -18,8 +18,8 @@ help: ## Show this list
 demo: $(VENV)/run ## Run the exporter on an embedded simulator of the API: http://127.0.0.1:10058
 	@$(BIN)/python -m exporter demo $(ARGS)
 
-test: $(VENV)/dev $(if $(CI),tools) ## Run all tests on two cores (ARGS=… is passed to pytest)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+test: $(VENV)/dev $(if $(CI),tools) ## Run all tests in three processes (ARGS=… is passed to pytest)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 coverage: $(VENV)/dev ## Run the unit tests and fail if they cover less of the code than before
 	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit

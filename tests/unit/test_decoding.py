@@ -372,8 +372,6 @@ DEEP = b'{"a":' * 1000 + b"1" + b"}" * 1000
         (b'{"id": "bad", "name": "' + b"x" * 5000 + b'"}', True),
         (b'{"id": "bad", "checks": [' + b'{"name": "' + b"x" * 300_000 + b'"}]}', True),
         (b'{"id": "bad", "checks": [' + b"{}," * 100_000 + b"{}]}", True),
-        (b'{"id": "bad", "ipv6": ' + DEEP + b"}", False),
-        (b'{"id": "bad", "current_task": ' + DEEP + b"}", False),
         (b'{"id": ' + b"9" * 5000 + b"}", False),
         (b'{"id": "' + b"x" * 5000 + b'"}', False),
         (DEEP, False),
@@ -392,6 +390,16 @@ def test_a_bad_record_costs_that_record_or_value_only(row: bytes, is_kept: bool)
     assert (len(bad), page.invalid, page.rows) == ((1, 0, 3) if is_kept else (0, 1, 3))
     assert sum(page.unreadable.values()) == is_kept
     assert not bad or (bad[0].memory, bad[0].name, bad[0].checks) == (None, None, None)
+
+
+@pytest.mark.parametrize("field", [b"ipv6", b"current_task"])
+def test_a_deeply_nested_value_costs_no_other_record(field: bytes) -> None:
+    # From Python 3.12 on, the stack allows more levels, and the record is kept.
+    row = b'{"id": "bad", "%s": %s}' % (field, DEEP)
+    page = Records(SOURCE_SERVERS).page(b'{"count": 3, "source_servers": [{"id": "a"}, %s, {"id": "b"}]}' % row)
+    ids = [record.id for record in page.records]
+    assert [each for each in ids if each != "bad"] == ["a", "b"]
+    assert ids.count("bad") + page.invalid == 1
 
 
 def test_a_large_record_is_skipped_only_if_a_record_of_its_page_is_malformed() -> None:

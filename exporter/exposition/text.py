@@ -205,7 +205,10 @@ class PartWriter:
 
 @dataclass(frozen=True, slots=True)
 class _RowTexts:
-    """Rows of some servers: the labels of each as text, its record, and the id of its server unless it has labels."""
+    """Rows of some servers: the labels of each as text, and its record.
+
+    `ids` has the ids of the servers if rows have no labels of their own, and is empty otherwise: nothing reads it then.
+    """
 
     ids: list[str]
     labels: list[str]

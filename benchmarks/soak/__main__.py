@@ -200,7 +200,7 @@ def main() -> int:
     arguments = parser.parse_args()
     exit_on_sigterm()
     seed = Random().randrange(2**32) if arguments.seed is None else arguments.seed  # noqa: S311 - not a secret
-    when = describe_run(seed)
+    when = describe_run(f"seed {seed}")
     with tempfile.TemporaryDirectory() as folder:
         result = asyncio.run(soak(arguments.minutes, seed, Path(folder)))
         problems = result.problems()

@@ -222,7 +222,7 @@ def main() -> int:
     if arguments.minutes < MIN_MINUTES:
         parser.error(f"--minutes: at least {MIN_MINUTES}, for the intervals between polls")
     exit_on_sigterm()
-    when = describe_run("of the fleets from 0")
+    when = describe_run(f"fleets with the seeds 0 to {arguments.accounts - 1}")
     observed, exporter = asyncio.run(observe_estate(arguments.accounts, arguments.servers, arguments.minutes))
     if arguments.log:
         arguments.log.write_text(observed.log, encoding="utf-8")

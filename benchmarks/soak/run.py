@@ -7,13 +7,13 @@ import subprocess
 from datetime import UTC, datetime
 
 
-def describe_run(seed: object) -> str:
-    """Return date, commit, machine and seed of a run."""
+def describe_run(seed: str) -> str:
+    """Return date, commit and machine of a run, and `seed`, which says what it began with."""
     command = ("git", "rev-parse", "--short", "HEAD")
     commit = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
     return (
         f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit {commit.stdout.strip() or 'unknown'}, {os.cpu_count()} "
-        f"cores, Python {platform.python_version()}, seed {seed}."
+        f"cores, Python {platform.python_version()}, {seed}."
     )
 
 

@@ -1,4 +1,4 @@
-"""`make fuzz`: runs the targets one after the other, each in a process of its own with coverage-guided inputs.
+"""`make fuzz`: runs the targets, each in a process of its own with coverage-guided inputs.
 
 New inputs that reach new code are kept in build/fuzz/TARGET, where the next run continues. An input that finds a
 defect is written to build/fuzz/crashes.
@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,19 +78,26 @@ def _environment() -> Mapping[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
 
 
-def add_rows(text: str, runs: Sequence[Run]) -> str:
-    """Return the page of docs/reliability.md with the inputs of these runs added to its table."""
+def add_rows(text: str, runs: Sequence[Run], when: Sequence[str]) -> str:
+    """Return the page of docs/reliability.md with these runs added to its table; `when` are the cells after them."""
     above, _, rest = text.partition(BEGIN)
     table, _, below = rest.partition(END)
     heading, rows = table.splitlines()[:2], {}
     for row in table.splitlines()[2:]:
-        cells = [cell.strip() for cell in row.strip("|").split("|")]
-        rows[cells[0]] = int(cells[1].replace(",", "")), cells[2], cells[3]
+        target, inputs, *others = (cell.strip() for cell in row.strip("|").split("|"))
+        rows[target] = (inputs, *others)
     for run in runs:
-        total = rows.get(run.target, (0,))[0] + run.inputs
-        rows[run.target] = total, f"{run.covered:,}", f"{datetime.now(UTC):%Y-%m-%d}"
-    lines = [f"| {name} | {inputs:,} | {covered} | {when} |" for name, (inputs, covered, when) in rows.items()]
+        earlier = rows.get(run.target, ("0",))[0]
+        rows[run.target] = (f"{int(earlier.replace(',', '')) + run.inputs:,}", f"{run.covered:,}", *when)
+    lines = [f"| {' | '.join((target, *cells))} |" for target, cells in rows.items()]
     return "\n".join((f"{above}{BEGIN.rstrip()}", *heading, *lines, f"{END}{below}"))
+
+
+def describe_run(seconds: int, seed: int) -> Sequence[str]:
+    """Return the cells of a run: its date and duration, its commit and its seed."""
+    command = ("git", "rev-parse", "--short", "HEAD")
+    commit = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return f"{datetime.now(UTC):%Y-%m-%d}, {seconds / 60:.3g} min", commit.stdout.strip() or "unknown", str(seed)
 
 
 def main() -> int:
@@ -99,19 +107,23 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=60, help="time for each target (default: 60)")
     parser.add_argument("--target", action="append", choices=targets, help="only this target; can be repeated")
     parser.add_argument("--seed", type=int, help="seed of the inputs (default: random)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="targets at the same time (default: one per core)"
+    )
     parser.add_argument("--write", action="store_true", help="add the number of inputs to docs/reliability.md")
     arguments = parser.parse_args()
     seed = arguments.seed or Random().randrange(1, 2**31)
     print(f"seed {seed}", flush=True)  # noqa: T201 - the output of the command
+    when = describe_run(arguments.seconds, seed)
     failed = False
-    for target in arguments.target or targets:
-        run = run_target(target, arguments.seconds, seed)
-        failed |= run.failed
-        print(f"{target}: {run.inputs:,} inputs, {run.covered:,} branches", flush=True)  # noqa: T201 - as above
-        if run.failed:
-            print(run.output, flush=True)  # noqa: T201 - as above
-        if arguments.write:
-            PAGE.write_text(add_rows(PAGE.read_text(encoding="utf-8"), [run]), encoding="utf-8")
+    with ThreadPoolExecutor(arguments.jobs) as jobs:
+        for run in jobs.map(lambda target: run_target(target, arguments.seconds, seed), arguments.target or targets):
+            failed |= run.failed
+            print(f"{run.target}: {run.inputs:,} inputs, {run.covered:,} branches", flush=True)  # noqa: T201 - as above
+            if run.failed:
+                print(run.output, flush=True)  # noqa: T201 - as above
+            if arguments.write:
+                PAGE.write_text(add_rows(PAGE.read_text(encoding="utf-8"), [run], when), encoding="utf-8")
     return int(failed)
 
 

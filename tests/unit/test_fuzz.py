@@ -54,8 +54,8 @@ def test_the_reference_reads_a_page_as_documented_and_no_other() -> None:
 def test_the_inputs_of_several_runs_are_added() -> None:
     page = "above\n<!-- fuzz: make fuzz -->\n| target | … |\n| --- | --- |\n<!-- end -->\nbelow\n"
     for inputs in (1_000, 234):
-        page = add_rows(page, [Run("pages", inputs, 50, failed=False, output="")])
-    assert "| pages | 1,234 | 50 |" in page
+        page = add_rows(page, [Run("pages", inputs, 50, failed=False, output="")], ("2026-11-26", "abc", "7"))
+    assert "| pages | 1,234 | 50 | 2026-11-26 | abc | 7 |" in page
     assert page.count("| pages |") == 1
     assert page.startswith("above\n")
     assert page.endswith("<!-- end -->\nbelow\n")

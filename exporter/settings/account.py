@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ByteSize, Field, SecretStr, field_validator
 
 from exporter.settings.certificates import check_ca_file
 from exporter.settings.faults import Contradiction
-from exporter.settings.quantities import AccountName, Duration, Group, InputFile, ProxyUrl, Url, format_duration
+from exporter.settings.quantities import AccountName, Duration, Group, InputFile, ProxyUrl, Size, Url, format_duration
 
 REGION_ENDPOINTS: Final = {
     "cn-north-4": "https://sms.cn-north-4.myhuaweicloud.com",
@@ -27,7 +27,10 @@ def _serving_region(region: str) -> str:
 class ApiSettings(Group):
     """The SMS API."""
 
-    region: str | None = Field(None, description=f"Region of the API: {', '.join(REGION_ENDPOINTS)}.")
+    region: str | None = Field(
+        None,
+        description=f"Region of the API: {', '.join(REGION_ENDPOINTS)}. Required, unless api.endpoint is set.",
+    )
     endpoint: Url | None = Field(None, description="Base URL of the API, instead of the endpoint of the region.")
     paging: Literal["auto", "records", "pages"] = Field(
         "auto",
@@ -42,10 +45,10 @@ class ApiSettings(Group):
         10.0, gt=0, description="Timeout for a connection: name look-up, TCP, proxy and TLS."
     )
     read_timeout: Duration = Field(30.0, gt=0, description="Maximum time between two parts of a response.")
-    max_response_size: ByteSize = Field(
+    max_response_size: Size = Field(
         ByteSize(8 * 2**20),
         gt=0,
-        description="Maximum size of a response, such as 8MiB; a larger response fails the poll.",
+        description="Maximum size of a response; a larger response fails the poll.",
     )
 
     rate_limit: float = Field(50.0, gt=0, allow_inf_nan=False, description="Maximum requests per second.")
@@ -163,7 +166,8 @@ class PollSettings(Group):
     timeout: Duration = Field(
         default_factory=lambda group: min(max(group.get("interval", 60.0), 10.0), 60.0),
         gt=0,
-        description="Timeout for a complete poll, at most the interval (default: the interval, from 10s to 1m).",
+        description="Timeout for a complete poll, at most the interval (default: the interval, but at least 10s and at "
+        "most 1m).",
     )
     stale_after: Duration = Field(
         default_factory=lambda group: max(3 * group.get("interval", 60.0), 300.0),
@@ -199,7 +203,7 @@ class FilterSettings(Group):
     migproject: str | None = Field(None, description="Only servers of this migration project.")
     migration_cycle: str | None = Field(None, description="Only servers in this stage of the migration.")
     connected: bool | None = Field(
-        None, description="Passed through unchanged; the API does not document its semantics."
+        None, description="The filter connected of the API, which does not document what it selects."
     )
     enterprise_project_id: str | None = Field(None, description="Only servers of this enterprise project.")
     is_consistency_result_exist: bool | None = Field(

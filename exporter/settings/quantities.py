@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, PlainSerializer
 
 from exporter.errors import mask_credentials
 from exporter.settings.files import check_directory, check_regular_file
@@ -44,6 +44,7 @@ AccountName = Annotated[str, AfterValidator(check_account_name)]
 
 
 _UNITS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+_BINARY_UNITS: Final = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 MAX_DURATION_SECONDS: Final = 365 * 86_400
 """No timeout and no interval is longer, and every date that is calculated from one exists."""
 _UNIT_WORDS: Final = {
@@ -101,6 +102,16 @@ def format_duration(seconds: float) -> str:
 
 Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
 """Seconds, written as a Prometheus duration."""
+
+
+def format_size(size: int) -> str:
+    """Return bytes in the largest binary unit that is exact, such as 8MiB."""
+    exact = (f"{size // factor}{unit}" for unit, factor in _BINARY_UNITS.items() if size % factor == 0)
+    return next(exact, f"{size}B")
+
+
+Size = Annotated[ByteSize, PlainSerializer(format_size)]
+"""Bytes, written with their unit."""
 
 
 @dataclass(frozen=True, slots=True)

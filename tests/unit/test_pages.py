@@ -92,7 +92,7 @@ def test_the_user_and_password_of_a_url_are_hidden() -> None:
 def test_values_are_written_as_their_options_accept_them() -> None:
     found = shown(settings(poll={"interval": "90s"}, api={"endpoint": "http://x", "max_response_size": "32MiB"}))
     assert found["poll.interval"] == "1m30s"
-    assert found["api.max-response-size"] == "32.0MiB"
+    assert found["api.max-response-size"] == "32MiB"
     assert found["api.insecure-skip-verify"] == "false"
     assert found["web.listen-address"] == ":10058"
     assert found["api.region"] is None

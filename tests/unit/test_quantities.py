@@ -1,16 +1,18 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from exporter.settings.quantities import (
     Group,
     ListenAddress,
+    Size,
     UnixAddress,
     check_account_name,
     check_listen_address,
     check_socket_addresses,
     format_duration,
+    format_size,
     parse_duration,
     parse_listen_address,
     parse_proxy,
@@ -20,7 +22,7 @@ from exporter.settings.quantities import (
 )
 
 
-class Size(Group):
+class Dimensions(Group):
     """A group of options."""
 
     width: int = 1
@@ -28,13 +30,13 @@ class Size(Group):
 
 def test_the_options_of_a_group_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Size().width = 2  # type: ignore[misc]
+        Dimensions().width = 2  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("wrong", [{"width": "s3cret"}, {"height": "s3cret"}, "s3cret"])
 def test_a_wrong_value_is_not_shown_by_the_library(wrong: object) -> None:
     with pytest.raises(ValidationError) as error:
-        Size.model_validate(wrong)
+        Dimensions.model_validate(wrong)
     assert "s3cret" not in str(error.value)
 
 
@@ -85,6 +87,14 @@ def test_a_formatted_duration_has_no_weeks_and_years_and_is_exact_to_the_millise
 @pytest.mark.parametrize("text", ["0s", "30s", "1m", "1h30m", "1d", "500ms", "1d2h3m4s5ms"])
 def test_a_formatted_duration_equals_the_parsed_text(text: str) -> None:
     assert format_duration(parse_duration(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(2**33, "8GiB"), (8 * 2**20, "8MiB"), (1536, "1536B"), (3 * 2**10, "3KiB"), (10**7, "10000000B")]
+)
+def test_a_formatted_size_is_exact_and_equals_the_parsed_text(size: int, text: str) -> None:
+    assert format_size(size) == text
+    assert TypeAdapter(Size).validate_python(text) == size
 
 
 @pytest.mark.parametrize(

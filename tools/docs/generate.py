@@ -29,7 +29,7 @@ from exporter.language import Translatable
 from exporter.polling.consistency import Verification
 from exporter.polling.projects import ProjectMembers
 from exporter.polling.snapshot import Details, Snapshot, next_snapshot
-from exporter.polling.state import Account, CollectorState, Poll
+from exporter.polling.state import Account, CollectorState, Persistence, Poll
 from exporter.settings import DetailSettings, Settings
 from exporter.settings.options import Option, options
 from exporter.simulator import Fleet
@@ -83,6 +83,9 @@ APPEARS: Final[Mapping[str, str]] = {
     "exporter_credentials_expiration_timestamp_seconds": "for tokens of a password and temporary keys",
     "exporter_credentials_renewal_timestamp_seconds": "for tokens of a password and temporary keys",
     "exporter_api_clock_skew_seconds": "after the first answer",
+    "exporter_state_restored": "with `--state.path`",
+    "exporter_state_last_write_successful": "with `--state.path`, after the first poll",
+    "exporter_state_last_write_success_timestamp_seconds": "with `--state.path`, after the first poll",
 }
 """When families appear that a scrape may lack."""
 
@@ -244,6 +247,7 @@ def _health() -> Iterable[Metric]:
     account.state.collectors["errors"] = CollectorState(Details(MOMENT, {}))
     poll, listed = Poll(MOMENT, 0.5, 2), _snapshot()
     account.state.record(poll)
+    account.state.persistence = Persistence(up=True, written_at=MOMENT)
     unknown = {("state", "premiging"): 1}
     account.state.snapshot = Snapshot(ACCOUNT, MOMENT, listed.servers, listed.count, unknown=unknown)
     health = Health([account], _StoppedClock(), lambda _: {"disks": 0})
@@ -292,8 +296,9 @@ def _configuration() -> str:
         _GENERATED,
         "",
         "Every option is a flag, an environment variable and a key of the configuration file. Flags take precedence",
-        "over variables, and variables over the file. An option in an entry of [`accounts`](accounts.md) takes",
-        "precedence over all of them for its account. The file is YAML; `--config.file` names it:",
+        "over variables, and variables over the file. Only the file can contain [`accounts`](accounts.md), the list of",
+        "accounts. An option of an account takes precedence over the same flag, variable and key. The file is YAML;",
+        "`--config.file` names it:",
         "",
         "```yaml",
         "api:",
@@ -316,7 +321,7 @@ def _configuration() -> str:
         "`poll.timeout` above `poll.interval`.",
         "",
         "See also: [multiple accounts](accounts.md), [credentials](credentials.md), [commands](commands.md). The",
-        "commands `check`, `once` and `status` log only errors, unless `log.level` is set.",
+        "commands `check`, `once`, `status` and `capture` log only errors, unless `log.level` is set.",
         "",
     ]
     parts += _options(options(Settings))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import BaseModel, ByteSize, SecretStr
+from pydantic import BaseModel, SecretStr
 
 from exporter.settings import AccountSettings, Settings
 from exporter.settings.options import options
@@ -83,8 +83,6 @@ def _format_value(value: object, serialized: object) -> str | None:
             return None
         case SecretStr():
             return HIDDEN
-        case ByteSize():
-            return value.human_readable()
         case bool():
             return str(value).lower()
         case tuple():

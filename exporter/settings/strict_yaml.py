@@ -142,11 +142,24 @@ def _find_line(root: yaml.Node | None, location: Location) -> int | None:
 def _children(node: yaml.Node | None) -> Iterator[tuple[str | int, yaml.Mark, yaml.Node]]:
     """Yield the name, place and node of each direct child."""
     if isinstance(node, yaml.MappingNode):
-        pairs, merged = _split(node)
-        for key, child in (*pairs, *(pair for other in merged for pair in _split(other)[0])):
+        for key, child in _all_pairs(node):
             yield key.value, key.start_mark, child
     elif isinstance(node, yaml.SequenceNode):
         yield from ((index, child.start_mark, child) for index, child in enumerate(node.value))
+
+
+def _all_pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+    """Yield the keys and values of a mapping, then those that it merges: of equal keys the first one counts."""
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        mapping = waiting.pop()
+        # Without this check, mappings that merge the same one twice would double the work at each level.
+        if id(mapping) not in seen:
+            seen.add(id(mapping))
+            pairs, merged = _split(mapping)
+            yield from pairs
+            waiting += reversed(merged)
 
 
 def _explain(error: yaml.MarkedYAMLError) -> str:

@@ -114,6 +114,18 @@ def test_the_line_of_each_key_and_item_is_known() -> None:
     assert parse("").line(("a",)) is None
 
 
+def test_the_line_of_a_key_is_found_in_mappings_that_merge_others() -> None:
+    document = parse("a: &a {x: 1}\nb: &b\n  <<: *a\n  y: 2\nc: &c {z: 3}\nd:\n  <<: [*b, *c]\n")
+    assert [document.line(("d", key)) for key in "yxz"] == [4, 1, 5]
+
+
+def test_mappings_that_merge_the_same_one_twice_are_searched_once() -> None:
+    levels = "".join(f"a{n}: &a{n}\n  <<: [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    document = parse(f"a0: &a0 {{x: 1}}\n{levels}")
+    assert document.line(("a39", "x")) == 1
+    assert document.line(("a39", "missing")) is None
+
+
 def test_a_digest_changes_with_the_content() -> None:
     assert parse("a: 1").digest == parse("a: 1").digest != parse("a: 2").digest
 

@@ -69,9 +69,10 @@ class RecordingConnector(aiohttp.TCPConnector):
 
 
 @contextlib.asynccontextmanager
-async def open_session(trust: ssl.SSLContext | bool, max_connections: int) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_session(trust: ssl.SSLContext | bool) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a session, shared with no other account. `trust` is aiohttp's `ssl`."""
-    connector = RecordingConnector(ssl=trust, limit=max_connections, resolver=SystemResolver())
+    # Without a limit: those who send requests limit how many there are at a time, and no request waits for another.
+    connector = RecordingConnector(ssl=trust, limit=0, resolver=SystemResolver())
     async with aiohttp.ClientSession(
         connector=connector,
         # A cookie of one response must not be sent with the next request.

@@ -128,7 +128,7 @@ async def open_account(
             DetailReader(
                 account,
                 name,
-                DetailClient(client.client, settings.filter.query(), settings.api.paging),
+                DetailClient(client.client, settings.filter.query(), settings.api.paging, runtime.clock),
                 runtime.clock,
                 listener,
                 CredentialsGuard(runtime.lockout, credentials.fingerprint),

@@ -21,7 +21,6 @@ from exporter.polling.lockout import Lockout
 from exporter.settings import AccountSettings, ApiSettings
 from exporter.settings.certificates import MAX_CA_FILE_BYTES, parse_ca_certificates
 from exporter.settings.files import read_regular_file
-from exporter.settings.tree import DETAIL_COLLECTORS
 from exporter.sms.client import ListClient, RetryObserver, SmsClient
 from exporter.sms.endpoints import SOURCE_SERVERS
 
@@ -109,9 +108,7 @@ async def account_session(api: ApiSettings) -> AsyncIterator[aiohttp.ClientSessi
 
     Raise ConfigurationError if the CA bundle cannot be used.
     """
-    # One connection per collector that sends further requests, so that one that hangs takes none from the poller.
-    connections = api.concurrency + len(DETAIL_COLLECTORS) + 1
-    async with open_session(_tls_context(api), connections) as session:
+    async with open_session(_tls_context(api)) as session:
         yield session
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal
 
+from exporter.clock import Clock
 from exporter.errors import PollError, RequestTimeout
 from exporter.polling.lockout import Accept
 from exporter.polling.poller import MAX_RETRIES
@@ -31,7 +32,7 @@ class DetailReading:
 
 @dataclass(slots=True)
 class LeftOut:
-    """What the responses of one reading had that is not exposed.
+    """What responses had that is not exposed.
 
     `duplicates` records were in their list twice, `invalid` ones have no id. `unreadable` counts the values that could
     not be read, by the path of their field.
@@ -60,19 +61,21 @@ class DetailClient:
     """
 
     def __init__(
-        self, client: SmsClient, filters: Mapping[str, str], paging: Literal["auto", "records", "pages"]
+        self, client: SmsClient, filters: Mapping[str, str], paging: Literal["auto", "records", "pages"], clock: Clock
     ) -> None:
         self._client = client
         self.filters = filters
         self._paging = paging
+        self._clock = clock
         self._lists: dict[Endpoint[Any], _List[Any]] = {}
-        self._budget = RetryBudget(0)
-        self._accept: Accept = lambda: None
-        self.has_answer = False
-        """Whether a request of the last reading succeeded."""
-        self._timeout = self._deadline = 0.0
         self.left_out = LeftOut()
-        """Of the last reading."""
+        """What has been left out since `take_left_out`."""
+        self.has_answer: bool
+        """Whether a request of the last reading succeeded."""
+        self._budget: RetryBudget
+        self._accept: Accept
+        self._timeout: float
+        self._deadline: float
 
     @contextlib.contextmanager
     def reading(self, accept: Accept, timeout: float) -> Iterator[None]:
@@ -82,8 +85,7 @@ class DetailClient:
         """
         self._budget = RetryBudget(MAX_RETRIES)
         self._accept, self.has_answer = accept, False
-        self._timeout, self._deadline = timeout, asyncio.get_running_loop().time() + timeout
-        self.left_out = LeftOut()
+        self._timeout, self._deadline = timeout, self._clock.monotonic() + timeout
         try:
             yield
         finally:
@@ -93,7 +95,16 @@ class DetailClient:
     @property
     def has_time(self) -> bool:
         """Whether at least half of the time of the reading is left: enough for a further request."""
-        return asyncio.get_running_loop().time() < self._deadline - self._timeout / 2
+        return 2 * self._time_left >= self._timeout
+
+    @property
+    def _time_left(self) -> float:
+        return self._deadline - self._clock.monotonic()
+
+    def take_left_out(self) -> LeftOut:
+        """Return what has been left out since the last call."""
+        left_out, self.left_out = self.left_out, LeftOut()
+        return left_out
 
     async def read_list(self, endpoint: Endpoint[RecordT], narrowing: Narrowing = WHOLE_LIST) -> Listing[RecordT]:
         """Return a complete list, or the part of it that `narrowing` selects. Raise a PollError if there is none."""
@@ -130,7 +141,7 @@ class DetailClient:
     @contextlib.asynccontextmanager
     async def _until_deadline(self, noun: str) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout(self._time_left):
                 yield
         except TimeoutError:
             raise RequestTimeout(f"{noun} was not complete after {self._timeout:g} seconds") from None

@@ -138,7 +138,7 @@ class DetailReader:
         await self._publish()
         if details is not None and state.snapshot is not None:
             self._collector.log_news(self._account, state.snapshot, state.logged[self.collector])
-        await self._listener.collector_read(self._account, self.collector, error, self._client.left_out)
+        await self._listener.collector_read(self._account, self.collector, error, self._client.take_left_out())
 
     def _back_off(self, error: PollError | None) -> None:
         """Lengthen the pause after a refusal, which as a rule lasts until somebody changes a policy."""

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.errors import BadResponse
 from exporter.polling.consistency import read_consistency
-from exporter.polling.detail_client import DetailClient, LeftOut
+from exporter.polling.detail_client import LeftOut
 from exporter.polling.snapshot import Snapshot
 from exporter.sms.consistency import ConsistencyResult, get_result_path, is_task_id, parse_consistency_result
 from exporter.sms.tolerant import Findings
@@ -58,14 +58,6 @@ async def test_results_for_which_there_is_no_time_are_read_later_and_are_no_fail
     assert len({*first.paths, *second.paths}) == 3
     await read(third, servers, reading.records)
     assert third.paths == []
-
-
-@pytest.mark.parametrize(("timeout", "has_time"), [(0.0, False), (3600.0, True)])
-async def test_a_client_has_time_in_the_first_half_of_a_reading(timeout: float, has_time: bool) -> None:
-    unused: Any = None
-    client = DetailClient(unused, {}, "auto")
-    with client.reading(lambda: None, timeout):
-        assert client.has_time is has_time
 
 
 def parse(content: object) -> tuple[ConsistencyResult | None, dict[str, int]]:

@@ -15,7 +15,7 @@ MAX_BYTES_PER_SERVER: Final = 1024
 
 _VALUES: Final = 3
 """Numbers per sample and per transition."""
-_STATES: Final = ("", *SOURCE_STATES, OTHER)
+_STATES: Final = (*SOURCE_STATES, OTHER)
 """A state is stored as its position here."""
 
 
@@ -28,10 +28,7 @@ class Sample(NamedTuple):
 
 
 class StateChange(NamedTuple):
-    """When the state changed, in seconds since the epoch, and from what to what; empty if the API gave none.
-
-    Undocumented states are `other`.
-    """
+    """When the state changed, in seconds since the epoch, and from what to what. Undocumented states are `other`."""
 
     time: float
     from_state: str
@@ -75,10 +72,8 @@ class ProgressHistory:
         for transition in snapshot.transitions:
             change = array("d", (snapshot.read_at, _code(transition.from_state), _code(transition.to_state)))
             _append(self._servers[transition.server.id].transitions, change, MAX_TRANSITIONS)
-        if len(self._servers) > len(snapshot.servers):
-            current = {server.id for server in snapshot.servers}
-            for server_id in self._servers.keys() - current:
-                del self._servers[server_id]
+        for server_id in self._servers.keys() - {server.id for server in snapshot.servers}:
+            del self._servers[server_id]
 
     def samples(self, server_id: str) -> Sequence[Sample]:
         """Return the samples of a server, the oldest first."""
@@ -98,8 +93,8 @@ class ProgressHistory:
         ]
 
 
-def _code(state: str | None) -> int:
-    return _STATES.index(documented(state, SOURCE_STATES)) if state else 0
+def _code(state: str) -> int:
+    return _STATES.index(documented(state, SOURCE_STATES))
 
 
 def _append(values: "array[float]", added: "array[float]", maximum: int) -> None:

@@ -65,7 +65,7 @@ class ApiSettings(Group):
     def _check_region(cls, region: str | None) -> str | None:
         if region is None or region in REGION_ENDPOINTS:
             return region
-        near = difflib.get_close_matches(region, REGION_ENDPOINTS, 1, cutoff=0.85)
+        near = difflib.get_close_matches(region, REGION_ENDPOINTS, cutoff=0.85)
         instead = f"did you mean {near[0]}?" if near else f"for this region use {_serving_region(region)}"
         msg = f"SMS is served in {', '.join(REGION_ENDPOINTS)}; {instead}"
         raise ValueError(msg)
@@ -171,7 +171,6 @@ class PollSettings(Group):
     )
     stale_after: Duration = Field(
         default_factory=lambda group: max(3 * group.get("interval", 60.0), 300.0),
-        gt=0,
         description="Age at which data becomes stale while polls fail (default: three intervals, at least 5m).",
     )
     stale_policy: Literal["drop", "keep"] = Field("drop", description="Whether to drop or keep stale data.")

@@ -76,6 +76,14 @@ def test_the_tests_named_after_a_module_come_first_then_the_quickest_and_last_it
     assert selection.tests_of("exporter.queue", ["return 2"]) == [[OTHER]]
 
 
+def test_tests_can_also_be_named_after_the_package_and_the_module() -> None:
+    seconds = {"tests/unit/test_sms_queue.py::test_own": 2.0, "tests/unit/test_queue.py::test_own": 1.0}
+    selection = Selection({"exporter.sms.queue": {"return 1": seconds.keys() | {QUICK}}}, {**seconds, QUICK: 0.5})
+    first, second = selection.tests_of("exporter.sms.queue", ["return 1"])
+    assert set(first) == seconds.keys()
+    assert second == [QUICK]
+
+
 def test_a_line_that_is_new_belongs_to_all_tests_of_its_module() -> None:
     tests = {"exporter.queue": {"return 1": {OWN}, "return 2": {QUICK}}, "exporter.x": {"": {LONG}}}
     for lines in (["return 3"], ["return 1", "return 2"]):

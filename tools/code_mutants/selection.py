@@ -58,13 +58,13 @@ class Selection:
         ids = ids or (used if changed else set()) or set(self.seconds)
         order = sorted(ids, key=lambda test: (test not in used, self.seconds[test], test))
         quick = [test for test in order if self.seconds[test] <= MAX_TEST_SECONDS]
-        own_name = f"/test_{module.rsplit('.', 1)[1]}.py::"
-        own = [test for test in quick if own_name in test]
-        others = [test for test in quick if own_name not in test]
+        own_files = _list_own_files(module)
+        own = [test for test in quick if _get_file_name(test) in own_files]
+        others = [test for test in quick if _get_file_name(test) not in own_files]
         ends = list(accumulate(self.seconds[test] for test in others))
         maximum = MAX_SECONDS if changed else MAX_SECONDS_WITHOUT_LINE
         first, last = (bisect(ends, seconds) for seconds in (FIRST_SECONDS, maximum))
-        long = [test for test in order if self.seconds[test] > MAX_TEST_SECONDS and own_name in test]
+        long = [test for test in order if self.seconds[test] > MAX_TEST_SECONDS and _get_file_name(test) in own_files]
         return [part for part in (own, others[:first], others[first:last], long) if part]
 
     def timeout(self, tests: Sequence[str]) -> float:
@@ -159,6 +159,16 @@ def load(files: Sequence[Path], folder: Path) -> Selection:
             for text, numbers in lines.items():
                 tests[module][text].update(ids[number] for number in numbers)
     return Selection(tests, seconds)
+
+
+def _list_own_files(module: str) -> Collection[str]:
+    """Return the names of the files of tests that may be named after a module: with its package if another has it."""
+    *_, package, name = module.split(".")
+    return (f"test_{name}.py", f"test_{package}_{name}.py")
+
+
+def _get_file_name(test: str) -> str:
+    return test.partition("::")[0].rpartition("/")[2]
 
 
 def _record_file(file: Path, folder: Path) -> Path:

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -20,6 +20,8 @@ from exporter.simulator import Simulator
 from exporter.sms.model import SourceServer
 from exporter.sms.tolerant import Findings, read_record
 from parsing import Labels, parse_samples
+
+T = TypeVar("T")
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = Path(__file__).parent / "golden"
@@ -79,6 +81,18 @@ class FakeClock:
                 self._slept.clear()
                 await self._slept.wait()
         return min(wake for wake, _ in self._sleepers) - self._elapsed
+
+
+async def run_ahead(awaitable: Awaitable[T]) -> T:
+    """Await something while the clock of the event loop runs ahead: every timeout expires, and nobody has waited."""
+    loop, ahead = asyncio.get_running_loop(), 0.0
+    of_the_loop = loop.time
+    loop.time = lambda: of_the_loop() + ahead  # type: ignore[method-assign]
+    waiting = asyncio.ensure_future(awaitable)
+    while not waiting.done():
+        ahead += 0.5
+        await asyncio.sleep(0)
+    return await waiting
 
 
 def example() -> dict[str, Any]:

@@ -70,14 +70,13 @@ class StateDirectory:
             self.path.mkdir(mode=0o700)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self.path / LOCK_NAME, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise DirectoryInUse from None
-        except OSError:
-            os.close(descriptor)
-            raise
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DirectoryInUse from None
+            on_failure.pop_all()
         self._lock = descriptor
 
     def close(self) -> None:
@@ -107,14 +106,13 @@ class StateDirectory:
             temporary.unlink(missing_ok=True)
             self._write_new(temporary, content)
             self._files.replace(temporary, self.path / name)
-        except FileNotFoundError:
-            # The directory was removed, and the lock with it: the next attempt creates and locks it again.
-            self.close()
-            raise
-        except OSError:
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                # The directory was removed, and the lock with it: the next attempt creates and locks it again.
+                self.close()
             # On a full disk, what has been written would keep others from writing.
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                temporary.unlink()
             raise
         self._sync_directory()
 

@@ -102,7 +102,6 @@ class StateStore:
             await asyncio.wait([self._writing], timeout=LAST_WRITE_SECONDS)
             if not self._writing.done():
                 # A thread may still write, so the directory stays locked until the process ends.
-                self._writing.cancel()
                 return
         self._directory.close()
 
@@ -190,7 +189,6 @@ class StateStore:
         self._directory.write(f"{file_stem(account.name)}.state", encode_state(saved, account.settings))
 
     def _write_migrations(self, account: str, migrations: Migrations) -> None:
-        self._directory.lock()
         self._directory.write(f"{file_stem(account)}.migrations", encode_migrations(migrations))
 
     async def _within_timeout(self, function: Callable[..., T], *args: object) -> T:

@@ -46,7 +46,7 @@ def validate(build: Callable[[], ModelT], model: type[BaseModel], source: Callab
 def explain(error: ValidationError, model: type[BaseModel], source: Callable[[Location], str]) -> Iterator[str]:
     """Yield a line for each error in `model`. `source` returns where the value at a location was set."""
     # A default that depends on a wrong value is not an error of its own.
-    faults = [fault for fault in error.errors(include_url=False) if fault["type"] != "default_factory_not_called"]
+    faults = [fault for fault in error.errors() if fault["type"] != "default_factory_not_called"]
     for fault in faults[:MAX_LINES]:
         yield _explain(fault, model, source)
     if len(faults) > MAX_LINES:
@@ -124,7 +124,7 @@ def suggest_name(name: str, known: Iterable[str], prefix: str = "") -> str:
 
 def find_near_name(name: str, known: Iterable[str]) -> str:
     """Return the known name that is nearest; empty if none is near."""
-    return next(iter(difflib.get_close_matches(name, list(known), 1, cutoff=0.75)), "")
+    return next(iter(difflib.get_close_matches(name, list(known), cutoff=0.75)), "")
 
 
 def _explain(fault: Any, model: type[BaseModel], source: Callable[[Location], str]) -> str:  # noqa: ANN401 - ErrorDetails
@@ -176,7 +176,7 @@ def _suggest_field(location: Location, owner: type[BaseModel]) -> str:
         group, _, key = name.partition(".")
         if (field := owner.model_fields.get(group)) and (inner := get_model(field)) and key in inner.model_fields:
             return f"; write {group}: {{{key}: …}}"
-    near = difflib.get_close_matches(name.replace("-", "_"), owner.model_fields, 1)
+    near = difflib.get_close_matches(name.replace("-", "_"), owner.model_fields)
     if near:
         return f"; did you mean {f'{path}.' if path else ''}{near[0]}?"
     return f"; the keys here are {', '.join(owner.model_fields)}"

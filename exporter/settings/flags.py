@@ -41,10 +41,10 @@ def parse_flags(arguments: Sequence[str], known: Sequence[Option]) -> dict[str, 
 
 
 def _next_value(option: Option, rest: Iterator[tuple[int, str]]) -> str:
-    _, value = next(rest, (0, "--"))
-    if value.startswith("--"):
+    following = next(rest, None)
+    if following is None or following[1].startswith("--"):
         raise ConfigurationError([f"{option.flag}: needs a value: write {option.flag}={option.placeholder}"])
-    return value
+    return following[1]
 
 
 def _explain_unknown(position: int, argument: str, known: Sequence[str], secret_names: Iterable[str]) -> str:

@@ -74,7 +74,7 @@ def suggest(value: object, field: FieldInfo) -> str | None:
     if _kind(field) is _DURATION:
         return suggest_duration(value)
     choices = {choice.lower(): choice for choice in _choices(field)}
-    near = difflib.get_close_matches(value.lower(), choices, 1)
+    near = difflib.get_close_matches(value.lower(), choices)
     return choices[near[0]] if near else None
 
 

@@ -1,6 +1,8 @@
 """Every kind of credentials, against the simulator, which checks tokens and signatures as the cloud does."""
 
 import asyncio
+import contextlib
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from exporter.settings import Settings
 from exporter.simulator import Simulator
 from exporter.simulator.tokens import TokenStatus
 from programs import serving
-from support import NOWHERE, FakeClock, Unobserved, exporting, scrape
+from support import NOWHERE, TIMEOUT_SECONDS, FakeClock, Unobserved, account, exporting, run_ahead, scrape
 
 
 @pytest.mark.parametrize(
@@ -272,3 +274,23 @@ async def test_an_address_of_iam_in_the_environment_that_is_no_url_is_one_line(u
     settings = Settings.model_validate({"api": {"endpoint": "http://127.0.0.1:9"}})
     with pytest.raises(ConfigurationError, match="OS_AUTH_URL is not the URL of IAM"):
         await source_of(settings, Runtime(clock, environ, NOWHERE))
+
+
+class UnansweredPath(type(Path())):  # type: ignore[misc]
+    """A path on a network file system that never answers."""
+
+    answered = threading.Event()
+
+    def exists(self, **_: object) -> bool:
+        return self.answered.wait(TIMEOUT_SECONDS)
+
+
+async def test_a_home_directory_that_does_not_answer_is_an_error_and_no_other_place_is_searched(
+    clock: FakeClock,
+) -> None:
+    home = UnansweredPath("/nonexistent")
+    async with contextlib.AsyncExitStack() as resources:
+        context = account_credentials(account(), Unobserved(), Runtime(clock, {}, home))
+        with pytest.raises(ConfigurationError, match=r"credentials file: /nonexistent/\.huaweicloud/credentials"):
+            await run_ahead(resources.enter_async_context(context))
+    home.answered.set()

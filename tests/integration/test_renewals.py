@@ -1,5 +1,6 @@
 """Tokens and secrets that expire, are replaced, or are refused."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS
 from exporter.settings import Settings
 from exporter.simulator import AccessKey, Simulator
 from programs import serving
-from support import NOW, NOWHERE, FakeClock, Unobserved, exporting, fetch, next_poll, scrape
+from support import NOW, NOWHERE, FakeClock, Unobserved, account, exporting, fetch, next_poll, scrape
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -251,6 +252,25 @@ async def headers_with_password(url: str, clock: FakeClock) -> tuple[Mapping[str
     async with account_credentials(options.targets()[0], Unobserved(), runtime) as credentials:
         headers = await credentials.headers(Request("GET", URL(url)))
         return headers, credentials.term.expires_at if credentials.term else None
+
+
+async def test_an_account_that_is_closed_leaves_no_renewal_behind(clock: FakeClock) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        asked.set()
+        await answered.wait()
+        return web.Response()
+
+    async with serving(hang) as url:
+        auth = {"user_name": "u", "domain_name": "d", "password": "s3cret"}
+        options = account(api={"endpoint": url}, iam={"endpoint": url}, auth=auth)
+        async with account_credentials(options, Unobserved(), Runtime(clock, {}, NOWHERE)) as credentials:
+            waiting = asyncio.create_task(credentials.headers(Request("GET", URL(url))))
+            await asked.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        answered.set()
 
 
 async def test_a_token_of_the_maximum_length_is_used(clock: FakeClock) -> None:

@@ -1,5 +1,6 @@
 """Temporary access keys of the ECS metadata service and of a pod's identity."""
 
+import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,11 +14,11 @@ from exporter.auth.renewal import RenewingProvider
 from exporter.auth.secret import Secret, SecretFile
 from exporter.auth.temporary_key import EcsMetadata, PodIdentity
 from exporter.errors import AuthError, PollError, ServerFault, Throttled
-from exporter.polling.connections import Runtime, account_session, account_transport
+from exporter.polling.connections import Runtime, account_credentials, account_session, account_transport
 from exporter.settings import ApiSettings
 from exporter.simulator import Simulator
 from programs import serving
-from support import NOWHERE, FakeClock, Scrape, Unobserved, exporting, next_poll, scrape
+from support import NOWHERE, FakeClock, Scrape, Unobserved, account, exporting, next_poll, run_ahead, scrape
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -101,6 +102,31 @@ async def test_keys_of_a_pods_identity_authenticate(clock: FakeClock, tmp_path: 
             }
             auth = {"metadata_endpoint": "http://127.0.0.1:9"}
             assert (await seen_with(simulator, clock, auth, environ)).value("up") == 1
+
+
+async def test_a_metadata_service_that_does_not_answer_is_left_for_the_next_place(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    disconnected = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        disconnected.set()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    environ = {
+        "HC_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9",
+        "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
+    }
+    async with server, contextlib.AsyncExitStack() as resources:
+        options = account(auth={"metadata_endpoint": url})
+        found = account_credentials(options, Unobserved(), Runtime(clock, environ, NOWHERE))
+        credentials = await run_ahead(resources.enter_async_context(found))
+        assert credentials.source == "temporary key of this pod's identity"
+        await disconnected.wait()
 
 
 STATUSES = [(408, ServerFault), (429, Throttled), (500, ServerFault), (502, ServerFault), (404, AuthError)]

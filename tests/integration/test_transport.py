@@ -15,7 +15,7 @@ import trustme
 from aiohttp import web
 from yarl import URL
 
-from exporter.errors import BadResponse, ConnectionFailed, PollError, RequestTimeout, TlsFailed
+from exporter.errors import BadResponse, ConfigurationError, ConnectionFailed, PollError, RequestTimeout, TlsFailed
 from exporter.http.api_errors import api_error
 from exporter.http.transport import Api, Request, Response
 from exporter.polling.connections import Runtime, account_session, account_transport
@@ -307,6 +307,17 @@ async def test_the_authorities_of_the_ca_file_are_trusted(tls: ssl.SSLContext, a
             assert (await send(url, CodeRecorder(), ca_file=bundle)).status == 200
 
 
+async def test_a_ca_file_that_has_become_unusable_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    options = ApiSettings(ca_file=bundle)
+    bundle.write_text("no certificate")
+    with pytest.raises(ConfigurationError) as error:
+        async with account_session(options):
+            pass
+    assert error.value.lines == (f"api.ca-file: {bundle}: contains no certificate in PEM or DER",)
+
+
 async def test_any_certificate_is_trusted_if_verification_is_off(tls: ssl.SSLContext) -> None:
     async with serving(ok, tls) as url:
         assert (await send(url, CodeRecorder(), insecure_skip_verify=True)).status == 200
@@ -451,6 +462,25 @@ async def test_accounts_share_no_connections() -> None:
     async with account_session(ApiSettings()) as one, account_session(ApiSettings()) as other:
         assert isinstance(one, aiohttp.ClientSession)
         assert one.connector is not other.connector
+
+
+async def test_a_request_waits_for_no_other_request_of_its_account() -> None:
+    requests = 120
+    received = asyncio.Semaphore(0)
+    all_received = asyncio.Event()
+
+    async def answer_together(_: web.Request) -> web.Response:
+        received.release()
+        await all_received.wait()
+        return web.Response()
+
+    async with serving(answer_together) as url, account_session(ApiSettings()) as session:
+        transport = account_transport(ApiSettings(), session, "sms", Runtime(FakeClock(), {}, NOWHERE), CodeRecorder())
+        sending = [asyncio.ensure_future(transport.send(Request("GET", url))) for _ in range(requests)]
+        for _ in range(requests):
+            await received.acquire()
+        all_received.set()
+        assert {response.status for response in await asyncio.gather(*sending)} == {200}
 
 
 async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:

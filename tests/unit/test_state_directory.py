@@ -111,6 +111,31 @@ def test_a_second_process_cannot_lock_a_directory(tmp_path: Path) -> None:
     second.lock()
 
 
+def count_open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_neither_a_write_nor_a_lock_that_another_process_has_leaves_a_file_open(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.lock()
+    opened = count_open_files()
+    for _ in range(3):
+        directory.write("a.state", NEXT)
+        with pytest.raises(DirectoryInUse):
+            StateDirectory(tmp_path).lock()
+    assert count_open_files() == opened
+
+
+def test_what_cannot_be_written_to_a_disk_is_an_error() -> None:
+    reader, writer = os.pipe()
+    try:
+        with pytest.raises(OSError, match="Invalid argument"):
+            SystemFiles().sync(writer)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"kept")
@@ -130,6 +155,21 @@ def test_a_file_that_is_too_large_is_neither_written_nor_read(tmp_path: Path) ->
         file.truncate(state_directory.MAX_FILE_BYTES + 1)
     with pytest.raises(OSError, match="larger than"):
         directory.read("large.state")
+
+
+class EndlessFiles(SystemFiles):
+    """A file system that has room for everything, and keeps nothing."""
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        del descriptor
+        return len(data)
+
+
+def test_a_file_of_the_maximum_size_is_written_and_a_larger_one_is_an_error(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path, EndlessFiles())
+    directory.write("a.state", bytes(state_directory.MAX_FILE_BYTES))
+    with pytest.raises(OSError, match="would be larger than"):
+        directory.write("a.state", bytes(state_directory.MAX_FILE_BYTES + 1))
 
 
 def test_a_directory_whose_parent_does_not_exist_is_not_created(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
@@ -13,12 +14,12 @@ from structlog.testing import capture_logs
 from exporter.polling.migrations import Migration
 from exporter.polling.snapshot import Details
 from exporter.polling.state import Account
-from exporter.polling.state_directory import MAX_FILE_BYTES, StateDirectory, SystemFiles
+from exporter.polling.state_directory import MAX_FILE_BYTES, DirectoryInUse, StateDirectory, SystemFiles
 from exporter.polling.state_format import encode_migrations
-from exporter.polling.state_store import StateStore, file_stem
+from exporter.polling.state_store import MAX_CLOCK_ERROR_SECONDS, StateStore, file_stem
 from exporter.settings import NO_DETAILS, AccountSettings, DetailSettings
 from exporter.sms.details import MigrationError
-from support import NOW, FakeClock, account, server, snapshot
+from support import NOW, FakeClock, account, run_ahead, server, snapshot
 
 FINISHED = Migration(server_id="old", name="old", result="finished", ended_at=NOW - 5)
 
@@ -83,6 +84,7 @@ def warnings(logs: Sequence[Any]) -> list[str]:
 
 async def test_a_restarted_process_continues_with_what_was_saved(first: Process, clock: FakeClock) -> None:
     opened = await first.open()
+    opened.state.undocumented_logged_at["state", "odd"] = NOW
     await first.poll(opened, "a", "b")
     await first.stop()
     clock.advance(60)
@@ -93,6 +95,7 @@ async def test_a_restarted_process_continues_with_what_was_saved(first: Process,
     assert restarted.state.snapshot.read_at == NOW
     assert restarted.state.persistence is not None
     assert restarted.state.persistence.restored
+    assert restarted.state.undocumented_logged_at == {("state", "odd"): NOW}
     assert [(line["event"], line["age_seconds"]) for line in logs] == [("state restored", 60)]
 
 
@@ -119,7 +122,11 @@ async def test_data_from_the_future_is_not_used(first: Process, clock: FakeClock
     opened = await first.open()
     await first.poll(opened, "a")
     await first.stop()
-    clock.set(-opened.settings.poll.stale_after - 1)
+    clock.set(-opened.settings.poll.stale_after)
+    second = Process(first.path, clock)
+    assert (await second.open()).state.snapshot is not None
+    await second.stop()
+    clock.set(-1)
     with capture_logs() as logs:
         restarted = await Process(first.path, clock).open()
     assert restarted.state.snapshot is None
@@ -233,7 +240,12 @@ async def test_a_file_that_cannot_be_replaced_is_named(tmp_path: Path, clock: Fa
 
 async def test_a_record_of_migrations_that_end_in_the_future_is_kept_aside(tmp_path: Path, clock: FakeClock) -> None:
     path = tmp_path / f"{file_stem('default')}.migrations"
-    path.write_bytes(encode_migrations((structs.replace(FINISHED, ended_at=NOW + 2 * 86_400),)))
+    tomorrow = structs.replace(FINISHED, ended_at=NOW + MAX_CLOCK_ERROR_SECONDS)
+    path.write_bytes(encode_migrations((tomorrow,)))
+    process = Process(tmp_path, clock)
+    assert (await process.open()).state.migrations == (tomorrow,)
+    await process.stop()
+    path.write_bytes(encode_migrations((structs.replace(tomorrow, ended_at=tomorrow.ended_at + 1),)))
     with capture_logs() as logs:
         opened = await Process(tmp_path, clock).open()
     assert opened.state.migrations == ()
@@ -272,6 +284,26 @@ async def test_a_full_disk_is_logged_once_and_its_end_too(tmp_path: Path, clock:
     assert [line["event"] for line in logs] == ["state is saved again"]
     assert depot.state.persistence is not None
     assert (depot.state.persistence.up, depot.state.persistence.written_at) == (True, NOW)
+    await process.stop()
+
+
+async def test_while_the_disk_hangs_accounts_are_opened_without_it_until_it_answers_again(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    disk = BrokenDisk()
+    process = Process(tmp_path, clock, disk)
+    shop, depot = (account(account={"name": name}) for name in ("shop", "depot"))
+    opened = await process.open(shop)
+    disk.released.clear()
+    with capture_logs() as logs:
+        await run_ahead(process.poll(opened, "a"))
+        other = await process.open(depot)
+    assert [line["err"] for line in logs] == ["the disk did not answer within 30 seconds"]
+    assert (other.name, other.state.snapshot, other.state.migrations) == ("depot", None, ())
+    disk.released.set()
+    for each, name in ((opened, "b"), (other, "c")):
+        await process.poll(each, name)
+    assert [served(await process.open(each), NOW) for each in (shop, depot)] == [["b"], ["c"]]
     await process.stop()
 
 
@@ -327,12 +359,69 @@ async def test_a_record_that_cannot_be_read_again_is_not_lost(first: Process, cl
     # As a reload opens it that changes the list.
     changed = await first.open(account(filter={"state": "error"}))
     await first.poll(changed, "b")
+    assert file.is_symlink()
     file.unlink()
     hidden.rename(file)
     await first.poll(changed, "b")
     await first.stop()
     third = await Process(file.parent, clock).open(account(filter={"state": "error"}))
     assert third.state.migrations == (FINISHED,)
+
+
+async def test_a_record_is_written_only_if_it_has_changed(first: Process) -> None:
+    opened = await first.open()
+    opened.state.migrations = (FINISHED,)
+    await first.poll(opened, "a")
+    file = first.path / f"{file_stem('default')}.migrations"
+    file.unlink()
+    await first.poll(opened, "b")
+    assert not file.exists()
+    opened.state.migrations = (FINISHED, replace_id(FINISHED, "new"))
+    await first.poll(opened, "c")
+    assert file.exists()
+
+
+async def test_a_defect_while_the_state_is_saved_is_logged_with_its_traceback(first: Process) -> None:
+    opened = await first.open()
+    broken: Any = object()
+    opened.state.snapshot = broken
+    first.store.save(opened)
+    with capture_logs() as logs:
+        await first.written()
+    assert [(line["err"], type(line["exc_info"])) for line in logs] == [
+        ("defect of the exporter: AttributeError", AttributeError)
+    ]
+    await first.poll(opened, "a")
+    assert opened.state.persistence is not None
+    assert opened.state.persistence.up
+
+
+async def test_a_directory_that_is_removed_is_created_again(tmp_path: Path, clock: FakeClock) -> None:
+    process = Process(tmp_path / "state", clock)
+    opened = await process.open()
+    await process.poll(opened, "a")
+    shutil.rmtree(process.path)
+    with capture_logs() as logs:
+        await process.poll(opened, "b")
+        await process.poll(opened, "c")
+    await process.stop()
+    assert [line["event"] for line in logs] == ["state cannot be saved, continuing without", "state is saved again"]
+    assert served(await Process(process.path, clock).open(), NOW) == ["c"]
+
+
+async def test_an_exporter_that_stops_while_the_disk_hangs_does_not_wait_for_it_and_keeps_the_lock(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    disk = BrokenDisk()
+    process = Process(tmp_path, clock, disk)
+    opened = await process.open()
+    opened.state.snapshot = snapshot(server("a"))
+    disk.released.clear()
+    process.store.save(opened)
+    await run_ahead(process.stop())
+    with pytest.raises(DirectoryInUse):
+        StateDirectory(tmp_path).lock()
+    disk.released.set()
 
 
 async def test_a_directory_that_cannot_be_created_stops_nothing(tmp_path: Path, clock: FakeClock) -> None:

@@ -132,20 +132,19 @@ def _find_line(root: yaml.Node | None, location: Location) -> int | None:
     """Return the line of a key or a list item; None if the document does not have it."""
     node, mark = root, None
     for part in location:
-        node, mark = next(
-            ((child, mark) for name, mark, child in _children(node) if name == part),
-            (None, None),
-        )
+        node, mark = _find_child(node, part)
     return mark.line + 1 if mark is not None else None
 
 
-def _children(node: yaml.Node | None) -> Iterator[tuple[str | int, yaml.Mark, yaml.Node]]:
-    """Yield the name, place and node of each direct child."""
+def _find_child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, yaml.Mark | None]:
+    """Return a value of a mapping or an item of a list, and its place; None if there is none."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark
     if isinstance(node, yaml.MappingNode):
         for key, child in _all_pairs(node):
-            yield key.value, key.start_mark, child
-    elif isinstance(node, yaml.SequenceNode):
-        yield from ((index, child.start_mark, child) for index, child in enumerate(node.value))
+            if key.value == part:
+                return child, key.start_mark
+    return None, None
 
 
 def _all_pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:

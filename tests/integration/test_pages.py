@@ -1,6 +1,7 @@
 """The pages as a client without JavaScript receives them."""
 
 import re
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -160,6 +161,19 @@ async def test_the_configuration_page_shows_no_secret(clock: FakeClock) -> None:
         found = await page(running, "/config")
         assert "auth.token <secret>" in found.text
         assert simulator.token not in found.text
+
+
+async def test_the_options_of_many_accounts_do_not_delay_scrapes(service: Service) -> None:
+    threads = set()
+
+    def source(_: tuple[str | int, ...]) -> str:
+        threads.add(threading.get_ident())
+        return ""
+
+    service.generation.settings.trace(source, "")
+    await page(service, "/config")
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_long_tables_are_cut_and_the_other_rows_counted(clock: FakeClock) -> None:

@@ -1,14 +1,22 @@
 """Which addresses of launched servers are targets of probes."""
 
+import json
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
+from exporter.exposition.bodies import Exposition
+from exporter.exposition.generation import Generation
 from exporter.polling.launched import list_launched_servers
 from exporter.polling.snapshot import Details
+from exporter.polling.state import Account, AccountState, CollectorState
+from exporter.settings import DetailSettings
 from exporter.sms.details import MigrationTask, TaskTarget
-from support import NOW, account, server, snapshot
+from exporter.web.discovery import Discovery
+from support import NOW, FakeClock, account, server, settings, snapshot
 
 LOCAL = "http://127.0.0.1:8080"
 REMOTE = "https://sms.example.com"
@@ -65,3 +73,31 @@ def test_the_addresses_of_the_simulator_are_targets_only_if_the_api_is_local(end
 
 def test_an_address_that_is_no_target_does_not_hide_one_that_is() -> None:
     assert find_target(REMOTE, migration_ip="169.254.0.1", target_server=TaskTarget(ip="10.0.0.1")) == "10.0.0.1"
+
+
+class Records(dict[str, MigrationTask]):
+    """The records of a reading, which remember the threads that read them."""
+
+    threads: set[int]
+
+    def __contains__(self, key: object) -> bool:
+        self.threads.add(threading.get_ident())
+        return super().__contains__(key)
+
+
+async def test_the_targets_of_many_launched_servers_do_not_delay_scrapes() -> None:
+    records = Records({"s1": MigrationTask(id="t1", migration_ip="10.0.0.1")})
+    records.threads = set()
+    details = {"task_details": Details(NOW, records)}
+    state = AccountState(
+        snapshot=replace(snapshot(server("s1", state="finished")), details=details),
+        collectors={name: CollectorState(each) for name, each in details.items()},
+    )
+    polled = Account(account(), state, details=DetailSettings(("task_details",)))
+    current = Generation(settings(), (polled,), Exposition((), (polled,)))
+    discovery = Discovery(lambda: current, FakeClock(), "", None)
+    response = await discovery.targets(make_mocked_request("GET", "/sd?of=launched"))
+    (group,) = json.loads(response.text or "")
+    assert group["targets"] == ["10.0.0.1"]
+    assert records.threads
+    assert threading.get_ident() not in records.threads

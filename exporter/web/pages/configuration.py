@@ -1,7 +1,7 @@
 """The current configuration, without its secrets."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,11 +44,11 @@ def configuration_view(settings: Settings) -> tuple[Section, ...]:
     of_accounts = AccountSettings.model_fields.keys() | {"account", "accounts"}
     names = [name for name in type(settings).model_fields if name not in of_accounts]
     build = _RowBuilder(flags, settings.source)
-    sections = [Section(None, tuple(row for name in names for row in build.rows(settings, (name,))))]
+    sections = [Section(None, tuple(build.rows(settings, names)))]
     for number, account in enumerate(settings.targets()):
         at = ("accounts", number) if settings.accounts else ()
         names = [name for name in type(account).model_fields if name != "name"]
-        sections.append(Section(account.name, tuple(row for name in names for row in build.rows(account, (name,), at))))
+        sections.append(Section(account.name, tuple(build.rows(account, names, at))))
     return tuple(sections)
 
 
@@ -57,23 +57,23 @@ class _RowBuilder:
     flags: Mapping[str, str]
     source: Callable[..., str]
 
-    def rows(self, model: BaseModel, path: tuple[str, ...], at: tuple[str | int, ...] = ()) -> Iterator[Row]:
-        """Yield the rows of the option or group at `path`, whose last part is a field of `model`."""
-        name = path[-1]
-        field = type(model).model_fields[name]
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            for inner in type(value).model_fields:
-                yield from self.rows(value, (*path, inner), at)
-            return
-        serialized = model.model_dump(mode="json", include={name})[name]
-        yield Row(
-            name=self.flags[".".join(path)],
-            value=_format_value(value, serialized),
-            changed=value != field.get_default(call_default_factory=True, validated_data=dict(model)),
-            source=self.source(*at, *path),
-            description=field.description or "",
-        )
+    def rows(
+        self, model: BaseModel, names: Iterable[str], at: tuple[str | int, ...] = (), path: tuple[str, ...] = ()
+    ) -> Iterator[Row]:
+        """Yield the rows of the named options and groups of `model`, which is the group at `path`."""
+        values, fields, serialized = dict(model), type(model).model_fields, model.model_dump(mode="json")
+        for name in names:
+            value = values[name]
+            if isinstance(value, BaseModel):
+                yield from self.rows(value, type(value).model_fields, at, (*path, name))
+                continue
+            yield Row(
+                name=self.flags[".".join((*path, name))],
+                value=_format_value(value, serialized[name]),
+                changed=value != fields[name].get_default(call_default_factory=True, validated_data=values),
+                source=self.source(*at, *path, name),
+                description=fields[name].description or "",
+            )
 
 
 def _format_value(value: object, serialized: object) -> str | None:

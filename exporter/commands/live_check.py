@@ -22,12 +22,18 @@ from exporter.polling.collectors import DETAIL_COLLECTORS
 from exporter.polling.snapshot import SPEED_UNITS
 from exporter.settings import AccountSettings, DetailSettings
 from exporter.sms.client import ListClient, RetryBudget
-from exporter.sms.consistency import LIST_FIELD, ConsistencyResult, get_result_path, is_task_id
+from exporter.sms.consistency import (
+    LIST_FIELD,
+    ConsistencyResult,
+    get_result_path,
+    is_task_id,
+    parse_consistency_result,
+)
 from exporter.sms.decoding import Records
 from exporter.sms.documented import find_unknown_fields
 from exporter.sms.endpoints import MIGRATION_ERRORS, MIGRATION_PROJECTS, MIGRATION_TASKS, SOURCE_SERVERS, Endpoint
 from exporter.sms.model import NO_TASK, Record, SourceServer
-from exporter.sms.tolerant import Unknown
+from exporter.sms.tolerant import Findings, Unknown
 from exporter.translation import Translator
 
 LISTS: Final[Mapping[str, Endpoint[Any]]] = MappingProxyType(
@@ -116,9 +122,9 @@ class LiveCheck:
             return Translatable("not known: the list has only one page")
         try:
             body = await self._fetch_page(self._client, SOURCE_SERVERS, first.rows)
+            second = Records(SOURCE_SERVERS).page(body)
         except PollError as error:
             return Translatable("not known: the second page failed (%(reason)s)", reason=error.reason)
-        second = Records(SOURCE_SERVERS).page(body)
         if {server.id for server in second.records} & {server.id for server in first.records}:
             return Translatable(
                 "the second page repeats the first: check for a gateway or proxy that drops query parameters"
@@ -166,6 +172,7 @@ class LiveCheck:
             if error.status == HTTPStatus.NOT_FOUND and not tasks[task_id]:
                 return Translatable("ok, no server has a result")
             raise
+        parse_consistency_result(body, Findings())
         self._add_unknown(LIST_FIELD, _read_results(body), ConsistencyResult)
         return Translatable("ok")
 

@@ -1,5 +1,6 @@
 """`check --live`: permissions of collectors, paging, the unit of speeds, and what the API does not document."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -84,13 +85,17 @@ async def test_a_task_without_a_result_shows_that_the_permission_is_there(api: A
 
 
 async def test_a_response_that_is_no_list_fails_the_collector_and_not_the_others(api: Api) -> None:
-    api.answers["errors"] = lambda: web.Response(text="<html>")
+    api.servers[0]["current_task"] = {"id": "t1"}
+    api.answers["errors"] = api.answers["consistency"] = lambda: web.Response(text="<html>")
     api.answers["task_details"] = lambda: error(500, "SMS.0001")
     found = await run(api)
     assert found.exit_code == 1
-    lines = facts(found, "collector")
-    assert lines[:2] == ["errors: failed (bad_response)", "task_details: failed (server_error)"]
-    assert lines[3] == "projects: ok (records: 0)"
+    assert facts(found, "collector") == [
+        "errors: failed (bad_response)",
+        "task_details: failed (server_error)",
+        "consistency: failed (bad_response)",
+        "projects: ok (records: 0)",
+    ]
     assert api.requests["/v3/tasks"] == 1
 
 
@@ -116,16 +121,22 @@ async def test_the_second_page_shows_what_offsets_count(
     assert found.exit_code == 0
 
 
-async def test_a_second_page_that_fails_does_not_fail_the_check(api: Api) -> None:
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(lambda: error(500, "SMS.0001"), "server_error"), (lambda: web.Response(text="<html>"), "bad_response")],
+)
+async def test_a_second_page_that_fails_does_not_fail_the_check(
+    api: Api, answer: Callable[[], web.Response], reason: str
+) -> None:
     api.servers = [{"id": f"s{number}"} for number in range(250)]
     respond = api.respond
 
     async def fail_second_page(request: web.Request) -> web.StreamResponse:
-        return error(500, "SMS.0001") if request.query["offset"] != "0" else await respond(request)
+        return answer() if request.query["offset"] != "0" else await respond(request)
 
     async with serving(fail_second_page) as url:
         (found,) = await check(api.settings(url, collector={}), Runtime(api.clock, {}, NOWHERE), live=True)
-    assert facts(found, "paging") == ["not known: the second page failed (server_error)"]
+    assert facts(found, "paging") == [f"not known: the second page failed ({reason})"]
     assert found.exit_code == 0
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exporter.capture.file import BadCapture, Capture, read_capture
 from exporter.commands.output import PROG, print_text
@@ -15,6 +14,7 @@ from exporter.errors import ConfigurationError, ListenError
 from exporter.settings.faults import Contradiction
 from exporter.settings.loading import load_settings
 from exporter.settings.manual import Manual
+from exporter.settings.options import Tree
 from exporter.settings.quantities import Address, InputFile, Words, parse_listen_address
 from exporter.simulator import BadFault, Permissions, Simulator, TargetsUnavailable, parse_fault
 
@@ -24,24 +24,16 @@ _OF_A_FLEET: Final = frozenset({"servers", "seed", "acceleration", "offsets", "c
 _QUALIFIERS: Final = ("times=", "after=", "api=", "path=")
 
 
-class SimulatorSettings(BaseSettings):
+class SimulatorSettings(Tree):
     """Options of the simulator."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        env_prefix="SMS_SIMULATOR_",
-        cli_kebab_case=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-    )
+    VARIABLE_PREFIX = "SMS_SIMULATOR_"
 
     listen: Address = Field("127.0.0.1:10059", description="Address to listen on: HOST:PORT.")
     servers: int = Field(250, ge=0, le=100_000, description="Number of source servers.")
     seed: int = Field(1, description="Seed of the random numbers; the same seed simulates the same migrations.")
     acceleration: float = Field(
-        60.0, gt=0, description="How many times faster than real migrations the simulated ones are."
+        60.0, gt=0, le=1_000_000, description="How many times faster than real migrations the simulated ones are."
     )
     offsets: Literal["records", "pages"] = Field("records", description="What an offset of the list counts.")
     consistency: Literal["objects", "texts", "single"] | None = Field(

@@ -51,7 +51,7 @@ class ApiSettings(Group):
         description="Maximum size of a response; a larger response fails the poll.",
     )
 
-    rate_limit: float = Field(50.0, gt=0, allow_inf_nan=False, description="Maximum requests per second.")
+    rate_limit: float = Field(50.0, gt=0, le=1_000_000, description="Maximum requests per second.")
     proxy: ProxyUrl | None = Field(None, description="URL of the HTTP proxy, instead of HTTPS_PROXY and NO_PROXY.")
     ca_file: Annotated[Path, AfterValidator(check_ca_file)] | None = Field(
         None, description="File of CA certificates (PEM) to trust, instead of those of the system."

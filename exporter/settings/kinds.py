@@ -130,6 +130,8 @@ def _bounds(field: FieldInfo, kind: Kind) -> Iterator[str]:
             yield f"from {low} to {high}"
         case {"low": low}:
             yield f"of {low} or more"
+        case {"high": high}:
+            yield f"and at most {high}"
     if bounds and kind in {_TEXT, _LIST}:
         yield "characters" if kind is _TEXT else "items"
 

@@ -7,13 +7,12 @@ value, and what is allowed.
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, PrivateAttr
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel
 
 from exporter.errors import ConfigurationError, HelpRequested
 from exporter.settings.document import Document, Location
@@ -29,47 +28,14 @@ from exporter.settings.files import read_regular_file
 from exporter.settings.flags import parse_flags
 from exporter.settings.kinds import get_model, is_list
 from exporter.settings.manual import Manual, help_text
-from exporter.settings.options import Option, options
+from exporter.settings.options import Option, Trace, Tree, options
 
-S = TypeVar("S", bound=BaseSettings)
+S = TypeVar("S", bound=Tree)
 
 _SERVICE_LINK_NAME: Final = re.compile(
     r".*SERVICE_(HOST|PORT(_.+)?)|(.+_)?PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
 )
 _SERVICE_LINK_VALUE: Final = re.compile(r"(tcp|udp|sctp)://.+")
-
-
-@dataclass(frozen=True)
-class _Trace:
-    """Where values come from: a function that returns the source of one, and the digest of the configuration file.
-
-    Equal values from different sources are equal settings.
-    """
-
-    source: Callable[[Location], str] = field(default=lambda _: "", compare=False)
-    file_digest: str = field(default="", compare=False)
-
-
-class TracedSettings(BaseSettings):
-    """Settings that remember where their values were set."""
-
-    _trace: _Trace = PrivateAttr(default=_Trace())
-
-    def trace(self, source: Callable[[Location], str], file_digest: str) -> None:
-        """Remember the function that returns the source of the value at a location; empty for a default.
-
-        `file_digest` is that of the configuration file that was read; empty if there is none.
-        """
-        self._trace = _Trace(source, file_digest)
-
-    @property
-    def file_digest(self) -> str:
-        """The digest of the configuration file that was read; empty if there is none."""
-        return self._trace.file_digest
-
-    def source(self, *location: str | int) -> str:
-        """Return where the value at a location was set: a flag, a variable, or a line of the file; empty if nowhere."""
-        return self._trace.source(location)
 
 
 def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
@@ -80,9 +46,8 @@ def load_settings(tree: type[S], argv: Sequence[str], manual: Manual) -> S:
     if {"-h", "--help"}.intersection(argv):
         raise HelpRequested(help_text(manual, tree, shutil.get_terminal_size().columns))
     sources = read_sources(tree, argv, os.environ)
-    settings = validate(lambda: tree(**sources.merge()), tree, sources.locate)
-    if isinstance(settings, TracedSettings):
-        settings.trace(sources.describe, sources.document.digest)
+    settings = validate(lambda: tree.model_validate(sources.merge()), tree, sources.locate)
+    settings.trace(Trace(sources.describe, sources.document.digest))
     return settings
 
 
@@ -142,7 +107,7 @@ class Sources:
         return format_location(location) in {*self.flags, *self.variables} or self.document.line(location) is not None
 
 
-def read_sources(tree: type[BaseSettings], argv: Sequence[str], environ: Mapping[str, str]) -> Sources:
+def read_sources(tree: type[Tree], argv: Sequence[str], environ: Mapping[str, str]) -> Sources:
     """Read the flags, the variables, and the configuration file that one of them names. Raise ConfigurationError."""
     known = {option.key: option for option in options(tree)}
     flags = parse_flags(argv, tuple(known.values()))
@@ -164,10 +129,10 @@ def read_digest(path: Path | None) -> str:
     return get_digest(read_regular_file(path, MAX_FILE_BYTES)) if path else ""
 
 
-def _read_variables(environ: Mapping[str, str], known: Sequence[Option], tree: type[BaseSettings]) -> dict[str, str]:
+def _read_variables(environ: Mapping[str, str], known: Sequence[Option], tree: type[Tree]) -> dict[str, str]:
     """Return the values of variables by the key of their option; an empty variable is not set."""
     by_variable = {option.variable: option for option in known}
-    prefix = tree.model_config.get("env_prefix", "")
+    prefix = tree.VARIABLE_PREFIX
     values = {}
     for name, value in environ.items():
         if not value or not name.upper().startswith(prefix):

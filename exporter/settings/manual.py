@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from pydantic_settings import BaseSettings
-
-from exporter.settings.options import Option, options
+from exporter.settings.options import Option, Tree, options
 
 Rows = Iterable[tuple[str, str]]
 """Pairs of a name and its meaning."""
@@ -34,7 +32,7 @@ class Manual:
     commands: Mapping[str, str] = field(default_factory=dict)
 
 
-def help_text(manual: Manual, tree: type[BaseSettings], width: int) -> str:
+def help_text(manual: Manual, tree: type[Tree], width: int) -> str:
     """Return the help of a command with the options of `tree`, in lines of at most `width` columns."""
     width = min(width, MAX_COLUMNS)
     known = tuple(options(tree))
@@ -45,7 +43,7 @@ def help_text(manual: Manual, tree: type[BaseSettings], width: int) -> str:
         sections.append(_section("Commands:", manual.commands.items(), width))
     if own := [option for option in known if not option.group]:
         sections.append(_section("Options:", map(_row, own), width))
-    if most_used := [by_key[key] for key in getattr(tree, "MOST_USED", ())]:
+    if most_used := [by_key[key] for key in tree.MOST_USED]:
         sections.append(_section("Most used options:", map(_row, most_used), width))
     if not manual.brief:
         sections += _groups(known, tree, width)
@@ -55,7 +53,7 @@ def help_text(manual: Manual, tree: type[BaseSettings], width: int) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _groups(known: Iterable[Option], tree: type[BaseSettings], width: int) -> Iterator[str]:
+def _groups(known: Iterable[Option], tree: type[Tree], width: int) -> Iterator[str]:
     for name, group in groupby(known, key=lambda option: option.group):
         if name:
             summary = (type(tree.model_fields[name].default).__doc__ or "").splitlines()[0]

@@ -1,14 +1,53 @@
-"""The options as a list, each with its flag, variable, key and kind of value."""
+"""Trees of options, and their options as a list, each with its flag, variable, key and kind of value."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
 
+from exporter.settings.document import Location
 from exporter.settings.kinds import is_list, placeholder
+from exporter.settings.quantities import Group
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where values come from: a function that returns the source of one, and the digest of the configuration file.
+
+    The source is empty for a default, the digest if there is no file. Equal values from different sources are equal
+    settings.
+    """
+
+    source: Callable[[Location], str] = field(default=lambda _: "", compare=False)
+    file_digest: str = field(default="", compare=False)
+
+
+class Tree(Group):
+    """The options of a command, in groups. It remembers where their values were set."""
+
+    VARIABLE_PREFIX: ClassVar[str]
+    """The beginning of the environment variables."""
+    FILE_ONLY: ClassVar[tuple[str, ...]] = ()
+    """Groups that only the configuration file can contain."""
+    MOST_USED: ClassVar[tuple[str, ...]] = ()
+    """Keys of the options that are listed first in the help."""
+
+    _trace: Trace = PrivateAttr(default=Trace())
+
+    def trace(self, trace: Trace) -> None:
+        """Remember where the values were set."""
+        self._trace = trace
+
+    @property
+    def file_digest(self) -> str:
+        """The digest of the configuration file that was read; empty if there is none."""
+        return self._trace.file_digest
+
+    def source(self, *location: str | int) -> str:
+        """Return where the value at a location was set: a flag, a variable, or a line of the file; empty if nowhere."""
+        return self._trace.source(location)
 
 
 @dataclass(frozen=True)
@@ -61,20 +100,18 @@ class Option:
         return is_list(self.field)
 
 
-def options(settings: type[BaseSettings]) -> Iterator[Option]:
+def options(tree: type[Tree]) -> Iterator[Option]:
     """Yield all options of a tree, group by group, without those that only a file can contain."""
-    prefix = settings.model_config.get("env_prefix", "")
-    file_only = getattr(settings, "FILE_ONLY", ())
-    for name, field in settings.model_fields.items():
-        if name in file_only:
+    for name, info in tree.model_fields.items():
+        if name in tree.FILE_ONLY:
             continue
-        if not isinstance(field.default, BaseModel):
-            yield Option(prefix, "", name, field, _format_default(field.get_default()))
+        if not isinstance(info.default, BaseModel):
+            yield Option(tree.VARIABLE_PREFIX, "", name, info, _format_default(info.get_default()))
             continue
-        defaults: dict[str, Any] = field.default.model_dump(mode="json", warnings=False)
-        for inner_name, inner in type(field.default).model_fields.items():
+        defaults: dict[str, Any] = info.default.model_dump(mode="json", warnings=False)
+        for inner_name, inner in type(info.default).model_fields.items():
             default = "" if inner.default_factory else _format_default(defaults[inner_name])
-            yield Option(prefix, name, inner_name, inner, default)
+            yield Option(tree.VARIABLE_PREFIX, name, inner_name, inner, default)
 
 
 def _format_default(value: object) -> str:

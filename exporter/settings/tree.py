@@ -5,13 +5,13 @@ the configuration file; `_` of the field is `-` in the flag.
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from exporter.errors import mask_credentials
 from exporter.settings.account import (
@@ -24,8 +24,7 @@ from exporter.settings.account import (
     PollSettings,
 )
 from exporter.settings.faults import Contradiction, format_location, validate
-from exporter.settings.loading import TracedSettings
-from exporter.settings.options import Flag, Option, options
+from exporter.settings.options import Flag, Option, Tree, options
 from exporter.settings.quantities import AccountName, Duration, Group, OutputDirectory, SocketAddresses, Url, Words
 
 INFO_LABELS: Final = (
@@ -247,11 +246,11 @@ class CollectorSettings(Group):
         return self
 
 
-class Settings(TracedSettings):
+class Settings(Tree):
     """The whole tree of options."""
 
-    FILE_ONLY: ClassVar = ("accounts",)
-    """Groups that only the configuration file can contain."""
+    VARIABLE_PREFIX = "SMS_EXPORTER_"
+    FILE_ONLY = ("accounts",)
     MOST_USED: ClassVar[tuple[str, ...]] = (
         "config.file",
         "api.region",
@@ -260,14 +259,6 @@ class Settings(TracedSettings):
         "poll.interval",
         "web.listen_address",
         "log.level",
-    )
-    """Keys of the options that are listed first in the help."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        env_prefix="SMS_EXPORTER_",
     )
 
     config: ConfigSettings = ConfigSettings()
@@ -284,34 +275,27 @@ class Settings(TracedSettings):
     collector: CollectorSettings = CollectorSettings()
     accounts: tuple[AccountSettings, ...] = ()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the values that `loading` collected, then the defaults that a command changes."""
-        del env_settings, dotenv_settings, file_secret_settings
-        groups = {name: field.default for name, field in cls.model_fields.items() if isinstance(field.default, Group)}
-        changed = {name: group.model_dump(exclude_unset=True) for name, group in groups.items()}
-        return init_settings, InitSettingsSource(settings_cls, changed)
-
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, data: Any) -> Any:  # noqa: ANN401 - not yet validated
-        """Fill in the general options that an account of the list does not set itself."""
-        if not isinstance(data, dict) or not isinstance(data.get("accounts"), list | tuple):
+        """Fill in the defaults that a command changes, and the general options in each account of the list."""
+        if not isinstance(data, dict):
             return data
-        return {**data, "accounts": [_inherited(entry, data) for entry in data["accounts"]]}
+        data = dict(data)
+        for name, field in cls.model_fields.items():
+            group = data.get(name, {})
+            changed = field.default.model_dump(exclude_unset=True) if isinstance(field.default, Group) else {}
+            if changed and isinstance(group, dict):
+                data[name] = changed | group
+        if isinstance(data.get("accounts"), list | tuple):
+            data["accounts"] = [_inherited(entry, data) for entry in data["accounts"]]
+        return data
 
     @field_validator("accounts")
     @classmethod
     def _check_names(cls, accounts: tuple[AccountSettings, ...]) -> tuple[AccountSettings, ...]:
-        names = [account.name for account in accounts]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        counts = Counter(account.name for account in accounts)
+        if twice := sorted(name for name, count in counts.items() if count > 1):
             msg = f"the names of accounts must be unique; used twice: {', '.join(map(mask_credentials, twice))}"
             raise ValueError(msg)
         return accounts

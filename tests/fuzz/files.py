@@ -89,7 +89,7 @@ def read_all(tree: dict[str, Any]) -> None:
     """Read all options, and those of each account."""
     sources = Sources(Settings, KNOWN, {}, {}, str(FILE), Document(tree))
     try:
-        settings = Settings(**sources.merge())
+        settings = Settings.model_validate(sources.merge())
     except ValidationError as error:
         check_lines(ConfigurationError(explain(error, Settings, sources.locate)))
         return

@@ -9,6 +9,7 @@ import pytest
 from yarl import URL
 
 from exporter.service import Service
+from exporter.settings.options import Trace
 from exporter.simulator import Simulator
 from html_page import page
 from support import FakeClock, exporting, fetch, next_poll
@@ -170,7 +171,7 @@ async def test_the_options_of_many_accounts_do_not_delay_scrapes(service: Servic
         threads.add(threading.get_ident())
         return ""
 
-    service.generation.settings.trace(source, "")
+    service.generation.settings.trace(Trace(source))
     await page(service, "/config")
     assert threads
     assert threading.get_ident() not in threads

@@ -24,7 +24,6 @@ LIBRARIES = frozenset(
         "msgspec",
         "prometheus_client",
         "pydantic",
-        "pydantic_settings",
         "pygments",
         "rich",
         "structlog",
@@ -49,7 +48,7 @@ async def test_the_version_is_printed_without_any_library() -> None:
 
 
 async def test_the_help_needs_only_the_libraries_of_the_options() -> None:
-    assert await imported("--help") & LIBRARIES == {"pydantic", "pydantic_settings"}
+    assert await imported("--help") & LIBRARIES == {"pydantic"}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.blocking import Worker
+from exporter.commands.simulate import SimulatorSettings
 from exporter.errors import ConfigurationError, HelpRequested
 from exporter.settings import Settings
 from exporter.settings.loading import load_settings
@@ -129,6 +130,16 @@ def test_an_empty_variable_is_not_set(option: Option, monkeypatch: pytest.Monkey
     unset = load()
     monkeypatch.setenv(option.variable, "")
     assert load() == unset
+
+
+def test_the_simulator_reads_lists_and_empty_variables_like_the_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMS_SIMULATOR_DENY", "sms:server:listErrors,sms:server:listTask")
+    monkeypatch.setenv("SMS_SIMULATOR_FAULT", "throttled=5,times=3,hang")
+    monkeypatch.setenv("SMS_SIMULATOR_SEED", "")
+    simulator = load_settings(SimulatorSettings, (), Manual("sms-exporter simulate", "Test.", {}))
+    assert simulator.deny == ("sms:server:listErrors", "sms:server:listTask")
+    assert simulator.fault == ("throttled=5,times=3", "hang")
+    assert simulator.seed == 1
 
 
 def test_an_empty_unknown_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

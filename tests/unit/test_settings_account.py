@@ -15,7 +15,7 @@ BOUNDS = [
     ("api.connect-timeout", "1ms", "365d", "0s", "366d"),
     ("api.read-timeout", "1ms", "365d", "0s", "366d"),
     ("api.max-response-size", "1", None, "0", None),
-    ("api.rate-limit", "0.01", "1e6", "0", "inf"),
+    ("api.rate-limit", "0.01", "1e6", "0", "1000001"),
     ("poll.timeout", "1ms", "60s", "0s", None),
     ("limits.series", "0", None, "-1", None),
     ("account.name", "a", "a" * 255, None, "a" * 256),

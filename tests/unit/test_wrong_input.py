@@ -43,4 +43,4 @@ def test_a_wrong_input_is_one_line_and_exit_code_2(
 
 
 def test_the_wrong_inputs_have_different_causes() -> None:
-    assert len({wrong["error"] for wrong in INPUTS}) >= 87
+    assert len({wrong["error"] for wrong in INPUTS}) >= 88

@@ -19,6 +19,7 @@ from exporter.polling.lockout import CredentialsGuard, backoff
 from exporter.polling.schedule import Schedule
 from exporter.polling.snapshot import Details, Snapshot
 from exporter.polling.state import Account, CollectorState
+from exporter.polling.waiting import Waiting
 
 log = get_logger(__name__)
 
@@ -60,8 +61,9 @@ class DetailReader:
         self._listener = listener
         self._guard = guard
         self._schedule = Schedule(account.details_interval, due=clock.monotonic(), shift=shift)
-        self._sleeping: asyncio.Future[None] | None = None
+        self._waiting = Waiting(clock, guard)
         self._refusals = 0
+        self._refused = False
 
     async def run(self, first_poll: asyncio.Event) -> None:
         """Read from the end of the first poll until cancelled."""
@@ -77,8 +79,7 @@ class DetailReader:
         if account is not self._account:
             self._account = account
             self._schedule = self._schedule.with_interval(account.details_interval, self._clock.monotonic())
-            if self._sleeping is not None:
-                self._sleeping.cancel()
+            self._waiting.look_again()
 
     async def read(self) -> None:
         """Read once. Any error, including a defect of the exporter, is a failed reading."""
@@ -142,6 +143,7 @@ class DetailReader:
 
     def _back_off(self, error: PollError | None) -> None:
         """Lengthen the pause after a refusal, which as a rule lasts until somebody changes a policy."""
+        self._refused = isinstance(error, AuthError)
         if error is None:
             self._refusals = 0
             return
@@ -162,9 +164,7 @@ class DetailReader:
                 state.snapshot = snapshot
 
     async def _wait_until_due(self) -> None:
-        while (remaining := self._schedule.due - self._clock.monotonic()) > 0:
-            self._sleeping = asyncio.ensure_future(self._clock.sleep(remaining))
-            try:
-                await asyncio.wait([self._sleeping])
-            finally:
-                self._sleeping.cancel()
+        """Wait until the next reading is due, or until refused credentials have been replaced."""
+        if await self._waiting.until_due(lambda: self._schedule.due, refused=self._refused):
+            self._refusals = 0
+            self._schedule = self._schedule.due_at(self._clock.monotonic())

@@ -15,14 +15,12 @@ from exporter.polling.migrations import record_migrations
 from exporter.polling.schedule import Schedule
 from exporter.polling.snapshot import Snapshot, next_snapshot
 from exporter.polling.state import Account, PageRead, Poll
+from exporter.polling.waiting import Waiting
 from exporter.sms.client import RetryBudget
 from exporter.sms.decoding import Page, Records
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing, Narrowing, Pager
-
-CREDENTIALS_CHECK_SECONDS: Final = 5.0
-"""Interval of the checks whether refused credentials were replaced."""
 
 MAX_RETRIES: Final = 20
 """Maximum number of retries per poll, for all pages together."""
@@ -114,7 +112,7 @@ class Poller:
         self.polled = asyncio.Event()
         """Set once the first poll has ended. If it succeeded, its snapshot can be scraped."""
         self._schedule = Schedule(account.settings.poll.interval, due=clock.monotonic(), shift=shift)
-        self._sleeping: asyncio.Future[None] | None = None
+        self._waiting = Waiting(clock, guard)
         self._records = Records(SOURCE_SERVERS)
         self._reads = self._start_reads()
         self._pager = Pager(
@@ -138,8 +136,7 @@ class Poller:
         if account is not self._account:
             self._account = account
             self._set_schedule(self._schedule.with_interval(account.settings.poll.interval, self._clock.monotonic()))
-            if self._sleeping is not None:
-                self._sleeping.cancel()
+            self._waiting.look_again()
 
     async def poll(self) -> Poll:
         """Poll once and return the result. Any error, including a defect of the exporter, is a failed poll."""
@@ -212,21 +209,11 @@ class Poller:
         """Sleep until the next poll is due, or until refused credentials have been replaced."""
         last_poll = self._account.state.last_poll
         refused = self.polled.is_set() and last_poll is not None and isinstance(last_poll.error, AuthError)
-        while (remaining := self._schedule.due - self._clock.monotonic()) > 0:
-            await self._sleep(min(remaining, CREDENTIALS_CHECK_SECONDS) if refused else remaining)
-            if refused and await self._guard.are_replaced():
-                log.info("credentials changed, polling again", account=self._account.name)
-                self._set_schedule(self._schedule.due_at(self._clock.monotonic()))
+        if await self._waiting.until_due(lambda: self._schedule.due, refused=refused):
+            log.info("credentials changed, polling again", account=self._account.name)
+            self._set_schedule(self._schedule.due_at(self._clock.monotonic()))
 
     def _set_schedule(self, schedule: Schedule) -> None:
         self._schedule = schedule
         if self._account.state.last_poll is not None:
             self._account.state.next_poll_at = self._clock.time() + schedule.due - self._clock.monotonic()
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep, or return early if `follow` interrupts."""
-        self._sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        try:
-            await asyncio.wait([self._sleeping])
-        finally:
-            self._sleeping.cancel()

@@ -17,11 +17,11 @@ from exporter.errors import AuthError, PollError
 from exporter.http.transport import Request
 from exporter.polling.connections import Runtime, account_credentials
 from exporter.polling.lockout import BACKOFF_SECONDS
-from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS
+from exporter.polling.waiting import CREDENTIALS_CHECK_SECONDS
 from exporter.settings import Settings
 from exporter.simulator import AccessKey, Simulator
 from programs import serving
-from support import NOW, NOWHERE, FakeClock, Unobserved, account, exporting, fetch, next_poll, scrape
+from support import NOW, NOWHERE, FakeClock, Unobserved, account, exporting, fetch, next_poll, pass_time, scrape
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -100,6 +100,27 @@ async def test_a_refused_secret_backs_off_until_its_file_changes(
     reason = {dict(labels)["reason"] for labels, n in first.values("exporter_poll_failures_total").items() if n}
     assert reason == {"auth"}
     assert attempts == 1
+
+
+@pytest.mark.parametrize("text", ["", "wrong"])
+async def test_the_collectors_continue_with_the_polls_when_a_refused_secret_is_replaced(
+    text: str, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with Simulator(servers=3, clock=clock) as simulator:
+        auth = options_of(simulator, "token file", tmp_path)
+        right = (tmp_path / "token").read_text()
+        (tmp_path / "token").write_text(text)
+        collectors = {"errors": True, "task_details": True}
+        async with exporting(simulator, clock, auth=auth, collector=collectors) as service:
+            await pass_time(clock, 2 * BACKOFF_SECONDS, pollers=3)
+            before = await scrape(service.urls[0])
+            (tmp_path / "token").write_text(right)
+            await pass_time(clock, 2 * CREDENTIALS_CHECK_SECONDS, pollers=3)
+            after = await scrape(service.urls[0])
+    assert set(before.values("collector_up").values()) == {0}
+    assert before.value("up") == 0
+    assert set(after.values("collector_up").values()) == {1}
+    assert after.value("up") == 1
 
 
 async def test_wrong_passwords_are_not_sent_in_a_row(clock: FakeClock, tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from exporter.errors import AuthError, ServerFault, Throttled
 from exporter.polling.account import AccountRunner
 from exporter.polling.events import MAX_LINES
 from exporter.polling.lockout import BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, CredentialsGuard, Fingerprint, Lockout
-from exporter.polling.poller import CREDENTIALS_CHECK_SECONDS, Poller
+from exporter.polling.poller import Poller
 from exporter.polling.progress import Sample
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import Account, PageRead, Poll
+from exporter.polling.waiting import CREDENTIALS_CHECK_SECONDS
 from exporter.sms.client import RetryBudget
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing, Narrowing

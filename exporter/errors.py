@@ -111,7 +111,7 @@ class ServerFault(PollError):
     """The API, or a gateway in front of it, failed."""
 
     reason = "server_error"
-    default_hint = Translatable("none needed if it passes; otherwise open a ticket that names the request ID")
+    default_hint = Translatable("if this lasts, open a ticket that names the request ID")
 
 
 class RequestTimeout(PollError):
@@ -146,7 +146,7 @@ class Inconsistent(PollError):
     """The list kept changing while it was read, so no complete one could be read."""
 
     reason = "inconsistent"
-    default_hint = Translatable("none needed if it passes: servers were added or removed while the list was read")
+    default_hint = Translatable("wait for the next poll: servers were added or removed while the list was read")
 
 
 REASONS = (

@@ -53,7 +53,7 @@ def parse_expiry(service: Translatable, text: str) -> float:
         raise BadResponse(
             f"{service} sent an expiry that is not a plausible date: {clean_text(text, max_characters=40)!r}",
             hint=Translatable(
-                "check that it is %(service)s which answers, and the clock of that machine", service=service
+                "check that the answers come from %(service)s, and the clock of that machine", service=service
             ),
         )
     return expiry.replace(tzinfo=expiry.tzinfo or UTC).timestamp()

@@ -124,9 +124,7 @@ class _Answers:
         may_pass = isinstance(failure, ServerFault | Throttled)
         return (type(failure) if may_pass else AuthError)(
             f"{self._service} answered {response.status}",
-            hint=Translatable("none needed if it passes; otherwise check %(service)s", service=self._service)
-            if may_pass
-            else self._hint,
+            hint=Translatable("if this lasts, check %(service)s", service=self._service) if may_pass else self._hint,
             status=response.status,
             retry_after=failure.retry_after if may_pass else None,
         )

@@ -69,7 +69,7 @@ class StatusSettings(OnceSettings):
     problem: Annotated[Words, AfterValidator(_check_problems)] = Field(
         (), description="Show servers with one of these problems: any, failed, disconnected, stalled, checks."
     )
-    search: str = Field("", description="Show servers whose name, address or id contains this text.")
+    search: str = Field("", description="Show servers whose name, address or ID contains this text.")
     sort: Annotated[str, AfterValidator(_check_sort)] = Field(
         DEFAULT_SORT, description="Sort by a column, descending with a leading minus sign, for example -speed."
     )

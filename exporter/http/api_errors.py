@@ -23,9 +23,7 @@ _CLOCK_HINT: Final = Translatable("set this machine's clock (NTP): a signature i
 _LOCK_HINT: Final = Translatable(
     "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
 )
-_ERROR_IN_200_HINT: Final = Translatable(
-    "none needed if it passes; otherwise open a ticket with the code and the request ID"
-)
+_ERROR_IN_200_HINT: Final = Translatable("if this lasts, open a ticket with the code and the request ID")
 _REJECTED_HINT: Final = Translatable("check the options filter.*: the API rejected a value of the request")
 
 _BY_CODE: Final[Mapping[str, type[PollError]]] = {

@@ -88,8 +88,8 @@ def _load(task: MigrationTask, translator: Translator) -> Iterator[Fact]:
         (_("CPU, agent"), _percent(task.agent_cpu_usage, translator)),
         (_("Memory, in total"), _size(task.total_mem_usage)),
         (_("Memory, agent"), _size(task.agent_mem_usage)),
-        (_("Disk, in total"), _speed(task.total_disk_io)),
-        (_("Disk, agent"), _speed(task.agent_disk_io)),
+        (_("Disk I/O, in total"), _speed(task.total_disk_io)),
+        (_("Disk I/O, agent"), _speed(task.agent_disk_io)),
     )
 
 
@@ -121,7 +121,7 @@ def _project(project: MigrationProject, translator: Translator) -> Iterator[Fact
     _ = translator.gettext
     yield from list_texts(
         (_("Name"), project.name),
-        (_("Id"), project.id),
+        (_("ID"), project.id),
         (_("Type"), project.type),
         (_("Default project"), format_flag(project.isdefault, translator)),
         (_("Speed limit"), format_speed_limit(project.speed_limit, translator)),

@@ -62,7 +62,7 @@ def _source(server: SourceServer, translator: Translator) -> Iterator[Fact]:
     )
     yield from list_times(
         (_("Agent last seen"), server.last_visit_time),
-        (_("Added"), server.add_date),
+        (_("Registered"), server.add_date),
         (_("State since"), server.state_action_time),
         (_("Stage since"), server.stage_action_time),
     )
@@ -77,10 +77,10 @@ def _task(task: Task, snapshot: Snapshot, translator: Translator) -> Iterator[Fa
     speed, remaining = task.migrate_speed, task.remain_seconds
     yield from list_texts(
         (_("Name"), task.name),
-        (_("Id"), task.id),
+        (_("ID"), task.id),
         (_("Type"), task.type),
         (_("State"), explain_value(task.state or "", "task state", translator)),
-        (_("Sub-task"), subtask),
+        (_("Subtask"), subtask),
         (_("Speed"), None if speed is None else format_speed(speed * snapshot.speed_unit_bytes)),
         (_("Speed limit"), format_speed_limit(task.speed_limit, translator)),
         (_("Compression"), None if task.compress_rate is None else f"{task.compress_rate:g}"),
@@ -98,10 +98,10 @@ def _target(task: Task, listed: MigrationTask | None, translator: Translator) ->
     yield from list_texts(
         (_("Name"), target.name),
         (_("Address"), find_address(listed) if listed else None),
-        (_("Id"), target.vm_id),
+        (_("ID"), target.vm_id),
         (_("Region"), task.region_id),
         (_("Project"), task.project_name),
-        (_("Project id"), task.project_id),
+        (_("Project ID"), task.project_id),
         (_("Template"), task.vm_template_id),
         (_("Existing server"), format_flag(task.exist_server, translator)),
     )
@@ -112,7 +112,7 @@ def _clone(task: Task, translator: Translator) -> Iterator[Fact]:
     clone = task.clone_server or NO_CLONE
     yield from list_texts(
         (_("Name"), clone.name),
-        (_("Id"), clone.vm_id),
+        (_("ID"), clone.vm_id),
         (_("State"), explain_value(clone.clone_state or "", "clone state", translator)),
         (_("Error"), clone.clone_error),
     )

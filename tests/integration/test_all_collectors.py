@@ -124,14 +124,14 @@ async def test_the_page_of_a_server_shows_what_the_collectors_know(api: Api) -> 
         "SYNC_LINUX_FILE 37.5 % 2027-01-15 08:00:00 UTC",
         "CPU, in total 41.0 %",
         "Memory, agent 6.00 MiB",
-        "Disk, in total 977 KiB/s",
+        "Disk I/O, in total 977 KiB/s",
         "Delay 12.5 ms Packet loss 2.0 % Target server reachable no",
         "Files compared 48,211 Files that differ 2 Files missing on the target 0 Result passed Verified 2027-01-15",
-        "Migration project Name wave-1 Id p1 Type MIGRATE_FILE Default project yes Speed limit 800 Mbit/s",
+        "Migration project Name wave-1 ID p1 Type MIGRATE_FILE Default project yes Speed limit 800 Mbit/s",
         "Address 192.0.2.1",
     ):
         assert text in known.text, text
-    for title in ("Migration error", "Sub-tasks", "Network check", "Migration project"):
+    for title in ("Migration error", "Subtasks", "Network check", "Migration project"):
         assert title not in unknown.text
 
 

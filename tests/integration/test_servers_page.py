@@ -172,7 +172,7 @@ async def test_the_page_of_a_server_shows_everything_that_is_known(clock: FakeCl
         "1 min 30 s left",
         "failed checks: CPU",
         "CPU ERROR SMS.1105",
-        "Sub-task MIGRATE_LINUX_FILE, 42%",
+        "Subtask MIGRATE_LINUX_FILE, 42%",
         "target-1",
         "sda1",
         "Replicated: 1.00 KiB to 2.00 KiB, at most 2.00 KiB",

@@ -266,7 +266,7 @@ def test_an_expiry_that_is_no_plausible_date_is_an_error_that_names_the_service(
     with pytest.raises(BadResponse, match="IAM sent an expiry that is not a plausible date") as failure:
         parse_expiry(Translatable("IAM"), text)
     assert repr(text) in failure.value.message
-    assert "check that it is IAM which answers" in str(failure.value.hint)
+    assert "check that the answers come from IAM" in str(failure.value.hint)
 
 
 async def test_the_source_and_the_fingerprint_are_those_of_the_issuer(clock: FakeClock) -> None:

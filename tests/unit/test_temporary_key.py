@@ -92,7 +92,7 @@ async def test_a_service_that_issues_no_key_is_a_fault_or_a_refusal(
         status,
         f"the ECS metadata service answered {status}",
     )
-    hint = "bind an agency" if kind is AuthError else "none needed if it passes"
+    hint = "bind an agency" if kind is AuthError else "if this lasts"
     assert hint in str(error.hint)
 
 

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC
 from functools import lru_cache
 from typing import Any, Final, Literal, Protocol
 
@@ -157,9 +158,10 @@ class Observer(Protocol):
 
 
 def read_http_date(value: str) -> float | None:
-    """Return an HTTP date as seconds since the epoch, or None if `value` is no date."""
+    """Return an HTTP date as seconds since the epoch, or None if `value` is no date; one without a zone is UTC."""
     try:
-        return email.utils.parsedate_to_datetime(value).timestamp()
+        date = email.utils.parsedate_to_datetime(value)
+        return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
         return None
 

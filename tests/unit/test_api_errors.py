@@ -1,4 +1,6 @@
 import json
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -142,6 +144,23 @@ def test_a_long_text_of_the_api_is_cut_and_stays_on_one_line() -> None:
 )
 def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:
     assert refused(429, Retry_After=header).retry_after == seconds
+
+
+@pytest.fixture
+def _far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as context:
+        context.setenv("TZ", "Asia/Shanghai")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_far_from_utc")
+@pytest.mark.parametrize(
+    "date", ["Fri Jan 15 08:00:07 2027", "Fri, 15 Jan 2027 08:00:07 -0000", "Fri, 15 Jan 2027 08:00:07"]
+)
+def test_a_date_without_a_zone_is_utc_wherever_the_exporter_runs(date: str) -> None:
+    assert refused(429, Retry_After=date).retry_after == 7.0
 
 
 def test_a_400_reports_what_the_api_said_and_does_not_blame_the_endpoint() -> None:

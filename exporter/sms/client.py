@@ -19,8 +19,19 @@ from exporter.http.transport import Request, Response, Transport
 from exporter.logs import get_logger
 from exporter.sms.endpoints import Endpoint
 
-MARGIN: Final = 1.1
-"""By how much the time window is longer: requests arrive later than they are sent, and not all equally late."""
+log = get_logger(__name__)
+
+TRANSIENT_FAILURES: Final = (Throttled, ServerFault, RequestTimeout, ConnectionFailed)
+"""Failures that a retry may not meet again."""
+
+MAX_ATTEMPTS: Final = 4
+"""Maximum number of attempts for one request."""
+
+INITIAL_BACKOFF_SECONDS: Final = 0.5
+MAX_BACKOFF_SECONDS: Final = 15.0
+
+RATE_MARGIN: Final = 1.1
+"""Factor of the window of the rate limit: requests do not arrive in the rhythm in which they are sent."""
 
 
 class RateLimit:
@@ -31,7 +42,7 @@ class RateLimit:
 
     def __init__(self, rate: float, clock: Clock) -> None:
         self._clock = clock
-        self._window = MARGIN * max(1.0, 1.0 / rate)
+        self._window = RATE_MARGIN * max(1.0, 1.0 / rate)
         self._passed: deque[float] = deque(maxlen=max(1, int(rate)))
         self._queue = asyncio.Lock()
 
@@ -44,18 +55,6 @@ class RateLimit:
             now = self._clock.monotonic()
             self._passed.append(now)
         return now - queued
-
-
-log = get_logger(__name__)
-
-TRANSIENT_FAILURES: Final = (Throttled, ServerFault, RequestTimeout, ConnectionFailed)
-"""Failures that a retry may not meet again."""
-
-MAX_ATTEMPTS: Final = 4
-"""Maximum number of attempts for one request."""
-
-INITIAL_BACKOFF_SECONDS: Final = 0.5
-MAX_BACKOFF_SECONDS: Final = 15.0
 
 
 class RetryObserver(Protocol):
@@ -124,24 +123,19 @@ class SmsClient:
     async def fetch(self, path: str, parameters: Mapping[str, str], budget: RetryBudget) -> bytes:
         """Return the body of a 200 response; transient failures are retried while attempts and `budget` last."""
 
-        def may_retry(failure: BaseException) -> bool:
+        def may_retry(state: tenacity.RetryCallState) -> bool:
+            failure = _get_failure(state)
             return (
-                isinstance(failure, TRANSIENT_FAILURES)
+                state.attempt_number < MAX_ATTEMPTS
+                and isinstance(failure, TRANSIENT_FAILURES)
                 and (failure.retry_after or 0.0) <= MAX_BACKOFF_SECONDS
                 and budget.spend()
             )
 
-        async for attempt in tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(may_retry),
-            stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
-            wait=_get_wait,
-            before_sleep=self._report_retry,
-            sleep=self._clock.sleep,
-            reraise=True,
-        ):
-            with attempt:
-                return (await self._get(self._build_url(path, parameters), budget)).body
-        raise AssertionError("tenacity returns or raises")
+        send_repeatedly = tenacity.AsyncRetrying(
+            retry=may_retry, wait=_get_wait, before_sleep=self._report_retry, sleep=self._clock.sleep
+        )
+        return (await send_repeatedly(self._get, self._build_url(path, parameters), budget)).body
 
     def _build_url(self, path: str, parameters: Mapping[str, str]) -> URL:
         query = urlencode(sorted(parameters.items()), safe="~", quote_via=quote)
@@ -176,9 +170,8 @@ class SmsClient:
         return response
 
     def _report_retry(self, state: tenacity.RetryCallState) -> None:
-        failure = state.outcome.exception() if state.outcome else None
-        wait = state.upcoming_sleep
-        if isinstance(failure, PollError):
+        failure, wait = _get_failure(state), state.upcoming_sleep
+        if failure is not None:
             self._observer.retry_waits(wait, failure)
             log.debug("retrying page request", wait=round(wait, 3), reason=failure.reason, err=failure.message)
 
@@ -200,8 +193,12 @@ class ListClient:
 _get_backoff = tenacity.wait_random_exponential(multiplier=INITIAL_BACKOFF_SECONDS, max=MAX_BACKOFF_SECONDS)
 
 
+def _get_failure(state: tenacity.RetryCallState) -> PollError | None:
+    failure = state.outcome.exception() if state.outcome else None
+    return failure if isinstance(failure, PollError) else None
+
+
 def _get_wait(state: tenacity.RetryCallState) -> float:
     """Return the wait that the API asked for plus a random back-off, in seconds."""
-    failure = state.outcome.exception() if state.outcome else None
-    retry_after = failure.retry_after if isinstance(failure, PollError) else None
-    return (retry_after or 0.0) + _get_backoff(state)
+    failure = _get_failure(state)
+    return (failure.retry_after or 0.0 if failure else 0.0) + _get_backoff(state)

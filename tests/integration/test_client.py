@@ -61,8 +61,10 @@ async def test_a_request_that_fails_each_time_fails_with_the_failure_of_its_last
         options, runtime = account(api={"endpoint": url}, auth={"token": "t"}), Runtime(ImpatientClock(), {}, NOWHERE)
         async with account_client(options, Unobserved(), runtime) as (client, _):
             with pytest.raises(ServerFault) as failure:
-                await client.page(0, 200, {}, RetryBudget(20))
+                await client.page(0, 200, {}, budget := RetryBudget(20))
     assert (attempts, failure.value.code) == (MAX_ATTEMPTS, "E4")
+    # The retries that were sent, and no others, count.
+    assert [budget.spend() for _ in range(20)].count(True) == 20 - (MAX_ATTEMPTS - 1)
 
 
 async def test_a_poll_that_takes_too_long_as_a_whole_is_a_timeout(clock: FakeClock) -> None:

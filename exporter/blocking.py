@@ -24,11 +24,6 @@ class SharedCall(Generic[T]):
         self._on_end = on_end
         self._result: asyncio.Future[T] | None = None
 
-    @property
-    def is_running(self) -> bool:
-        """Whether the function has been called and has not returned yet."""
-        return self._result is not None
-
     async def __call__(self) -> T:
         """Return what the function returns, or raise what it raises. Raise OSError if no thread can be started."""
         if self._result is None:

@@ -34,7 +34,6 @@ class Description:
 class Kind:
     """A kind of credentials: the option that selects it, the ones it needs beside that, and the ones it can have."""
 
-    name: str
     selected_by: str
     needs: tuple[str, ...]
     optional: tuple[str, ...]
@@ -83,8 +82,8 @@ def _password(description: Description, transport: Callable[[Api], Transport], c
 
 
 KINDS: Final = (
-    Kind("access key", "access_key", ("secret_key",), ("security_token", "project_id", "domain_id"), _access_key),
-    Kind("token", "token", (), (), _token),
-    Kind("password", "user_name", ("password", "domain_name"), ("project_name", "project_id"), _password),
+    Kind("access_key", ("secret_key",), ("security_token", "project_id", "domain_id"), _access_key),
+    Kind("token", (), (), _token),
+    Kind("user_name", ("password", "domain_name"), ("project_name", "project_id"), _password),
 )
 """In the order in which the variables of a tool are searched for them. At most one can be given by options."""

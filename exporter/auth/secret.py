@@ -22,12 +22,12 @@ _FINGERPRINT_KEY: Final = secrets.token_bytes(32)
 """New in each process, so that a fingerprint is of no use outside it."""
 
 
-def digest(*parts: object) -> str:
-    """Return a keyed digest of secrets, which shows whether two are equal and nothing else.
+def digest(secret: object) -> str:
+    """Return a keyed digest of a secret, which shows whether two are equal and nothing else.
 
     The fields of a dataclass are digested, not its representation, which may hide them.
     """
-    plain = [dataclasses.astuple(part) if dataclasses.is_dataclass(part) else part for part in parts]  # type: ignore[arg-type]
+    plain = dataclasses.astuple(secret) if dataclasses.is_dataclass(secret) else secret  # type: ignore[arg-type]
     return hashlib.blake2b(repr(plain).encode(), key=_FINGERPRINT_KEY, digest_size=16).hexdigest()
 
 

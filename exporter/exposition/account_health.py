@@ -17,7 +17,7 @@ from exporter.auth.renewal import Term
 from exporter.clock import Clock
 from exporter.families.family import PREFIX, unit_of
 from exporter.polling.snapshot import Snapshot
-from exporter.polling.state import Account, Poll
+from exporter.polling.state import Account, Persistence, Poll
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class AccountReport:
     def last_poll(self) -> Poll | None:
         """The poll that ended last."""
         return self.account.state.last_poll
+
+    @property
+    def persistence(self) -> Persistence | None:
+        """How the state of the account is saved; None if it is not."""
+        return self.account.state.persistence
 
     @property
     def term(self) -> Term | None:
@@ -76,21 +81,6 @@ def _gauge(name: str, documentation: str, value: Callable[[AccountReport], float
 def _account_info(report: AccountReport) -> Samples:
     api = report.account.settings.api
     return (((api.region or "", api.url), 1),)
-
-
-def _restored(report: AccountReport) -> float | None:
-    persistence = report.account.state.persistence
-    return persistence.restored if persistence else None
-
-
-def _written(report: AccountReport) -> float | None:
-    persistence = report.account.state.persistence
-    return persistence.up if persistence else None
-
-
-def _written_at(report: AccountReport) -> float | None:
-    persistence = report.account.state.persistence
-    return persistence.written_at if persistence else None
 
 
 def _collectors_up(report: AccountReport) -> Samples:
@@ -164,17 +154,17 @@ GAUGES: Final = (
     _gauge(
         "exporter_state_restored",
         "Whether the account started with the state that an earlier process saved; absent without state.path.",
-        _restored,
+        lambda report: report.persistence.restored if report.persistence else None,
     ),
     _gauge(
         "exporter_state_last_write_successful",
         "Whether the last attempt to save the state of the account succeeded; absent before the first.",
-        _written,
+        lambda report: report.persistence.up if report.persistence else None,
     ),
     _gauge(
         "exporter_state_last_write_success_timestamp_seconds",
         "When the state of the account was last saved by this process; absent before the first time.",
-        _written_at,
+        lambda report: report.persistence.written_at if report.persistence else None,
     ),
     _gauge(
         "exporter_credentials_expiration_timestamp_seconds",

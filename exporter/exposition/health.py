@@ -232,7 +232,7 @@ class Health:
             return
         self._count_left_out(account.name, listing, "")
         unknown: Multiset[str] = Multiset()
-        for (field, _), count in (account.state.snapshot.unknown if account.state.snapshot else {}).items():
+        for (field, _), count in listing.unknown.items():
             unknown[field] += count
         for field, count in unknown.items():
             self._metrics.unknown.labels(field).inc(count)

@@ -62,7 +62,7 @@ def _count_transitions(snapshot: Snapshot) -> Iterator[Sample]:
 
 
 def _count_failed_checks(snapshot: Snapshot) -> Iterator[Sample]:
-    # Many servers share one object of checks, see exporter/sms/nested.py.
+    # Many servers share one object of checks, see NestedValues in exporter/sms/decoding.py.
     servers = Counter(id(server.checks) for server in snapshot.servers)
     shared = {id(server.checks): server.checks for server in snapshot.servers}
     counts: Counter[tuple[str, str]] = Counter()

@@ -116,7 +116,7 @@ def _chain(error: BaseException | None) -> Iterable[BaseException]:
         error = error.__cause__
 
 
-def _refused_by_proxy(host: str | None, status: int) -> ConnectionFailed:
+def _refused_by_proxy(host: str, status: int) -> ConnectionFailed:
     """Return what a proxy's answer to CONNECT means; it is not a status of the API."""
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return ConnectionFailed(

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.exposition.text import escape
+from exporter.families.family import PREFIX
 from exporter.families.task_details import find_address
 from exporter.families.tasks import read_subtask
 from exporter.polling.progress import Sample
@@ -134,8 +136,4 @@ def build_line(samples: Sequence[Sample], value: str, now: float) -> Line | None
 
 def promql_selector(name: str, account: str, server_id: str) -> str:
     """Return the PromQL selector of a metric of one server."""
-    return f'huaweicloud_sms_{name}{{account="{_escape_label(account)}",server_id="{_escape_label(server_id)}"}}'
-
-
-def _escape_label(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'{PREFIX}{name}{{account="{escape(account)}",server_id="{escape(server_id)}"}}'

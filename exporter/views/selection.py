@@ -1,5 +1,6 @@
 """Search, filter and sort servers: one query, used by the servers page, its downloads and the command `status`."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -90,9 +91,6 @@ def sort_servers(servers: Iterable[ServerView], sort: str) -> list[ServerView]:
 
 def filter_values(servers: Iterable[ServerView], name: str) -> list[tuple[str, int]]:
     """Return the values of a filter that occur, with the number of servers, in alphabetical order."""
-    counts: dict[str, int] = {}
-    values = FILTERS[name]
-    for server in servers:
-        for value in values(server):
-            counts[value] = counts.get(value, 0) + 1
+    read = FILTERS[name]
+    counts = Counter(value for server in servers for value in read(server))
     return sorted(item for item in counts.items() if item[0])

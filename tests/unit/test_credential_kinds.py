@@ -31,17 +31,17 @@ def missing_of(kind: Kind, page: str = PAGE) -> Iterator[str]:
         fields = [option, f"{option}_file"] if option in SECRETS else [option]
         for field in fields:
             if field not in AuthSettings.model_fields:
-                yield f"{kind.name}: AuthSettings in exporter/settings/account.py has no option {field}"
+                yield f"{kind.selected_by}: AuthSettings in exporter/settings/account.py has no option {field}"
         if option not in (*SECRETS, *NAMES):
-            yield f"{kind.name}: {option} is in neither NAMES nor SECRETS of exporter/auth/kinds.py"
+            yield f"{kind.selected_by}: {option} is in neither NAMES nor SECRETS of exporter/auth/kinds.py"
     rows = [line for line in page.splitlines() if line.startswith("|") and flag(kind.selected_by) in line]
     for option in kind.needs:
         if not any(flag(option) in row for row in rows):
-            yield f"{kind.name}: docs/credentials.md has no row with {flag(kind.selected_by)} and {flag(option)}"
+            yield f"{kind.selected_by}: docs/credentials.md has no row with {flag(kind.selected_by)} and {flag(option)}"
     if not rows:
-        yield f"{kind.name}: docs/credentials.md has no row with {flag(kind.selected_by)}"
+        yield f"{kind.selected_by}: docs/credentials.md has no row with {flag(kind.selected_by)}"
     if all(kind.selected_by not in tool.variables for tool in TOOLS):
-        yield f"{kind.name}: no tool in exporter/auth/environment.py has a variable for {kind.selected_by}"
+        yield f"{kind.selected_by}: no tool in exporter/auth/environment.py has a variable for {kind.selected_by}"
 
 
 def modules_without_a_place(package: Path) -> Iterable[str]:
@@ -70,13 +70,13 @@ def documented_places(page: str) -> Sequence[str]:
     return re.findall(r"^\d+\. .*(?:\n   .*)*", first_list, re.MULTILINE)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.selected_by for kind in KINDS])
 def test_a_kind_of_credentials_has_its_options_variables_and_documentation(kind: Kind) -> None:
     assert list(missing_of(kind)) == []
 
 
 def test_a_kind_that_was_only_half_added_is_reported_with_what_is_missing() -> None:
-    added = Kind("OIDC", "id_token", ("provider_id",), (), KINDS[0].build)
+    added = Kind("id_token", ("provider_id",), (), KINDS[0].build)
     missing = "\n".join(missing_of(added))
     for part in ("no option id_token", "NAMES nor SECRETS", "docs/credentials.md has no row", "no tool"):
         assert part in missing
@@ -104,7 +104,7 @@ def test_the_documentation_lists_the_places_of_the_default_chain_in_their_order(
 
 
 @pytest.mark.parametrize(
-    "kinds", list(itertools.combinations(KINDS, 2)), ids=lambda kinds: " and ".join(kind.name for kind in kinds)
+    "kinds", list(itertools.combinations(KINDS, 2)), ids=lambda kinds: " and ".join(kind.selected_by for kind in kinds)
 )
 def test_two_kinds_at_once_are_an_error(kinds: Sequence[Kind]) -> None:
     options = {option: "x" for kind in kinds for option in (kind.selected_by, *kind.needs)}

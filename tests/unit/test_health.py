@@ -313,9 +313,8 @@ def test_the_readings_of_a_collector_are_counted_with_its_name(clock: FakeClock)
 def test_undocumented_values_are_counted_by_field_in_each_complete_list(clock: FakeClock) -> None:
     health, polled = health_of(clock)
     unknown = {("state", "odd"): 2, ("state", "new"): 1, ("os_type", "BSD"): 4}
-    polled.state.snapshot = replace(snapshot(server("a")), unknown=unknown)
     for _ in range(2):
-        health.poll_ended(polled, Poll(NOW, 1.0, 1), Listing((server("a"),), 1))
+        health.poll_ended(polled, Poll(NOW, 1.0, 1), Listing((server("a"),), 1, unknown=unknown))
     health.poll_ended(polled, Poll(NOW, 1.0, 1, ServerFault("down")), None)
     seen = Scrape(health.render("text").decode())
     counts = {dict(labels)["field"]: count for labels, count in seen.values("exporter_unknown_values_total").items()}

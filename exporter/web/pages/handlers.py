@@ -24,7 +24,7 @@ from exporter.web.pages.configuration import configuration_view
 from exporter.web.pages.fleet import Fleet, FleetCache
 from exporter.web.pages.languages import get_language, other_languages, remember_language
 from exporter.web.pages.migrations import build_migrations_page, format_migrations_query, parse_result
-from exporter.web.pages.polls import build_polls_view
+from exporter.web.pages.polls import MAX_SHOWN_POLLS, build_polls_view
 from exporter.web.pages.query import (
     SERVER_PARAMETERS,
     check_parameters,
@@ -190,7 +190,7 @@ class PageHandlers:
         """Return the recent polls of all accounts, or of the account in the query."""
         check_parameters(request.query, "account")
         accounts, name = self._chosen_accounts(request), request.query.get("account")
-        shown = build_polls_view(accounts, name)
+        shown = build_polls_view(accounts, None if name else MAX_SHOWN_POLLS)
         return await self._render(
             request, "polls.html", now=self._clock.time(), refresh=None, accounts=shown, chosen=name
         )

@@ -36,11 +36,9 @@ class AccountPolls:
     more: int
 
 
-def build_polls_view(accounts: Sequence[Account], name: str | None = None) -> tuple[AccountPolls, ...]:
-    """Return the last polls of each account, or all polls of one."""
-    chosen = [account for account in accounts if name in {None, account.name}]
-    maximum = MAX_SHOWN_POLLS if name is None else None
-    return tuple(_account_polls(account, maximum) for account in chosen)
+def build_polls_view(accounts: Sequence[Account], maximum: int | None = MAX_SHOWN_POLLS) -> Sequence[AccountPolls]:
+    """Return the last polls of each account; all that are kept without a maximum."""
+    return [_account_polls(account, maximum) for account in accounts]
 
 
 def _account_polls(account: Account, maximum: int | None) -> AccountPolls:

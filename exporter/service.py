@@ -46,7 +46,7 @@ class Service:
 
     def __init__(self, settings: Settings, runtime: Runtime, read_settings: Callable[[], Settings]) -> None:
         self.urls: tuple[str, ...] = ()
-        self.health = Health((), runtime.clock, lambda _: {}, revision=revision())
+        self.health = Health(runtime.clock, revision())
         self.generation = Generation(settings, (), Exposition((), ()))
         self._runtime = runtime
         self._read_settings = read_settings

@@ -78,7 +78,7 @@ async def open_reading(settings: Settings, runtime: Runtime) -> AsyncIterator[Re
 
     Raise ConfigurationError if an account has no credentials.
     """
-    health = Health((), runtime.clock, lambda _: {}, revision=revision())
+    health = Health(runtime.clock, revision())
     counter = _PollCounter(health)
     async with contextlib.AsyncExitStack() as stack:
         runners = []

@@ -147,19 +147,9 @@ class _Metrics:
 
 
 class Health:
-    """The exporter's own metrics, on a registry of their own.
+    """The exporter's own metrics, on a registry of their own; those of accounts once `follow` is called."""
 
-    `series_dropped` returns, by collector, how many series of an account its series limit drops.
-    """
-
-    def __init__(
-        self,
-        accounts: Sequence[Account],
-        clock: Clock,
-        series_dropped: Callable[[str], Mapping[str, int]],
-        *,
-        revision: str = "unknown",
-    ) -> None:
+    def __init__(self, clock: Clock, revision: str) -> None:
         # prometheus-client would add a series with the time of creation to each counter.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._clock = clock
@@ -169,7 +159,6 @@ class Health:
         self._observers: dict[str, RequestObserver] = {}
         self._collector = AccountCollector(clock, lambda account: self.observer(account).clock_skew)
         self.registry.register(self._collector)
-        self.follow(accounts, series_dropped)
         build = Gauge(
             f"{PREFIX}exporter_build_info",
             "Version and revision of the exporter, and the version of Python.",
@@ -200,7 +189,10 @@ class Health:
         return self._observers[account]
 
     def follow(self, accounts: Sequence[Account], series_dropped: Callable[[str], Mapping[str, int]]) -> None:
-        """Expose these accounts from now on. The counters of accounts that stay continue."""
+        """Expose these accounts from now on. The counters of accounts that stay continue.
+
+        `series_dropped` returns, by collector, how many series of an account its series limit drops.
+        """
         for account in accounts:
             self.observer(account.name)
             self._start_at_zero(account)

@@ -26,7 +26,7 @@ from support import FakeClock, account, server, snapshot
 def reading(clock: FakeClock, known: Snapshot | None) -> Reading:
     polled = Account(account())
     polled.state.snapshot = known
-    return Reading([polled], Exposition((), [polled]), Health([polled], clock, lambda _: {}))
+    return Reading([polled], Exposition((), [polled]), Health(clock, "unknown"))
 
 
 def facts(found: Finding) -> dict[str, str]:

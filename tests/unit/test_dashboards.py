@@ -45,7 +45,7 @@ def families() -> list[Family]:
 def metrics() -> set[str]:
     """Return the names of all samples that the exporter can expose, and those that Prometheus adds to a scrape."""
     names = {full_name(family) + ("_total" if family.kind == "counter" else "") for family in families()}
-    for metric in Health([], FakeClock(), lambda _: {}).registry.collect():
+    for metric in Health(FakeClock(), "unknown").registry.collect():
         names |= {metric.name + suffix for suffix in SUFFIXES.get(metric.type, ("",))}
     return names | {"scrape_samples_scraped"}
 

@@ -1,7 +1,7 @@
 """The exporter's own metrics, written as prometheus-client writes them."""
 
 from collections import Counter as Multiset
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -46,9 +46,15 @@ def reference(collected: list[Metric], syntax: Syntax) -> bytes:
     return bytes(generate_openmetrics(registry))  # type: ignore[no-untyped-call]
 
 
+def build_health(accounts: Sequence[Account], clock: FakeClock) -> Health:
+    health = Health(clock, "unknown")
+    health.follow(accounts, lambda _: {})
+    return health
+
+
 def health_of(clock: FakeClock) -> tuple[Health, Account]:
     polled = Account(account())
-    return Health([polled], clock, lambda _: {}), polled
+    return build_health([polled], clock), polled
 
 
 REQUEST = Request("GET", URL("http://127.0.0.1:9/v3/sources"))
@@ -87,7 +93,7 @@ def test_the_exporters_own_metrics_have_the_unit_that_ends_their_name(clock: Fak
 
 
 def test_the_build_the_process_and_python_are_exposed(clock: FakeClock) -> None:
-    health = Health([], clock, lambda _: {}, revision="abc")
+    health = Health(clock, "abc")
     seen = Scrape(health.render("text").decode())
     assert seen.value("exporter_build_info", version=__version__, revision="abc") == 1
     assert seen.value("exporter_config_last_reload_successful") == 1
@@ -119,7 +125,7 @@ def test_a_poll_counts_skipped_records_and_unreadable_values(clock: FakeClock) -
 
 def test_removed_accounts_have_no_series_and_the_counters_of_the_others_continue(clock: FakeClock) -> None:
     one, two, three = (Account(account(account={"name": name})) for name in ("one", "two", "three"))
-    health = Health([one, two], clock, lambda _: {})
+    health = build_health([one, two], clock)
     for polled in (one, two):
         health.observer(polled.name).request_ended("sms", REQUEST, "200", 0.1, None)
         health.poll_ended(polled, Poll(NOW, 1.0, 1), None)
@@ -136,7 +142,7 @@ def test_removed_accounts_have_no_series_and_the_counters_of_the_others_continue
 
 def test_an_account_is_shown_as_soon_as_it_is_added_and_forgotten_when_it_is_removed(clock: FakeClock) -> None:
     one, two = (Account(account(account={"name": name})) for name in ("one", "two"))
-    health = Health([one], clock, lambda _: {})
+    health = build_health([one], clock)
 
     def accounts() -> set[str]:
         seen = Scrape(health.render("text").decode())
@@ -155,7 +161,7 @@ def test_an_account_is_shown_as_soon_as_it_is_added_and_forgotten_when_it_is_rem
 
 def test_an_account_without_requests_is_forgotten_when_it_is_removed(clock: FakeClock) -> None:
     one, two = (Account(account(account={"name": name})) for name in ("one", "two"))
-    health = Health([one, two], clock, lambda _: {})
+    health = build_health([one, two], clock)
     health.follow([one], lambda _: {})
     health.forget_others()
     assert b'account="two"' not in health.render("text")
@@ -181,14 +187,14 @@ def test_a_failed_reload_keeps_the_timestamp_of_the_last_successful_one(clock: F
 
 def test_the_health_of_one_account_has_no_series_of_others_or_of_the_process(clock: FakeClock) -> None:
     polled = [Account(account(account={"name": name})) for name in ("one", "two")]
-    health = Health(polled, clock, lambda _: {})
+    health = build_health(polled, clock)
     seen = Scrape(health.render("text", "two").decode())
     assert {dict(labels)["account"] for _, labels in seen.samples} == {"two"}
     assert seen.value("up", account="two") == 0
 
 
 def test_series_without_an_account_are_the_rest(clock: FakeClock) -> None:
-    health = Health([Account(account(account={"name": name})) for name in ("one", "two")], clock, lambda _: {})
+    health = build_health([Account(account(account={"name": name})) for name in ("one", "two")], clock)
     whole, one, two, rest = (Scrape(health.render("text", part).decode()).samples for part in (None, "one", "two", ""))
     assert rest.keys() == whole.keys() - one.keys() - two.keys()
     assert rest.keys() >= {("huaweicloud_sms_exporter_config_last_reload_successful", frozenset())}
@@ -203,7 +209,7 @@ def test_one_collection_serves_all_accounts_until_a_requested_one_changes(clock:
             return []
 
     polled = [Account(account(account={"name": name})) for name in ("one", "two", "three")]
-    health = Health(polled, clock, lambda _: {})
+    health = build_health(polled, clock)
     counted = Counted()
     health.registry.register(counted)
     for part in ("one", "two", "", None, "three"):
@@ -297,7 +303,7 @@ def test_what_is_counted_is_exposed_immediately(
 
 def test_the_readings_of_a_collector_are_counted_with_its_name(clock: FakeClock) -> None:
     polled = Account(account(), details=DetailSettings(("errors",)))
-    health = Health([polled], clock, lambda _: {})
+    health = build_health([polled], clock)
     seen = Scrape(health.render("text").decode())
     assert seen.label_values("collector_failures_total", "reason") == sorted(REASONS)
     health.collector_read(polled, "errors", None, LeftOut(1, 2, Multiset({"error_json": 3})))
@@ -384,7 +390,7 @@ def test_what_is_known_of_the_saved_state_of_an_account_is_exposed(
 def test_the_times_of_credentials_that_expire_are_exposed(clock: FakeClock) -> None:
     unlimited = Account(account())
     expiring = Account(account(account={"name": "expiring"}), credentials=Expiring())  # type: ignore[arg-type]
-    seen = Scrape(Health([unlimited, expiring], clock, lambda _: {}).render("text").decode())
+    seen = Scrape(build_health([unlimited, expiring], clock).render("text").decode())
     for name, value in (("expiration", NOW + 100), ("renewal", NOW + 50)):
         times = seen.values(f"exporter_credentials_{name}_timestamp_seconds")
         assert times == {frozenset({("account", "expiring")}): value}
@@ -417,7 +423,7 @@ def test_the_condition_of_each_collector_that_reads_another_list_is_exposed(cloc
     polled = Account(account(), details=DetailSettings(("errors", "projects", "consistency")))
     read = Details(NOW - 7, {})
     polled.state.collectors |= {"errors": CollectorState(read), "projects": CollectorState(read, ServerFault("down"))}
-    seen = Scrape(Health([polled], clock, lambda _: {}).render("text").decode())
+    seen = Scrape(build_health([polled], clock).render("text").decode())
     up, read_at = (
         {dict(labels)["collector"]: value for labels, value in seen.values(f"collector_{name}").items()}
         for name in ("up", "last_success_timestamp_seconds")
@@ -431,7 +437,7 @@ def test_the_info_of_an_account_has_its_region_and_the_address_of_its_api(clock:
         Account(account(account={"name": "region"}, api={"endpoint": None, "region": "ap-southeast-3"})),
         Account(account(account={"name": "endpoint"}, api={"endpoint": "https://sms.example.com/"})),
     ]
-    seen = Scrape(Health(both, clock, lambda _: {}).render("text").decode())
+    seen = Scrape(build_health(both, clock).render("text").decode())
     assert [dict(labels) for labels in seen.values("account_info")] == [
         {
             "account": "region",

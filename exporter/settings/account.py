@@ -108,7 +108,10 @@ class AuthSettings(Group):
     project_name: str | None = Field(
         None, description="Name of the project that tokens are scoped to (default: the whole account)."
     )
-    project_id: str | None = Field(None, description="ID of that project; sent as X-Project-Id with signed requests.")
+    project_id: str | None = Field(
+        None,
+        description="ID of the project that tokens are scoped to; with signed requests, sent as X-Project-Id.",
+    )
     access_key: SecretStr | None = Field(None, description="Access key ID (AK), used to sign requests.")
     access_key_file: InputFile | None = Field(None, description="File that contains the access key ID.")
     secret_key: SecretStr | None = Field(None, description="Secret access key (SK).")
@@ -199,7 +202,7 @@ class FilterSettings(Group):
     id: str | None = Field(None, description="Only the server with this ID.")
     ip: str | None = Field(None, description="Only servers with this IP address.")
     ipv6: str | None = Field(None, description="Only servers with this IPv6 address.")
-    migproject: str | None = Field(None, description="Only servers of this migration project.")
+    migproject: str | None = Field(None, description="Only servers of the migration project with this ID.")
     migration_cycle: str | None = Field(None, description="Only servers in this stage of the migration.")
     connected: bool | None = Field(
         None, description="The filter connected of the API, which does not document what it selects."

@@ -193,17 +193,17 @@ class CollectorSettings(Group):
     errors: bool = Field(
         False,
         description="The error code of each failed source server. Reads a further list, GET /v3/errors: one request "
-        "per 100 errors, and the IAM action sms:server:listErrors.",
+        "per 100 errors. Needs the IAM action sms:server:listErrors.",
     )
     task_details: bool = Field(
         False,
         description="Subtasks, load and network check of each migration task. Reads a further list, GET /v3/tasks: one "
-        "request per 200 tasks, and the IAM action sms:server:listTask.",
+        "request per 200 tasks. Needs the IAM action sms:server:listTask.",
     )
     consistency: bool = Field(
         False,
         description="The result of the last consistency verification of each source server. Sends one request per "
-        "changed task with a result, and needs the IAM action sms:server:getConsistencyCheckResult.",
+        "changed task with a result. Needs the IAM action sms:server:getConsistencyCheckResult.",
     )
     projects: bool = Field(
         False,

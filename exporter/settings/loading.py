@@ -77,34 +77,29 @@ class Sources:
         """Return where the value at a location was set, with the option: a flag, a variable, or a line of the file."""
         if isinstance(location[-1], int) and location[0] != "accounts":
             location = location[:-1]  # An item of a list.
+        source, origin = self._find(location)
+        if source:
+            return ": ".join(filter(None, (source, format_safely(origin, self.tree) if origin else "")))
         key = format_location(location)
-        if key in self.flags:
-            return self.known[key].flag
-        if key in self.variables:
-            return self.known[key].variable
-        if (line := self.document.line(location)) is not None:
-            return ": ".join(filter(None, (f"{self.path} line {line}", format_safely(location, self.tree))))
-        is_account = location[0] == "accounts" and len(location) > 2  # noqa: PLR2004 - accounts, index, option
-        if is_account and self._is_set(location[2:]):
-            return self.locate(location[2:])  # Inherited.
-        if is_account:
+        if location[0] == "accounts":
             return f"{self.path} line {self.document.line(location[:2])}: {key}"
         return self.known[key].flag if key in self.known else key
 
     def describe(self, location: Location) -> str:
         """Return where the value at a location was set: a flag, a variable, or a line of the file. Empty if nowhere."""
+        return self._find(location)[0]
+
+    def _find(self, location: Location) -> tuple[str, Location]:
+        """Return where a value was set, and its location in the file: an account can inherit it. Both can be empty."""
         key = format_location(location)
         if key in self.flags:
-            return self.known[key].flag
+            return self.known[key].flag, ()
         if key in self.variables:
-            return self.known[key].variable
+            return self.known[key].variable, ()
         if (line := self.document.line(location)) is not None:
-            return f"{self.path} line {line}"
-        is_account = location[0] == "accounts" and len(location) > 2  # noqa: PLR2004 - accounts, index, option
-        return self.describe(location[2:]) if is_account else ""
-
-    def _is_set(self, location: Location) -> bool:
-        return format_location(location) in {*self.flags, *self.variables} or self.document.line(location) is not None
+            return f"{self.path} line {line}", location
+        is_option_of_account = location[0] == "accounts" and len(location) > 2  # noqa: PLR2004 - accounts, index, option
+        return self._find(location[2:]) if is_option_of_account else ("", ())
 
 
 def read_sources(tree: type[Tree], argv: Sequence[str], environ: Mapping[str, str]) -> Sources:

@@ -131,7 +131,7 @@ class WebSettings(Group):
     @field_validator("telemetry_path")
     @classmethod
     def _check_unused(cls, path: str) -> str:
-        used = {"/", "/probe", "/self", "/sd", "/config", "/polls", "/migrations", "/migrations.csv"}
+        used = {"/", "/probe", "/self", "/sd", "/config", "/polls", "/migrations", "/migrations.csv", "/favicon.ico"}
         if path.startswith(("/-/", "/servers")) or path in used:
             msg = f"{', '.join(sorted(used))} and paths that begin with /servers or /-/ are already in use"
             raise ValueError(msg)

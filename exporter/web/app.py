@@ -1,6 +1,7 @@
 """The aiohttp application: scrapes, service discovery, pages, probes and the reload endpoint."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -10,7 +11,6 @@ from exporter.clock import Clock
 from exporter.errors import ConfigurationError
 from exporter.exposition.generation import Generation
 from exporter.exposition.health import Health
-from exporter.settings.tree import WebSettings
 from exporter.web.connection import limit_exchange_time, set_security_headers
 from exporter.web.cross_origin import require_same_origin
 from exporter.web.discovery import Discovery
@@ -65,18 +65,13 @@ def create_app(
         app.router.add_get(f"{prefix}{path}", handler)
     app.router.add_post(f"{prefix}{RELOAD}", require_same_origin(lifecycle.reload))
     if prefix:
-        _redirect(app, ("/", prefix), options)
+        for path in ("/", prefix):
+            app.router.add_get(path, partial(_redirect, f"{options.link_prefix}/"))
     return app
 
 
-def _redirect(app: web.Application, paths: Sequence[str], options: WebSettings) -> None:
-    """Redirect to the status page."""
-
-    async def redirect(_: web.Request) -> web.StreamResponse:
-        raise web.HTTPFound(f"{options.link_prefix}/")
-
-    for path in paths:
-        app.router.add_get(path, redirect)
+async def _redirect(location: str, _: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound(location)
 
 
 class _Lifecycle:

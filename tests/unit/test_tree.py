@@ -1,16 +1,20 @@
 """The options: their documented defaults, the bounds of their values, and what is derived from them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from exporter.exposition.bodies import Exposition
+from exporter.exposition.generation import Generation
+from exporter.exposition.health import Health
 from exporter.settings import AccountSettings, AuthSettings, PollSettings, Settings
 from exporter.settings.tree import LIVE, WebSettings, same_connection, same_list, without_fixed
+from exporter.web import create_app
 from options import check_bounds, load
-from support import account, settings
+from support import FakeClock, account, settings
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `--([\w.-]+)(=\S+)?` \| `\w+` \| `([^`]+)` \|", re.MULTILINE)
@@ -63,11 +67,20 @@ def test_links_have_the_prefix_of_the_external_url_and_routes_their_own(
     assert (read.link_prefix, read.path_prefix) == (links, routes)
 
 
-@pytest.mark.parametrize("path", ["/", "/probe", "/-/x", "/-/", "/servers", "/servers.csv", "/migrations.csv"])
-def test_the_metrics_have_a_path_that_nothing_else_uses(path: str) -> None:
+async def test_the_metrics_have_a_path_that_nothing_else_uses() -> None:
     assert WebSettings(telemetry_path="/self-metrics").telemetry_path == "/self-metrics"
-    with pytest.raises(ValidationError, match="already in use"):
-        WebSettings(telemetry_path=path)
+    clock = FakeClock()
+    generation = Generation(settings(), (), Exposition((), ()))
+    app = create_app(lambda: generation, Health(clock, "unknown"), clock, reload=never_reload)
+    paths = {resource.canonical for resource in app.router.resources()} - {"/metrics"}
+    assert len(paths) > 10
+    for path in (*paths, "/-/", "/-/x"):
+        with pytest.raises(ValidationError, match=r"already in use|write a path"):
+            WebSettings(telemetry_path=path)
+
+
+async def never_reload() -> Sequence[str]:
+    return ()
 
 
 @pytest.mark.parametrize("path", ["metrics", "", "/a b", "/a?b", "/a#b", "/a%b", "/a{b}"])

@@ -132,7 +132,7 @@ GAUGES: Final = (
     ),
     _gauge(
         "api_source_servers",
-        "Number of source servers in that list as counted by the API.",
+        "Number of source servers that the API counted when the list being served was read.",
         lambda report: report.snapshot.count if report.snapshot else None,
     ),
     _gauge(
@@ -147,7 +147,7 @@ GAUGES: Final = (
     ),
     AccountGauge(
         "exporter_series_dropped",
-        "Series of a collector that are not exposed because the account has more than limits.series.",
+        "Number of series of a collector that are not exposed because the account has more than limits.series.",
         _series_dropped,
         ("collector",),
     ),

@@ -108,7 +108,7 @@ class _Metrics:
         )
         self.skipped = counter(
             "skipped_records",
-            "Number of records left out of complete lists: on a page twice, or without a readable id.",
+            "Number of records left out of complete lists: on a page twice, or without a readable ID.",
             "account",
             "reason",
         )

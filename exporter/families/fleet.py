@@ -115,7 +115,7 @@ FLEET: Final = Collector(
         _sum_by_state(
             "source_servers_migrate_speed_bytes_per_second",
             "Migration speed reported by the API, summed over the source servers in each state. "
-            "The API does not document its unit: see the option api.migrate-speed-unit.",
+            "The option api.migrate-speed-unit is the unit that the API uses.",
             "current_task.migrate_speed",
             lambda server: (server.current_task or NO_TASK).migrate_speed,
             lambda snapshot: snapshot.speed_unit_bytes,

@@ -98,7 +98,7 @@ TASKS: Final = Collector(
         ValueFamily(
             "task_migrate_speed_bytes_per_second",
             "Migration speed of the task as the API reports it. "
-            "The API does not document its unit: see the option api.migrate-speed-unit.",
+            "The option api.migrate-speed-unit is the unit that the API uses.",
             "migrate_speed",
             rows=TASK,
             convert_in=_speed_converter,

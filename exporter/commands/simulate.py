@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from exporter.capture.file import BadCapture, Capture, read_capture
 from exporter.commands.output import PROG, print_text
@@ -27,7 +28,7 @@ _QUALIFIERS: Final = ("times=", "after=", "api=", "path=")
 class SimulatorSettings(Tree):
     """Options of the simulator."""
 
-    VARIABLE_PREFIX = "SMS_SIMULATOR_"
+    model_config = SettingsConfigDict(env_prefix="SMS_SIMULATOR_")
 
     listen: Address = Field("127.0.0.1:10059", description="Address to listen on: HOST:PORT.")
     servers: int = Field(250, ge=0, le=100_000, description="Number of source servers.")

@@ -136,7 +136,7 @@ def _explain(fault: Any, model: type[BaseModel], source: Callable[[Location], st
         place = f"{first.rpartition(': ')[0]}: "
         return cause.message.format(first, *(other.removeprefix(place) for other in others))
     if fault["type"] == "extra_forbidden":
-        return f"{source(location)}: no such key{_suggest_field(location, owner)}"
+        return f"{source(location)}: no such key{suggest_field(location, owner)}"
     if fault["type"] == "missing":
         return f"{source(location)}: is required"
     if field is None:
@@ -166,7 +166,8 @@ def _find(model: type[BaseModel], location: Location) -> tuple[type[BaseModel], 
     return owner, field
 
 
-def _suggest_field(location: Location, owner: type[BaseModel]) -> str:
+def suggest_field(location: Location, owner: type[BaseModel]) -> str:
+    """Return what to write instead of a key that `owner` does not have, as the end of a sentence."""
     name, path = str(location[-1]), format_location(location[:-1])
     known, separator = re.match(r"([\w.-]*)\s*(\W?)", name).groups()  # type: ignore[union-attr]  # matches any text
     if known in owner.model_fields and separator:

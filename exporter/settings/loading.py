@@ -21,6 +21,7 @@ from exporter.settings.faults import (
     find_secret_names,
     format_location,
     format_safely,
+    suggest_field,
     suggest_name,
     validate,
 )
@@ -127,7 +128,7 @@ def read_digest(path: Path | None) -> str:
 def _read_variables(environ: Mapping[str, str], known: Sequence[Option], tree: type[Tree]) -> dict[str, str]:
     """Return the values of variables by the key of their option; an empty variable is not set."""
     by_variable = {option.variable: option for option in known}
-    prefix = tree.VARIABLE_PREFIX
+    prefix = tree.model_config.get("env_prefix", "")
     values = {}
     for name, value in environ.items():
         if not value or not name.upper().startswith(prefix):
@@ -177,14 +178,16 @@ class _Shape:
             field = model.model_fields.get(name)
             group = get_model(field) if field else None
             if field is None or group is None:
-                self._check_option((*location, name), value, is_known=field is not None)
+                self._check_option((*location, name), value, model, is_known=field is not None)
                 kept[name] = value
             elif value not in ("", None):
                 kept[name] = self._check_group((*location, name), value, group, several=is_list(field))
         return kept
 
-    def _check_option(self, location: Location, value: object, *, is_known: bool) -> None:
-        if location == ("config", "file"):
+    def _check_option(self, location: Location, value: object, model: type[BaseModel], *, is_known: bool) -> None:
+        if str(location[0]).startswith("_"):  # Not left to pydantic-settings, which has parameters with such names.
+            self._report(location, f"no such key{suggest_field(location, model)}")
+        elif location == ("config", "file"):
             self._report(location, "set it with --config.file: this file has been found already")
         elif value == "" and is_known:
             self._report(location, "is empty: write a value, or remove the key")

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, PrivateAttr
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from exporter.settings.document import Location
 from exporter.settings.kinds import is_list, placeholder
-from exporter.settings.quantities import Group
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,30 @@ class Trace:
     file_digest: str = field(default="", compare=False)
 
 
-class Tree(Group):
+class Tree(BaseSettings):
     """The options of a command, in groups. It remembers where their values were set."""
 
-    VARIABLE_PREFIX: ClassVar[str]
-    """The beginning of the environment variables."""
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
     FILE_ONLY: ClassVar[tuple[str, ...]] = ()
     """Groups that only the configuration file can contain."""
     MOST_USED: ClassVar[tuple[str, ...]] = ()
     """Keys of the options that are listed first in the help."""
 
     _trace: Trace = PrivateAttr(default=Trace())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return only the values that `loading` collected: it names the source of each value in errors."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
     def trace(self, trace: Trace) -> None:
         """Remember where the values were set."""
@@ -102,16 +115,17 @@ class Option:
 
 def options(tree: type[Tree]) -> Iterator[Option]:
     """Yield all options of a tree, group by group, without those that only a file can contain."""
+    prefix = tree.model_config.get("env_prefix", "")
     for name, info in tree.model_fields.items():
         if name in tree.FILE_ONLY:
             continue
         if not isinstance(info.default, BaseModel):
-            yield Option(tree.VARIABLE_PREFIX, "", name, info, _format_default(info.get_default()))
+            yield Option(prefix, "", name, info, _format_default(info.get_default()))
             continue
         defaults: dict[str, Any] = info.default.model_dump(mode="json", warnings=False)
         for inner_name, inner in type(info.default).model_fields.items():
             default = "" if inner.default_factory else _format_default(defaults[inner_name])
-            yield Option(tree.VARIABLE_PREFIX, name, inner_name, inner, default)
+            yield Option(prefix, name, inner_name, inner, default)
 
 
 def _format_default(value: object) -> str:

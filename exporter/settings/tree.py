@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from exporter.errors import mask_credentials
 from exporter.settings.account import (
@@ -249,7 +250,8 @@ class CollectorSettings(Group):
 class Settings(Tree):
     """The whole tree of options."""
 
-    VARIABLE_PREFIX = "SMS_EXPORTER_"
+    model_config = SettingsConfigDict(env_prefix="SMS_EXPORTER_")
+
     FILE_ONLY = ("accounts",)
     MOST_USED: ClassVar[tuple[str, ...]] = (
         "config.file",

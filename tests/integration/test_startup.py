@@ -24,6 +24,7 @@ LIBRARIES = frozenset(
         "msgspec",
         "prometheus_client",
         "pydantic",
+        "pydantic_settings",
         "pygments",
         "rich",
         "structlog",
@@ -48,7 +49,7 @@ async def test_the_version_is_printed_without_any_library() -> None:
 
 
 async def test_the_help_needs_only_the_libraries_of_the_options() -> None:
-    assert await imported("--help") & LIBRARIES == {"pydantic"}
+    assert await imported("--help") & LIBRARIES == {"pydantic", "pydantic_settings"}
 
 
 @pytest.mark.parametrize(

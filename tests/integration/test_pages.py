@@ -146,7 +146,7 @@ async def test_a_failed_poll_is_among_the_recent_polls(clock: FakeClock) -> None
     assert "permission 0 ms 1 0" in found.text
     assert "error_code SMS.9004" in found.text
     assert "complete 0 ms 3 450" in found.text
-    assert "400 200 0 ms 50 page" in found.text
+    assert "400 200 0 ms 50 ok" in found.text
 
 
 async def test_the_pages_say_when_the_first_poll_has_not_finished(clock: FakeClock) -> None:

@@ -200,7 +200,7 @@ class _Shape:
             return self.check(value, group, location)
         what = "a list of groups" if several else "a group"
         self._report(location, f"write {what} of options: {', '.join(group.model_fields)}")
-        return value
+        return None
 
     def _report(self, location: Location, problem: str) -> None:
         line = self._document.line(location)

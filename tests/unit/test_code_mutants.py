@@ -98,7 +98,7 @@ def test_what_the_import_executes_may_matter_to_all_tests_those_of_the_module_fi
 
 
 def test_only_the_quickest_tests_of_other_modules_are_run() -> None:
-    seconds = {f"tests/unit/test_stack.py::test_{number:02}": 1.0 for number in range(20)}
+    seconds = {f"tests/unit/test_stack.py::test_{number:02}": 1.0 for number in range(30)}
     selection = Selection({"exporter.queue": {"return 1": set(seconds)}}, seconds)
     first, second = selection.tests_of("exporter.queue", ["return 1"])
     assert (len(first), len(first) + len(second)) == (FIRST_SECONDS, MAX_SECONDS)

@@ -42,7 +42,7 @@ def test_a_long_value_is_shortened() -> None:
     ("content", "hint"),
     [
         ({"api.region": "x"}, "api.region: no such key; write api: {region: …}"),
-        ({"api.regio": "x"}, "api.regio: no such key; the keys here are "),
+        ({"api.area": "x"}, "api.area: no such key; the keys here are "),
         ({"apis.region": "x"}, "apis.region: no such key; "),
         ({"api": {"region.x": "x"}}, "api.region.x: no such key; did you mean api.region?"),
     ],

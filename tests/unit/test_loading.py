@@ -10,7 +10,7 @@ from exporter.blocking import Worker
 from exporter.commands.simulate import SimulatorSettings
 from exporter.errors import ConfigurationError, HelpRequested
 from exporter.settings import Settings
-from exporter.settings.loading import load_settings
+from exporter.settings.loading import load_settings, read_digest
 from exporter.settings.manual import Manual
 from exporter.settings.options import Option, options
 from programs import until
@@ -299,6 +299,48 @@ def test_a_flag_is_valid_for_all_accounts_that_do_not_set_the_option(config: Pat
     north, test = load(f"--config.file={config}", "--api.region=ru-moscow-1", "--poll.timeout=20s").targets()
     assert (north.api.region, north.poll.timeout) == ("ru-moscow-1", 20)
     assert (test.api.region, test.poll.timeout) == (None, 10)
+
+
+def test_the_source_of_a_value_is_its_flag_its_variable_or_its_line(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(ACCOUNTS)
+    monkeypatch.setenv("SMS_EXPORTER_API_PAGING", "pages")
+    settings = load(f"--config.file={config}", "--api.concurrency=5")
+    assert settings.source("api", "concurrency") == "--api.concurrency"
+    assert settings.source("api", "paging") == "SMS_EXPORTER_API_PAGING"
+    assert settings.source("api", "region") == f"{config} line 2"
+    assert settings.source("api", "proxy") == ""
+    assert settings.source("accounts") == f"{config} line 5"
+    assert settings.source("accounts", 0) == settings.source("accounts", 0, "name") == f"{config} line 6"
+    assert settings.source("accounts", 0, "poll", "interval") == f"{config} line 3"
+    assert settings.source("accounts", 0, "api", "concurrency") == "--api.concurrency"
+    assert settings.source("accounts", 1, "poll", "timeout") == f"{config} line 10"
+    assert settings.source("accounts", 0, "poll", "timeout") == ""
+    assert load().source("accounts") == ""
+
+
+def test_the_digest_of_the_file_changes_with_its_bytes_and_equal_values_are_equal_settings(config: Path) -> None:
+    config.write_text("api: {region: cn-north-4}\n")
+    before = load(f"--config.file={config}")
+    assert before.file_digest == read_digest(config)
+    config.write_text("api: {region: cn-north-4}  # the same\n")
+    after = load(f"--config.file={config}")
+    assert after == before
+    assert after.file_digest == read_digest(config) != before.file_digest
+    assert load().file_digest == read_digest(None) == ""
+
+
+def test_a_wrong_item_of_a_list_has_the_source_of_the_list(config: Path) -> None:
+    config.write_text("web:\n  listen_address: [':1', {}]\napi: {region: cn-north-4}\n")
+    assert fault(f"--config.file={config}").startswith(f"{config} line 2: web.listen_address: ")
+
+
+def test_an_error_of_an_account_names_the_line_of_the_account_or_of_what_it_inherits(config: Path) -> None:
+    config.write_text("poll: {interval: x}\napi: {region: cn-north-4}\naccounts: [{name: a}]\n")
+    assert fault(f"--config.file={config}").startswith(f"{config} line 1: poll.interval: ")
+    config.write_text("api: {region: cn-north-4}\naccounts:\n- name: a\n- auth: {token: x}\n")
+    assert fault(f"--config.file={config}") == f"{config} line 4: accounts[1].name: is required"
 
 
 def test_an_unknown_info_label_is_an_error_that_lists_the_labels() -> None:

@@ -28,11 +28,8 @@ MAX_TEST_SECONDS: Final = 5.0
 FIRST_SECONDS: Final = 2.0
 """How long the tests that are tried first take together."""
 
-MAX_SECONDS: Final = 3.0
+MAX_SECONDS: Final = 20.0
 """How long all tests of a mutant take together: for a line that hundreds of tests execute, the quickest will do."""
-
-MAX_SECONDS_WITHOUT_LINE: Final = 12.0
-"""How long they take for what is executed once for all tests, so that nothing shows which of them notice it."""
 
 MIN_TIMEOUT_SECONDS: Final = 3.0
 """Timeout of tests that take no time."""
@@ -62,8 +59,7 @@ class Selection:
         own = [test for test in quick if _get_file_name(test) in own_files]
         others = [test for test in quick if _get_file_name(test) not in own_files]
         ends = list(accumulate(self.seconds[test] for test in others))
-        maximum = MAX_SECONDS if changed else MAX_SECONDS_WITHOUT_LINE
-        first, last = (bisect(ends, seconds) for seconds in (FIRST_SECONDS, maximum))
+        first, last = (bisect(ends, seconds) for seconds in (FIRST_SECONDS, MAX_SECONDS))
         long = [test for test in order if self.seconds[test] > MAX_TEST_SECONDS and _get_file_name(test) in own_files]
         return [part for part in (own, others[:first], others[first:last], long) if part]
 

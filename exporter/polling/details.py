@@ -51,7 +51,7 @@ class DetailReader:
         listener: DetailListener,
         guard: CredentialsGuard,
         *,
-        shift: float = 0.0,
+        shift: float,
     ) -> None:
         self.collector = collector
         self._account = account

@@ -122,7 +122,7 @@ def options(tree: type[Tree]) -> Iterator[Option]:
         if not isinstance(info.default, BaseModel):
             yield Option(prefix, "", name, info, _format_default(info.get_default()))
             continue
-        defaults: dict[str, Any] = info.default.model_dump(mode="json", warnings=False)
+        defaults: dict[str, Any] = info.default.model_dump(mode="json")
         for inner_name, inner in type(info.default).model_fields.items():
             default = "" if inner.default_factory else _format_default(defaults[inner_name])
             yield Option(prefix, name, inner_name, inner, default)

@@ -74,7 +74,7 @@ class _Loader(yaml.SafeLoader):
 
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: ANN401, N803 - as inherited
         """Raise RecursionError if flow collections are nested too deeply."""
-        if self.flow_level >= MAX_DEPTH:
+        if self.flow_level > MAX_DEPTH:
             raise RecursionError
         super().fetch_flow_collection_start(TokenClass)
 

@@ -68,6 +68,12 @@ def test_help_ends_with_the_exit_codes_and_the_hint() -> None:
     assert text.endswith("\nExit codes:\n  0  Success.\n  2  Failure.\n\nSee the documentation.\n")
 
 
+def test_no_name_is_broken_at_a_hyphen() -> None:
+    manual = Manual("sms-exporter", "Does.", {0: "Success."}, "See the manual of sms-exporter-simulate.")
+    for width in range(50, MAX_COLUMNS):
+        assert not [line for line in help_text(manual, Settings, width).splitlines() if line.endswith("-")]
+
+
 def test_help_warns_that_secrets_in_flags_are_visible_in_the_process_list() -> None:
     assert "flags are visible in the process list" in " ".join(help_text(MANUAL, Settings, 80).split())
 

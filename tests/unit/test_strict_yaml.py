@@ -57,6 +57,7 @@ def test_a_block_is_read_up_to_the_maximum_depth() -> None:
         return "".join(f"{' ' * level}a:\n" for level in range(depth))
 
     parse(nested(MAX_DEPTH))
+    parse(f"{{a: {'[' * MAX_DEPTH}{']' * MAX_DEPTH}}}")
     assert fault(nested(MAX_DEPTH + 1)) == ": is nested too deeply"
     assert fault("a: &a\n  b: *a\n") == ": is nested too deeply"
 

@@ -62,6 +62,15 @@ def test_a_block_is_read_up_to_the_maximum_depth() -> None:
     assert fault("a: &a\n  b: *a\n") == ": is nested too deeply"
 
 
+def test_merges_are_read_up_to_the_maximum_depth() -> None:
+    def nested(depth: int) -> str:
+        return "".join(f"{' ' * level}<<:\n" for level in range(depth)) + f"{' ' * depth}a: b\n"
+
+    # The value of the innermost key is one level deeper.
+    assert parse(nested(MAX_DEPTH - 1)).content == {"a": "b"}
+    assert fault(nested(MAX_DEPTH)) == ": is nested too deeply"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -84,7 +84,10 @@ class FakeClock:
 
 
 async def run_ahead(awaitable: Awaitable[T]) -> T:
-    """Await something while the clock of the event loop runs ahead: every timeout expires, and nobody has waited."""
+    """Await something while the clock of the event loop runs ahead: every timeout expires, and nobody has waited.
+
+    Nothing that needs a thread or a network has time to answer.
+    """
     loop, ahead = asyncio.get_running_loop(), 0.0
     of_the_loop = loop.time
     loop.time = lambda: of_the_loop() + ahead  # type: ignore[method-assign]

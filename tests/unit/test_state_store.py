@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from exporter.polling.migrations import Migration
 from exporter.polling.snapshot import Details
-from exporter.polling.state import Account
+from exporter.polling.state import Account, Persistence
 from exporter.polling.state_directory import MAX_FILE_BYTES, DirectoryInUse, StateDirectory, SystemFiles
 from exporter.polling.state_format import encode_migrations
 from exporter.polling.state_store import MAX_CLOCK_ERROR_SECONDS, StateStore, file_stem
@@ -88,14 +88,18 @@ async def test_a_restarted_process_continues_with_what_was_saved(first: Process,
     await first.poll(opened, "a", "b")
     await first.stop()
     clock.advance(60)
+    second = Process(first.path, clock)
     with capture_logs() as logs:
-        restarted = await Process(first.path, clock).open()
+        restarted = await second.open()
     assert served(restarted, clock.time()) == ["a", "b"]
     assert restarted.state.snapshot is not None
     assert restarted.state.snapshot.read_at == NOW
     assert restarted.state.persistence is not None
     assert restarted.state.persistence.restored
     assert restarted.state.undocumented_logged_at == {("state", "odd"): NOW}
+    await second.poll(restarted, "a")
+    assert restarted.state.persistence == Persistence(restored=True, up=True, written_at=clock.time())
+    await second.stop()
     assert [(line["event"], line["age_seconds"]) for line in logs] == [("state restored", 60)]
 
 

@@ -15,6 +15,7 @@ from exporter.polling.details import DetailReader
 from exporter.polling.lockout import BACKOFF_SECONDS, CredentialsGuard, Lockout
 from exporter.polling.snapshot import Snapshot
 from exporter.polling.state import STALE_DETAILS, Account, Poll
+from exporter.polling.waiting import CREDENTIALS_CHECK_SECONDS
 from exporter.settings import DetailSettings
 from support import NOW, FakeClock, account, server, snapshot
 
@@ -36,6 +37,7 @@ class Rig:
         self.account.state.record(Poll(NOW, 1.0, 1))
         self.first_poll = asyncio.Event()
         self.first_poll.set()
+        self.secret = "secret"
         self.defect: Exception | None = None
         self.times: list[float] = []
         self.readings: list[tuple[Account, str, PollError | None, LeftOut]] = []
@@ -48,7 +50,7 @@ class Rig:
     async def fingerprint(self) -> str:
         if self.defect is not None:
             raise self.defect
-        return "secret"
+        return self.secret
 
     async def snapshot_read(self, snapshot: Snapshot) -> None:
         assert snapshot is not self.account.state.snapshot
@@ -212,10 +214,32 @@ async def test_refused_credentials_are_not_sent_again_soon(clock: FakeClock, run
     rig = Rig(clock)
     rig.answers.status = 401
     run(rig)
-    await rig.pass_readings(1)
+    await rig.pass_readings(int(BACKOFF_SECONDS / CREDENTIALS_CHECK_SECONDS))
     assert isinstance(rig.error, AuthError)
     assert rig.times == [0, BACKOFF_SECONDS]
     assert len(rig.answers.requests) == 2
+
+
+async def test_refused_credentials_that_are_replaced_are_used_at_once_and_end_the_back_off(
+    clock: FakeClock, run: Run
+) -> None:
+    rig = Rig(clock)
+    rig.answers.status = 401
+    run(rig)
+    await rig.pass_readings(1)
+    rig.secret = "replaced"
+    await rig.pass_readings(1)
+    assert rig.times == [0, 2 * CREDENTIALS_CHECK_SECONDS]
+    # The new ones are refused for the first time.
+    await rig.pass_readings(int(BACKOFF_SECONDS / CREDENTIALS_CHECK_SECONDS))
+    assert rig.times[2:] == [rig.times[1] + BACKOFF_SECONDS]
+    rig.answer()
+    await rig.pass_readings(int(2 * BACKOFF_SECONDS / CREDENTIALS_CHECK_SECONDS))
+    assert rig.error is None
+    # Credentials that work are replaced without a reading.
+    rig.secret = "replaced again"
+    await rig.pass_readings(1)
+    assert rig.times[-1] - rig.times[-2] == INTERVAL
 
 
 async def test_another_failure_is_retried_at_the_next_interval(clock: FakeClock, run: Run) -> None:

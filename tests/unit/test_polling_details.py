@@ -1,4 +1,4 @@
-"""When a collector reads what it needs beside the list of source servers, and what becomes of a reading."""
+"""When a collector reads what it needs beside the list of source servers, and what happens with the result."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -8,18 +8,17 @@ import asyncio
 import contextlib
 import gzip
 import json
-import os
 import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
+from benchmarks.figures import describe_run, replace_tables
 from benchmarks.programs import ROOT, Program, environment, free_port, read_line, started, wait_until_ready
 from benchmarks.scrapes import ACCEPT
 from exporter.families.family import PREFIX
@@ -154,19 +153,10 @@ async def measure() -> Mapping[str, Sequence[str]]:
     return {
         "series": [await series_row("default"), await series_row("all, with `--collector.state-set`", *every)],
         "accounts": [await account_row(*shape) for shape in SHAPES],
-        "when": [f"Measured on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {sys.version.split()[0]}."],
+        "when": [describe_run()],
     }
 
 
-def page(text: str, tables: Mapping[str, Sequence[str]], command: str = "python -m benchmarks.accounts") -> str:
-    """Return the page with the rows between the markers of each table replaced."""
-    for name, rows in tables.items():
-        begin, end = f"<!-- {name}: {command} -->\n", "<!-- end -->"
-        above, _, rest = text.partition(begin)
-        heading = rest.partition(end)[0].splitlines()[: 2 if len(rows) > 1 else 0]
-        text = "\n".join((f"{above}{begin.rstrip()}", *heading, *rows, f"{end}{rest.partition(end)[2]}"))
-    return text
-
-
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), asyncio.run(measure())), encoding="utf-8")
+    text = replace_tables(PAGE.read_text(encoding="utf-8"), asyncio.run(measure()), "python -m benchmarks.accounts")
+    PAGE.write_text(text, encoding="utf-8")

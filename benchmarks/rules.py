@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import re
 import shutil
 import statistics
@@ -19,14 +18,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
 
-from benchmarks.accounts import PAGE, page
+from benchmarks.accounts import PAGE
+from benchmarks.figures import describe_run, replace_tables
 from benchmarks.programs import START_TIMEOUT_SECONDS, Program, free_port, started, wait_until_ready
 
 ROOT: Final = Path(__file__).parent.parent
@@ -254,7 +253,7 @@ async def measure(rules: Path, dashboards: Path) -> Mapping[str, Sequence[str]]:
             for panel in load_panels(dashboards, running.server_ids[0])
         ]
         version = (await get_json(running.session, f"{running.program.url}/api/v1/status/buildinfo"))["version"]
-    when = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Prometheus {version}."
+    when = describe_run(f"Prometheus {version}")
     rows = (
         *_rule_rows("default collectors", by_default),
         *_rule_rows("all collectors", with_all),
@@ -355,7 +354,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tables = asyncio.run(measure(arguments.rules, arguments.dashboards))
     if arguments.rules == RULES:
-        PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), tables, "make bench-rules"), encoding="utf-8")
+        PAGE.write_text(replace_tables(PAGE.read_text(encoding="utf-8"), tables, "make bench-rules"), encoding="utf-8")
     sys.stdout.write("".join(f"{row}\n" for rows in tables.values() for row in rows))
 
 

@@ -8,7 +8,6 @@ the reason, and are not tried.
 import hashlib
 import itertools
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,14 +15,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from benchmarks.accounts import page
+from benchmarks.figures import describe_run, replace_tables
 from tools.mutant_batches import find_failing
 from tools.related_rules import Group, name_of, related_to
 
@@ -227,19 +225,11 @@ def main(chosen: Sequence[str]) -> int:
     rows = list(_rows(counts))
     print("\n".join(rows))  # noqa: T201 - as above
     part = f" Every {chosen[1]}th of {total} changes was tried." if chosen else ""
-    tables = {"mutants-rules": rows, "mutants-rules-when": [f"{_description()}{part}"]}
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), tables, "make mutants-rules"), encoding="utf-8")
+    command = ("promtool", "--version")
+    version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[2]  # noqa: S603 - fixed
+    tables = {"mutants-rules": rows, "mutants-rules-when": [f"{describe_run(f'promtool {version}')}{part}"]}
+    PAGE.write_text(replace_tables(PAGE.read_text(encoding="utf-8"), tables, "make mutants-rules"), encoding="utf-8")
     return sum(number for (_, outcome), number in counts.items() if outcome == "survived")
-
-
-def _description() -> str:
-    """Return date, commit and machine of a run."""
-    commit, version = (
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # noqa: S603 - fixed commands
-        for command in (("git", "rev-parse", "--short", "HEAD"), ("promtool", "--version"))
-    )
-    machine = f"{os.cpu_count()} cores, promtool {version[2]}"
-    return f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit {commit[0]}, {machine}."
 
 
 def _rows(counts: Mapping[tuple[str, str], int]) -> Iterator[str]:

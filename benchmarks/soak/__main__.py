@@ -17,14 +17,14 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks.accounts import page
+from benchmarks.figures import describe_run, replace_tables
 from benchmarks.programs import free_port
 from benchmarks.soak.apis import simulated_apis
 from benchmarks.soak.disturbances import FAULTS, SERVERS, Counts, Disturbances
 from benchmarks.soak.plot import Panel, render_plot
 from benchmarks.soak.program import ObservedExporter, observed_exporter
 from benchmarks.soak.resources import Growth, get_growth
-from benchmarks.soak.run import describe_run, exit_on_sigterm, print_line
+from benchmarks.soak.run import exit_on_sigterm, print_line
 from benchmarks.soak.scrapers import CounterCheck, Scraper
 from benchmarks.soak.site import ACCOUNTS, INTERVAL_SECONDS, TEMPORARY, USER, Site
 from exporter.families.family import PREFIX
@@ -213,7 +213,7 @@ def main() -> int:
     if arguments.write and not problems:
         text = (DOCS / "reliability.md").read_text(encoding="utf-8")
         tables = {"soak": rows, "soak-when": [when]}
-        (DOCS / "reliability.md").write_text(page(text, tables, "make soak"), encoding="utf-8")
+        (DOCS / "reliability.md").write_text(replace_tables(text, tables, "make soak"), encoding="utf-8")
         (DOCS / "images" / "soak.svg").write_text(draw(result), encoding="utf-8")
     return 1 if problems else 0
 

@@ -21,14 +21,14 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks.accounts import page
+from benchmarks.figures import describe_run, replace_tables
 from benchmarks.programs import Program, free_port, wait_until_ready
 from benchmarks.scrapes import ACCEPT
 from benchmarks.soak.apis import Api, simulated_apis
 from benchmarks.soak.disturbances import FAULTS
 from benchmarks.soak.program import ObservedExporter, observed_exporter
 from benchmarks.soak.resources import read_cpu_seconds
-from benchmarks.soak.run import describe_run, exit_on_sigterm, print_line
+from benchmarks.soak.run import exit_on_sigterm, print_line
 from exporter.families.family import PREFIX
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -231,7 +231,7 @@ def main() -> int:
     print_line("\n".join((when, *rows, *problems)))
     if arguments.write and not problems:
         text = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(page(text, {"estate": rows, "estate-when": [when]}, "make estate"), encoding="utf-8")
+        PAGE.write_text(replace_tables(text, {"estate": rows, "estate-when": [when]}, "make estate"), encoding="utf-8")
     return 1 if problems else 0
 
 

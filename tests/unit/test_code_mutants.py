@@ -2,12 +2,13 @@
 
 import ast
 import importlib.util
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tools.code_mutants.__main__ import INTEGRATION_TESTS, OTHER_UNIT_TESTS, find_tests
+from tools.code_mutants.__main__ import INTEGRATION_TESTS, OTHER_UNIT_TESTS, find_tests, render_rows
 from tools.code_mutants.changes import find_mutants
 from tools.code_mutants.selection import FIRST_SECONDS, MAX_SECONDS, MAX_TEST_SECONDS, Selection
 
@@ -102,6 +103,19 @@ def test_only_the_quickest_tests_of_other_modules_are_run() -> None:
     selection = Selection({"exporter.queue": {"return 1": set(seconds)}}, seconds)
     first, second = selection.tests_of("exporter.queue", ["return 1"])
     assert (len(first), len(first) + len(second)) == (FIRST_SECONDS, MAX_SECONDS)
+
+
+def test_the_table_has_the_modules_with_mutants_and_their_sums() -> None:
+    counts = {
+        "exporter.sms.a": Counter(tried=5, killed=4, equivalent=2),
+        "exporter.sms.b": Counter(tried=1500, killed=1500),
+        "exporter.sms.c": Counter[str](),
+    }
+    assert list(render_rows(counts)) == [
+        "| `sms.a` | 7 | 4 | 2 | 1 |",
+        "| `sms.b` | 1,500 | 1,500 | 0 | 0 |",
+        "| all | 1,507 | 1,504 | 2 | 1 |",
+    ]
 
 
 def test_every_file_of_tests_that_is_named_exists() -> None:

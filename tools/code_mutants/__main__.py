@@ -1,13 +1,14 @@
 """`python -m tools.code_mutants [MODULE …]`: change the package in many small ways; the tests must find each change.
 
-Without modules, all modules of PACKAGES are changed. Results are kept in build/mutants, so that a run that was stopped
-continues, and several runs can try different modules at the same time. Survivors are printed; those that no test can
-notice are in equivalent.yml with the reason.
+Without modules, all modules of PACKAGES are changed, and the table of docs/reliability.md can be written. Results are
+kept in build/mutants, so that a run that was stopped continues, and several runs can try different modules at the same
+time. Survivors are printed; those that no test can notice are in equivalent.yml with the reason.
 
 mutmut leaves out decorated functions (validators, properties, context managers) and classes' fields, and cosmic-ray
 starts Python for each mutant, which takes days here.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Final, TextIO, TypeAlias
 
 import yaml
 
+from benchmarks.figures import describe_run, replace_tables
 from tools.code_mutants import selection, trial
 from tools.code_mutants.changes import Mutant, find_mutants
 
@@ -27,6 +29,7 @@ PACKAGES: Final = ("sms", "polling", "exposition", "auth", "http", "settings")
 SOURCES: Final = tuple(trial.ROOT / "exporter" / package for package in PACKAGES)
 BUILD: Final = trial.ROOT / "build" / "mutants"
 EQUIVALENT: Final = Path(__file__).parent / "equivalent.yml"
+PAGE: Final = trial.ROOT / "docs" / "reliability.md"
 
 OTHER_UNIT_TESTS: Final = (
     "code_mutants",
@@ -182,8 +185,14 @@ def _list_changed_lines(mutant: Mutant, source: bytes) -> Sequence[str]:
     return [line.strip() for line in lines]
 
 
-def main(names: Sequence[str]) -> int:
+def main() -> int:
     """Try all mutants; print survivors and the score, and return 1 if a survivor is not known as equivalent."""
+    parser = argparse.ArgumentParser(prog="make mutants")
+    parser.add_argument("modules", nargs="*", help="only modules that begin with this, such as exporter.polling")
+    parser.add_argument("--write", action="store_true", help="write the table of docs/reliability.md")
+    arguments = parser.parse_args()
+    if arguments.write and arguments.modules:
+        parser.error("--write: the table is of all modules")
     os.chdir(trial.ROOT)
     # Each mutant imports the project again: without compiled files that takes twice as long.
     sys.dont_write_bytecode = False
@@ -192,16 +201,36 @@ def main(names: Sequence[str]) -> int:
     trial.import_dependencies(files)
     equivalent: Mapping[str, str] = yaml.safe_load(EQUIVALENT.read_text(encoding="utf-8")) or {}
     results = BUILD / "results.jsonl"
-    counts: Counter[str] = Counter()
+    when = describe_run()
+    by_module: dict[str, Counter[str]] = {}
     with results.open("a", encoding="utf-8") as file:
         trials = Trials(selection.load(files, BUILD), load_killers(results), file, equivalent)
-        for module, source in find_modules(names):
+        for module, source in find_modules(arguments.modules):
             started = time.monotonic()
-            own = trials.try_module(module, source)
-            counts += own
-            _print(f"{module}: {_score(own)}, {time.monotonic() - started:.0f} s")
-    _print(f"all: {_score(counts)}")
-    return int(counts["killed"] < counts["tried"])
+            by_module[module] = trials.try_module(module, source)
+            _print(f"{module}: {_score(by_module[module])}, {time.monotonic() - started:.0f} s")
+    total = sum(by_module.values(), Counter[str]())
+    _print(f"all: {_score(total)}")
+    if arguments.write:
+        tables = {"mutants": list(render_rows(by_module)), "mutants-when": [when]}
+        PAGE.write_text(replace_tables(PAGE.read_text(encoding="utf-8"), tables, "make mutants"), encoding="utf-8")
+    return int(total["killed"] < total["tried"])
+
+
+def render_rows(by_module: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Return the rows of the table of docs/reliability.md: of each module with mutants, and of all together."""
+    total: Counter[str] = Counter()
+    for module, counts in by_module.items():
+        if any(counts.values()):
+            yield _render_row(f"`{module.removeprefix('exporter.')}`", counts)
+            total.update(counts)
+    yield _render_row("all", total)
+
+
+def _render_row(name: str, counts: Mapping[str, int]) -> str:
+    tried, killed, equivalent = (counts.get(key, 0) for key in ("tried", "killed", "equivalent"))
+    cells = (name, *(f"{number:,}" for number in (tried + equivalent, killed, equivalent, tried - killed)))
+    return f"| {' | '.join(cells)} |"
 
 
 def _print(line: str) -> None:
@@ -215,4 +244,4 @@ def _score(counts: Mapping[str, int]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -162,8 +162,8 @@ def _api() -> list[Panel]:
     waits = graph(
         Frame(
             "Retries and waits",
-            "Retried requests and, on the right axis, the share of time that requests waited for a rate limit of the "
-            "API or of the exporter.",
+            "Retried requests and, on the right axis, the average number of requests that waited for a rate limit "
+            "of the API or of the exporter.",
             width=8,
         ),
         (_increase("exporter_api_retries_total"), "{{account}}: retries"),
@@ -185,9 +185,9 @@ def _api() -> list[Panel]:
             ),
             *quantiles,
         ),
-        in_unit(waits, "waiting", "percentunit"),
+        in_unit(waits, "waiting", "none"),
         graph(
-            Frame("Pages of the last poll", "Number of pages of the last complete list.", width=12),
+            Frame("Pages of the last poll", "Number of pages requested in the last poll.", width=12),
             (health("exporter_poll_pages"), "{{account}}"),
         ),
         graph(
@@ -209,7 +209,7 @@ def _records() -> list[Panel]:
             Frame(
                 "Skipped records and unknown values",
                 "Records that are duplicates or have no valid ID, values outside their documented enumeration, and "
-                "values of the wrong type. The log names each of them.",
+                "values of the wrong type. The log names the values outside their enumeration.",
                 steps=WARN_ABOVE_ZERO,
             ),
             (total(_increase("exporter_skipped_records_total", "reason"), "reason"), "{{reason}} records"),

@@ -117,7 +117,7 @@ def disks() -> list[Panel]:
         rows(
             Frame(
                 "Disks",
-                "Disks recommended for the target. Requires the option collector.disks.",
+                "Disks of the source server. Requires the option collector.disks.",
                 empty="collector.disks is off",
             ),
             (

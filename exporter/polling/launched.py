@@ -17,7 +17,10 @@ from exporter.sms.model import SourceServer
 SIMULATED_TARGETS: Final = IPv4Network("127.64.0.0/10")
 """The loopback addresses that the simulator gives to target servers that listen."""
 
-_THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
+_NO_TARGETS: Final = tuple(
+    map(IPv4Network, ("0.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"))
+)
+"""This network, addresses of providers' NAT, link-local, multicast and reserved addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,16 @@ def is_target_address(address: IPv4Address | IPv6Address, accepts_simulated: boo
     """
     if address.is_loopback:
         return accepts_simulated and address in SIMULATED_TARGETS
-    if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.scope_id or address.is_site_local):
-        return False
-    return (address.is_global or address.is_private) and not (
-        address.is_unspecified
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _NO_TARGETS)
+    return not (
+        address.ipv4_mapped
+        or address.scope_id
+        or address.is_unspecified
         or address.is_link_local
+        or address.is_site_local
         or address.is_multicast
         or address.is_reserved
-        or (isinstance(address, IPv4Address) and address in _THIS_NETWORK)
     )
 
 

@@ -42,6 +42,7 @@ def test_a_global_or_private_address_is_a_target(address: str) -> None:
         "0.0.0.0",
         "0.0.0.1",
         "127.0.0.1",
+        "100.64.0.1",
         "127.64.0.1",
         "169.254.169.254",
         "224.0.0.1",

@@ -307,6 +307,18 @@ async def test_the_authorities_of_the_ca_file_are_trusted(tls: ssl.SSLContext, a
             assert (await send(url, CodeRecorder(), ca_file=bundle)).status == 200
 
 
+async def test_all_sessions_with_the_same_authorities_share_their_memory(tmp_path: Path) -> None:
+    bundles = [tmp_path / name for name in ("one.pem", "same.pem", "other.pem")]
+    for bundle, authority in zip(bundles, [trustme.CA()] * 2 + [trustme.CA()], strict=True):
+        authority.cert_pem.write_to_path(bundle)
+    contexts = []
+    for bundle in bundles:
+        async with account_session(ApiSettings(ca_file=bundle)) as session:
+            contexts.append(session.connector._ssl)  # type: ignore[union-attr]  # every session has one
+    assert contexts[0] is contexts[1]
+    assert contexts[0] is not contexts[2]
+
+
 async def test_a_ca_file_that_has_become_unusable_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(bundle)

@@ -85,7 +85,7 @@ class AuthError(PollError):
 
     reason = "auth"
     default_hint = Translatable(
-        "check the credentials: a token lives 24 hours; an access key locks after 5 refusals in a row"
+        "check the credentials: a token lives 24 hours; more than 5 refusals in a row lock an access key"
     )
 
 

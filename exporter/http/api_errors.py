@@ -21,7 +21,7 @@ MAX_ERROR_BODY_BYTES: Final = 16_384
 
 _CLOCK_HINT: Final = Translatable("set this machine's clock (NTP): a signature is refused when it is 15 minutes off")
 _LOCK_HINT: Final = Translatable(
-    "the access key is locked for 5 minutes after 5 refusals in a row: correct it, then wait"
+    "more than 5 refusals in a row lock the access key for 5 minutes: correct it, then wait"
 )
 _ERROR_IN_200_HINT: Final = Translatable("if this lasts, open a ticket with the code and the request ID")
 _REJECTED_HINT: Final = Translatable("check the options filter.*: the API rejected a value of the request")

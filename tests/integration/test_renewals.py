@@ -223,7 +223,7 @@ async def test_a_signature_refused_for_the_clock_points_at_the_clock(clock: Fake
 
 
 async def test_accounts_that_share_a_wrong_key_send_it_once_per_back_off(clock: FakeClock, tmp_path: Path) -> None:
-    """The API locks a key after five refusals in a row, whichever accounts they come from."""
+    """The API locks a key after more than five refusals in a row, whichever accounts they come from."""
     async with Simulator(servers=3, clock=clock) as simulator:
         auth = options_of(simulator, "access key files", tmp_path)
         right = (tmp_path / "secret_key").read_text()

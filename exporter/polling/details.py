@@ -63,7 +63,6 @@ class DetailReader:
         self._schedule = Schedule(account.details_interval, due=clock.monotonic(), shift=shift)
         self._waiting = Waiting(clock, guard)
         self._refusals = 0
-        self._refused = False
 
     async def run(self, first_poll: asyncio.Event) -> None:
         """Read from the end of the first poll until cancelled."""
@@ -143,7 +142,6 @@ class DetailReader:
 
     def _back_off(self, error: PollError | None) -> None:
         """Lengthen the pause after a refusal, which as a rule lasts until somebody changes a policy."""
-        self._refused = isinstance(error, AuthError)
         if error is None:
             self._refusals = 0
             return
@@ -165,6 +163,7 @@ class DetailReader:
 
     async def _wait_until_due(self) -> None:
         """Wait until the next reading is due, or until refused credentials have been replaced."""
-        if await self._waiting.until_due(lambda: self._schedule.due, refused=self._refused):
+        refused = isinstance(self._account.collector_state(self.collector).error, AuthError)
+        if await self._waiting.until_due(lambda: self._schedule.due, refused=refused):
             self._refusals = 0
             self._schedule = self._schedule.due_at(self._clock.monotonic())

@@ -290,7 +290,9 @@ class Settings(Tree):
             if changed and isinstance(group, dict):
                 data[name] = changed | group
         if isinstance(data.get("accounts"), list | tuple):
-            data["accounts"] = [_inherited(entry, data) for entry in data["accounts"]]
+            data["accounts"] = [
+                _inherited(entry, data) if isinstance(entry, dict) else entry for entry in data["accounts"]
+            ]
         return data
 
     @field_validator("accounts")
@@ -324,9 +326,7 @@ class Settings(Tree):
         return (account,)
 
 
-def _inherited(entry: Any, above: dict[str, Any]) -> Any:  # noqa: ANN401 - not yet validated
-    if not isinstance(entry, dict):
-        return entry
+def _inherited(entry: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     # Credentials are inherited as a whole: options of two accounts mixed would not authenticate.
     merged = {"auth": above["auth"], **entry} if "auth" in above else dict(entry)
     for group in ("api", "iam", "poll", "filter", "limits"):

@@ -32,7 +32,7 @@ class Rig:
         self.clock = clock
         self.answers = Answers()
         self.answers.answer_errors(ERROR)
-        self.account = Account(account(), details=DetailSettings((collector,), 1))
+        self.account = Account(account(), details=DetailSettings((collector,)))
         self.account.state.snapshot = snapshot(server("s1"))
         self.account.state.record(Poll(NOW, 1.0, 1))
         self.first_poll = asyncio.Event()

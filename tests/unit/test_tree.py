@@ -119,6 +119,35 @@ def test_options_that_need_a_restart_keep_their_value_and_are_named() -> None:
     assert without_fixed(before, before) == (before, ())
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"accounts": "x"},
+        {"accounts": ["x"]},
+        {"accounts": [{"name": "a", "poll": "x"}], "poll": {"interval": "1m"}},
+        {"accounts": [{"name": "a", "poll": {"interval": "1m"}}], "poll": "x"},
+    ],
+)
+def test_something_else_than_a_group_is_an_error_and_no_defect(content: object) -> None:
+    with pytest.raises(ValidationError, match="Input should be a valid"):
+        Settings.model_validate(content)
+
+
+def test_the_names_of_accounts_are_unique_and_only_their_own() -> None:
+    accounts = [{"name": name, "api": {"region": "cn-north-4"}} for name in ("a", "b")]
+    assert len(Settings.model_validate({"accounts": accounts}).targets()) == 2
+    with pytest.raises(ValidationError, match="must be unique; used twice: a"):
+        Settings.model_validate({"accounts": [*accounts, accounts[0]]})
+    with pytest.raises(ValidationError, match=r"account\.name has no effect, because accounts is set"):
+        Settings.model_validate({"account": {"name": "c"}, "accounts": accounts})
+
+
+def test_a_socket_of_systemd_replaces_the_listen_address() -> None:
+    assert WebSettings(systemd_socket=True).systemd_socket
+    with pytest.raises(ValidationError, match="systemd_socket and listen_address are both set"):
+        WebSettings.model_validate({"systemd_socket": True, "listen_address": (":1",)})
+
+
 def test_an_account_of_the_list_inherits_what_it_does_not_set() -> None:
     tree = Settings.model_validate(
         {

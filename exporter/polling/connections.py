@@ -19,16 +19,13 @@ from exporter.http.proxies import Proxies
 from exporter.http.transport import Api, Observer, Transport, open_session
 from exporter.polling.lockout import Lockout
 from exporter.settings import AccountSettings, ApiSettings
-from exporter.settings.certificates import MAX_CA_FILE_BYTES, parse_ca_certificates
+from exporter.settings.certificates import MAX_CA_FILE_BYTES, MAX_CACHED_BUNDLES, parse_ca_certificates
 from exporter.settings.files import read_regular_file
 from exporter.sms.client import ListClient, RetryObserver, SmsClient
 from exporter.sms.endpoints import SOURCE_SERVERS
 
 MAX_SNAPSHOT_THREADS: Final = 2
 """Snapshots that are built at the same time; building is CPU-bound."""
-
-MAX_CACHED_BUNDLES: Final = 4
-"""CA bundles whose TLS context is kept; most accounts have the same one."""
 
 
 @dataclass(frozen=True)
@@ -154,5 +151,5 @@ def _tls_context(api: ApiSettings) -> ssl.SSLContext | bool:
 
 @lru_cache(MAX_CACHED_BUNDLES)
 def _build_context(ca_bundle: bytes) -> ssl.SSLContext:
-    """Return the TLS context of a CA bundle, shared by all sessions: one of each would take a megabyte and 40 ms."""
+    """Return the TLS context of a CA bundle, shared by all sessions: one for each would take a megabyte."""
     return ssl.create_default_context(cadata=parse_ca_certificates(ca_bundle))

@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -9,10 +10,14 @@ from exporter.settings.files import read_regular_file
 
 MAX_CA_FILE_BYTES: Final = 16 * 2**20
 
+MAX_CACHED_BUNDLES: Final = 4
+"""CA bundles that are kept checked: checking one takes 20 ms, and as a rule all accounts have the same one."""
+
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----.+?-----END \1-----", re.DOTALL)
 _DER_SEQUENCE: Final = b"\x30"
 
 
+@lru_cache(MAX_CACHED_BUNDLES)
 def parse_ca_certificates(content: bytes) -> str | bytes:
     """Return the certificates of a file as `cadata` of ssl. Raise ValueError if there are none.
 

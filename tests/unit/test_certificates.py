@@ -31,6 +31,10 @@ def test_a_file_can_have_several_certificates() -> None:
     assert len(names_of(PEM + b"\n# another\n" + trustme.CA().cert_pem.bytes())) == 2
 
 
+def test_the_same_certificates_of_many_accounts_are_checked_once() -> None:
+    assert parse_ca_certificates(bytes(bytearray(PEM))) is parse_ca_certificates(bytes(bytearray(PEM)))
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

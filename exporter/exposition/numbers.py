@@ -1,4 +1,4 @@
-"""Sample values as text, byte for byte as prometheus-client writes them."""
+"""Sample values as text, byte for byte as prometheus-client writes them, except for -0, which is written as 0."""
 
 from functools import lru_cache
 from typing import Final
@@ -7,8 +7,8 @@ _EXPONENT_FROM: Final = 1e6
 _MAX_EXACT_INTEGER: Final = 2**53
 """Up to it, an integer and the float of it are the same number."""
 _EXPONENTS: Final = [f"e+{digits - 1:02d}" for digits in range(len(str(_MAX_EXACT_INTEGER)) + 1)]
-# Most values are 0 or 1. The float 0 is not here, because -0 equals it.
-_COMMON: Final = {float(number): f"{number}.0" for number in range(1, 101)}
+# Most values are 0 or 1. As -0 equals 0, it is written as 0.
+_COMMON: Final = {float(number): f"{number}.0" for number in range(101)}
 _NOT_FINITE: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 _USUAL_DATES: Final = range(10**12, 10**13)
 """Milliseconds since the epoch from 2001 to 2286: dates with 13 digits."""

@@ -125,6 +125,10 @@ MAX_ROWS: Final = 1000
 MAX_INLINE_BYTES: Final = 2**20
 """A larger page is decoded in a thread: it would delay everything else on the event loop."""
 
+NOT_AS_DOCUMENTED_HINT: Final = Translatable(
+    "the answer is not as documented: report it with a capture (sms-exporter capture)"
+)
+
 _get_id: Final = attrgetter("id")
 
 
@@ -239,7 +243,7 @@ class Records(Generic[RecordT]):
             found = "is missing" if b'"count"' not in members else "is not a number from 0 up"
             raise BadResponse(
                 f"the field count of the list of {self._endpoint.noun} {found}",
-                hint=Translatable("the answer is not as documented: report it with a capture (sms-exporter capture)"),
+                hint=NOT_AS_DOCUMENTED_HINT,
             )
         return count, [] if rows.strip() == b"null" else split_array(rows, MAX_ROWS)
 

@@ -16,10 +16,10 @@ from types import MappingProxyType
 from typing import Final, Generic, Literal, TypeAlias
 
 from exporter.blocking import Worker
-from exporter.errors import Inconsistent
+from exporter.errors import BadResponse, Inconsistent
 from exporter.language import Translatable
 from exporter.logs import get_logger
-from exporter.sms.decoding import Page
+from exporter.sms.decoding import NOT_AS_DOCUMENTED_HINT, Page
 from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import RecordT
 from exporter.sms.tolerant import Unknown
@@ -115,8 +115,13 @@ class Pager(Generic[RecordT]):
     async def read(self, narrowing: Narrowing = WHOLE_LIST) -> Listing[RecordT]:
         """Return the complete list, or the part that `narrowing` selects.
 
-        Raise Inconsistent if there is none, or the error of a page request.
+        Raise Inconsistent if there is none, BadResponse if most of its records have no id, or the error of a page.
         """
+        listing = await self._read_complete(narrowing)
+        _check_usable(listing, self._endpoint.noun)
+        return listing
+
+    async def _read_complete(self, narrowing: Narrowing) -> Listing[RecordT]:
         changes: list[ListChanged] = []
         for _ in range(MAX_READINGS):
             reading = _Reading(self._endpoint, self._fetch_in_slot, self._addressing)
@@ -218,6 +223,14 @@ class _Reading(Generic[RecordT]):
         if page.count != count:
             raise ListChanged(f"count was {count}, then {page.count}")
         return page
+
+
+def _check_usable(listing: Listing[RecordT], noun: str) -> None:
+    """Raise BadResponse if more records have no id than have one: such a list is not that of the account."""
+    if listing.invalid > len(listing.records):
+        raise BadResponse(
+            f"{listing.invalid} of {listing.rows} {noun} have no ID that can be read", hint=NOT_AS_DOCUMENTED_HINT
+        )
 
 
 def _inconsistent(changes: Sequence[ListChanged]) -> Inconsistent:

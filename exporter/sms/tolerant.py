@@ -6,6 +6,7 @@ lost as a whole.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,9 @@ MAX_RECORD_BYTES: Final = 2**18
 """The largest record, or value nested in one, that is accepted: about a hundred times as large as real ones."""
 
 _MAX_DIGITS: Final = len(str(MAX_INT64))
+
+_DECIMAL: Final = re.compile(rf"[0-9]{{1,{_MAX_DIGITS}}}(?:\.[0-9]+)?")
+"""The text of a number: that of an integer, which may have a fraction."""
 
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for JSON that is not as documented."""
@@ -202,10 +206,9 @@ def _read_text(value: object) -> object:
 def _read_float(value: object, maximum: float) -> object:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return UNREADABLE
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         return UNREADABLE
+    number = float(value)
     return number if 0 <= number <= maximum else UNREADABLE
 
 

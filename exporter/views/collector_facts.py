@@ -141,7 +141,7 @@ def _speed(megabits_per_second: float | None) -> str | None:
 
 
 def _milliseconds(value: float | None) -> str | None:
-    return None if value is None else f"{value:g} ms"
+    return None if value is None else f"{value:zg} ms"
 
 
 def _number(value: int | None) -> str | None:

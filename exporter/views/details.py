@@ -85,7 +85,7 @@ def _task(task: Task, snapshot: Snapshot, translator: Translator) -> Iterator[Fa
         (_("Subtask"), subtask),
         (_("Speed"), None if speed is None else format_speed(speed * snapshot.speed_unit_bytes)),
         (_("Speed limit"), format_speed_limit(task.speed_limit, translator)),
-        (_("Compression"), None if task.compress_rate is None else f"{task.compress_rate:g}"),
+        (_("Compression"), None if task.compress_rate is None else f"{task.compress_rate:zg}"),
         (_("Time left"), None if remaining is None else format_duration(remaining, translator)),
         (_("Starts the target after migration"), format_flag(task.start_target_server, translator)),
         (_("Uses public addresses"), format_flag(task.use_public_ip, translator)),

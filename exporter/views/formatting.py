@@ -30,7 +30,7 @@ def format_size(number: float) -> str:
         number /= _SIZE_FACTOR
         unit += 1
     digits = 0 if unit == 0 else max(0, 3 - len(str(int(number))))
-    return f"{number:.{digits}f} {_SIZE_UNITS[unit]}"
+    return f"{number:z.{digits}f} {_SIZE_UNITS[unit]}"
 
 
 def format_speed(bytes_per_second: float) -> str:
@@ -65,7 +65,7 @@ def format_latency(seconds: float, translator: Translator = IN_ENGLISH) -> str:
 
 def format_percent(share: float, translator: Translator = IN_ENGLISH) -> str:
     """Return a share in percent, such as `12.5 %`."""
-    return translator.gettext("%(number)s %%") % {"number": f"{share:.1f}"}
+    return translator.gettext("%(number)s %%") % {"number": f"{share:z.1f}"}
 
 
 def format_time(seconds: float) -> str:

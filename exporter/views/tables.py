@@ -99,6 +99,6 @@ def _format(value: Value) -> str:
         case str():
             return value
         case int() | float():
-            return f"{value:.15g}"
+            return f"{value:z.15g}"
         case _:
             return "; ".join(value)

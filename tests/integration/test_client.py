@@ -1,6 +1,7 @@
 """How the API is read: how often, for how long, and any of its lists."""
 
 import asyncio
+import re
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from exporter.sms.endpoints import Endpoint
 from exporter.sms.model import ListedRecord, TaskState
 from exporter.sms.paging import Narrowing, Pager
 from programs import serving
-from support import NOWHERE, FakeApi, FakeClock, Scrape, Unobserved, account, exporting, fetch, scrape
+from support import NOWHERE, FakeApi, FakeClock, Scrape, Unobserved, account, exporting, fetch, next_poll, scrape
 
 RATE = 8
 
@@ -77,6 +78,48 @@ async def test_a_poll_that_takes_too_long_as_a_whole_is_a_timeout(clock: FakeClo
     assert account.state.last_poll is not None
     assert "not complete after 0.3 seconds" in str(account.state.last_poll.error)
     assert seen.values("source_servers") == {}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{}, {}],
+        [{"server_id": "a"}, {"server_id": "b"}],
+        [None, None],
+        [{"id": "a"}, {"id": ""}, {"id": None}],
+    ],
+)
+async def test_a_list_of_which_most_records_have_no_id_fails_the_poll_and_the_last_list_is_kept(
+    records: list[Any], clock: FakeClock
+) -> None:
+    answers = [[{"id": "a"}, {"id": "b"}], records]
+
+    async def page(_: web.Request) -> web.Response:
+        answer = answers.pop(0)
+        return web.json_response({"count": len(answer), "source_servers": answer})
+
+    async with serving(page) as url, exporting(FakeApi(url), clock) as service:
+        await next_poll(clock)
+        seen = await scrape(service.urls[0])
+        (polled,) = service.accounts
+    assert (seen.value("up"), seen.total("source_servers")) == (0, 2)
+    assert seen.value("exporter_poll_failures_total", reason="bad_response") == 1
+    assert polled.state.last_poll is not None
+    assert "have no ID that can be read" in str(polled.state.last_poll.error)
+
+
+async def test_a_speed_of_negative_zero_is_shown_as_zero(clock: FakeClock) -> None:
+    async def page(_: web.Request) -> web.Response:
+        task = {"id": "t", "migrate_speed": -0.0, "compress_rate": -0.0}
+        return web.json_response({"count": 1, "source_servers": [{"id": "a", "current_task": task}]})
+
+    async with serving(page) as url, exporting(FakeApi(url), clock) as service:
+        text = (await scrape(service.urls[0])).text
+        _, server_page, _ = await fetch(f"{service.urls[0]}/servers/default/a")
+        _, table, _ = await fetch(f"{service.urls[0]}/servers.csv")
+    assert "task_migrate_speed_bytes_per_second" in text
+    assert "Compression" in server_page
+    assert not [line for line in (text + server_page + table).splitlines() if re.search(r"[> ,]-0\b(?!-)", line)]
 
 
 async def test_a_filter_is_sent_in_the_form_that_is_signed(clock: FakeClock) -> None:

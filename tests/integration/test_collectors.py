@@ -225,6 +225,31 @@ async def test_errors_are_served_for_three_intervals_after_the_last_reading_and_
         assert codes(await scrape(service.urls[0])) == {"s1": "SMS.0515"}
 
 
+@pytest.mark.parametrize(
+    ("collector", "key", "metric"),
+    [
+        ("errors", "migration_errors", "source_server_error"),
+        ("task_details", "tasks", "task_source_cpu_ratio"),
+        ("projects", "migprojects", "migration_project_info"),
+    ],
+)
+async def test_a_list_whose_records_have_no_id_fails_the_collector_and_the_last_data_is_kept(
+    api: Api, collector: str, key: str, metric: str
+) -> None:
+    api.tasks = [{"id": "t1", "source_server": {"id": "s1"}, "total_cpu_usage": 50}]
+    api.projects, api.members = [{"id": "p1"}], {"s1": "p1"}
+    async with api.exporting(collector={collector: True}) as service:
+        before = (await scrape(service.urls[0])).values(metric)
+        renamed = {"count": 2, key: [{"identifier": "s1"}, {"identifier": "s2"}]}
+        api.answers[collector] = lambda: web.json_response(renamed)
+        await api.pass_time(READING)
+        seen = await scrape(service.urls[0])
+    assert before
+    assert seen.values(metric) == before
+    assert (seen.value("up"), seen.value("collector_up")) == (1, 0)
+    assert seen.value("collector_failures_total", collector=collector, reason="bad_response") == 1
+
+
 async def test_a_list_that_hangs_delays_no_poll(api: Api) -> None:
     api.hang("errors")
     async with serving(api.respond) as url:

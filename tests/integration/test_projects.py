@@ -180,14 +180,14 @@ async def test_a_missing_permission_names_its_action_and_a_later_failure_keeps_t
 @pytest.mark.parametrize(
     ("project", "series"),
     [
-        ({"id": "p1"}, 1),
-        ({"id": "p1", "name": None, "isdefault": "yes", "speed_limit": -1, "region": {}}, 1),
-        ({"id": 7, "name": "wave-7"}, 1),
-        ({"name": "without an id"}, 0),
+        ({"id": "p1"}, 2),
+        ({"id": "p1", "name": None, "isdefault": "yes", "speed_limit": -1, "region": {}}, 2),
+        ({"id": 7, "name": "wave-7"}, 2),
+        ({"name": "without an id"}, 1),
     ],
 )
 async def test_an_unusual_project_never_fails_the_collector(api: Api, project: dict[str, Any], series: int) -> None:
-    api.projects = [project]
+    api.projects = [project, {"id": "usual"}]
     async with api.exporting(collector=ON) as service:
         seen = await scrape(service.urls[0])
     assert seen.value("collector_up") == 1

@@ -243,14 +243,29 @@ def test_a_value_beyond_its_bounds_is_unreadable(field: str, value: object) -> N
 
 @pytest.mark.parametrize(
     ("speed", "expected"),
-    [(0, 0), ("0", 0), (1e15, 1e15), ("1e15", 1e15), (7, 7), (True, None), ([], None), ("fast", None)],
-)
+    [
+        (0, 0), ("0", 0), (1e15, 1e15), (7, 7), ("7.25", 7.25), ("0" * 19, 0), ("1000000000000000", 1e15),
+        (True, None), ([], None), ("fast", None), ("1000000000000000.5", None), ("0" * 20, None),
+    ],
+)  # fmt: skip
 def test_a_number_is_read_from_zero_up_to_the_maximum(speed: object, expected: float | None) -> None:
     page = page_of({"id": "a", "current_task": {"migrate_speed": speed, "id": 5}})
     task = only(page).current_task
     assert task is not None
     assert (task.migrate_speed, task.id) == (expected, "5")
     assert sum(page.unreadable.values()) == (expected is None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1_000", "\u0663", "1e5", " 7", "7 ", "+7", "-7", "-0", "7.", ".5", "1.2.3", "0x10", "", "NaN", "Infinity", "7,5"],
+)
+def test_text_that_is_no_integer_is_a_number_only_if_it_has_a_fraction(text: str) -> None:
+    page = page_of({"id": "a", "memory": text, "current_task": {"migrate_speed": text}})
+    task = only(page).current_task
+    assert task is not None
+    assert (only(page).memory, task.migrate_speed) == (None, None)
+    assert page.unreadable == {"memory": 1, "current_task.migrate_speed": 1}
 
 
 def test_of_a_list_null_is_skipped_and_what_is_unreadable_is_counted() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from exporter.errors import Inconsistent, PollError, ServerFault
+from exporter.errors import BadResponse, Inconsistent, PollError, ServerFault
 from exporter.settings import FilterSettings
 from exporter.sms.decoding import Page
 from exporter.sms.endpoints import SOURCE_SERVERS
@@ -114,6 +114,40 @@ def test_a_server_twice_on_one_page_does_not_make_the_list_incomplete() -> None:
 def test_an_unreadable_record_does_not_make_the_list_incomplete() -> None:
     listing = merge([page("a", count=2, invalid=1)], 2)
     assert (len(listing.records), listing.invalid) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        (page(count=1, invalid=1), "1 of 1 source servers have no ID that can be read"),
+        (page("a", count=4, duplicates=1, invalid=2), "2 of 4 source servers have no ID that can be read"),
+        (page("a", count=2, invalid=1), None),
+        (page("a", count=10, duplicates=9), None),
+        (page(count=0), None),
+    ],
+)
+async def test_a_list_of_which_most_records_have_no_id_is_a_bad_response(
+    only: Page[SourceServer], message: str | None
+) -> None:
+    async def fetch(offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:  # noqa: ARG001 - one page
+        return only
+
+    pager = Pager(SOURCE_SERVERS, fetch, concurrency=1)
+    if message is None:
+        assert (await pager.read()).records == only.records
+    else:
+        with pytest.raises(BadResponse, match=message):
+            await pager.read()
+
+
+async def test_a_last_page_without_a_readable_record_does_not_fail_the_list() -> None:
+    async def fetch(offset: int, limit: int, narrowing: Narrowing) -> Page[SourceServer]:  # noqa: ARG001 - no filter
+        return (
+            page(*(f"s{number}" for number in range(limit)), count=201) if offset == 0 else page(count=201, invalid=1)
+        )
+
+    listing = await Pager(SOURCE_SERVERS, fetch, concurrency=1).read()
+    assert (len(listing.records), listing.invalid) == (200, 1)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_openmetrics_names_the_unit_and_the_text_format_does_not(name: str, unit
 
 @given(st.floats() | st.integers(-(2**63), 2**63))
 def test_numbers_are_written_as_prometheus_client_writes_them(number: float) -> None:
-    assert format_value(number) == floatToGoString(number)  # type: ignore[no-untyped-call]
+    assert format_value(number) == floatToGoString(number or 0.0)  # type: ignore[no-untyped-call]
     assert math.isnan(number) or float(format_value(number)) == float(number)
 
 
@@ -98,8 +98,12 @@ def test_numbers_are_written_as_prometheus_client_writes_them(number: float) -> 
 def test_numbers_at_the_bounds_of_their_notation_are_written_as_prometheus_client_writes_them(
     number: int, distance: int, sign: float
 ) -> None:
-    value = sign * (number + distance)
+    value = sign * (number + distance) or 0.0
     assert format_value(value) == floatToGoString(value)  # type: ignore[no-untyped-call]
+
+
+def test_negative_zero_is_written_as_zero() -> None:
+    assert format_value(-0.0) == "0.0"
 
 
 @pytest.mark.parametrize("milliseconds", [1, 999, 10**12 - 1, 10**12, 1_700_000_000_000, 10**13 - 1, 10**13, 10**15])

@@ -82,12 +82,13 @@ async def watch_status(settings: StatusSettings, runtime: Runtime, translator: T
 
 
 async def _first_done(*waits: Coroutine[object, object, object]) -> None:
-    """Wait until one of these is done, and cancel the others."""
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
+    """Wait until one of these is done, cancel the others, and raise what ended it."""
+    done, others = await asyncio.wait(map(asyncio.create_task, waits), return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*others, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 def _fitting_rows(console: Console, status: StatusView, translator: Translator) -> int:

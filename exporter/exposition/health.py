@@ -202,7 +202,7 @@ class Health:
     def forget_others(self) -> None:
         """Remove the series of accounts that are not polled."""
         for account in self._observers.keys() - {account.name for account in self._collector.accounts}:
-            del self._observers[account]
+            del self._observers[account], self._metrics.changes[account]
             for counter in self._metrics.by_account:
                 counter.remove_by_labels({"account": account})
         self._collected = None

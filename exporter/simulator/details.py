@@ -80,20 +80,12 @@ class Migration(Struct, frozen=True, gc=False):
 
 def build_task(migration: Migration) -> dict[str, Any]:
     """Return the row of `GET /v3/tasks` of a server that has a task."""
-    record, task = migration.record, migration.task
-    target = task.get("target_server") or {}
+    task = migration.task
     clone = task.get("clone_server") or {}
     started = task.get("start_date") or 0
     return {
         **_common(migration),
-        "target_server": {
-            "id": identifier(task.get("id"), "target") if target else None,
-            "vm_id": target.get("vm_id"),
-            "name": target.get("name"),
-            "ip": migration.address or None,
-            "os_type": record.get("os_type"),
-            "os_version": record.get("os_version"),
-        },
+        "target_server": _target(migration),
         "total_time": max(0, milliseconds(migration.moment) - started) if started else 0,
         "clone_server": {"vm_id": clone.get("vm_id"), "name": clone.get("name")} if clone else None,
         "log_collect_status": task.get("log_collect_status"),
@@ -108,21 +100,11 @@ def build_task(migration: Migration) -> dict[str, Any]:
 def build_task_details(migration: Migration) -> dict[str, Any]:
     """Return the answer of `GET /v3/tasks/{id}` about a server that has a task."""
     record, task = migration.record, migration.task
-    target = task.get("target_server") or {}
     details = _common(migration)
     return {
         **details,
         "source_server": {**details["source_server"], "migration_cycle": record.get("migration_cycle")},
-        "target_server": {
-            "id": identifier(task.get("id"), "target") if target else None,
-            "vm_id": target.get("vm_id"),
-            "name": target.get("name"),
-            "ip": migration.address or None,
-            "os_type": record.get("os_type"),
-            "os_version": record.get("os_version"),
-            "disks": [],
-            "volume_groups": [],
-        },
+        "target_server": {**_target(migration), "disks": [], "volume_groups": []},
         "region_id": task.get("region_id"),
         "region_name": task.get("region_id"),
         "project_id": task.get("project_id"),
@@ -216,6 +198,19 @@ def _common(migration: Migration) -> dict[str, Any]:
         **_load(migration),
         "need_migration_test": migration.random("drill").random() < 0.5,  # noqa: PLR2004 - a share
         "subtask_info": task.get("subtask_info"),
+    }
+
+
+def _target(migration: Migration) -> dict[str, Any]:
+    record, task = migration.record, migration.task
+    target = task.get("target_server") or {}
+    return {
+        "id": identifier(task.get("id"), "target") if target else None,
+        "vm_id": target.get("vm_id"),
+        "name": target.get("name"),
+        "ip": migration.address or None,
+        "os_type": record.get("os_type"),
+        "os_version": record.get("os_version"),
     }
 
 

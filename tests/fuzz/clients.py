@@ -15,9 +15,10 @@ from exporter.language import LANGUAGES, choose_from_header
 from exporter.sms.endpoints import SOURCE_SERVERS
 from exporter.views.selection import SORTS
 from exporter.web.pages.query import (
+    MAX_PAGE,
     MAX_REFRESH_SECONDS,
     format_server_query,
-    parse_number,
+    parse_page,
     parse_refresh,
     parse_server_query,
 )
@@ -56,18 +57,18 @@ def queries(data: bytes) -> None:
     """Parse the query of a page. A link with the same query selects the same servers."""
     query = URL(f"/servers?{data.decode('latin-1')}").query
     try:
-        number, refresh = parse_number(query, "page", 99, 1), parse_refresh(query, 15)
+        number, refresh = parse_page(query), parse_refresh(query, 15)
         parsed = parse_server_query(query, {})
     except web.HTTPBadRequest as error:
         check_message(error.text)
         return
-    assert 1 <= number <= 99
+    assert 1 <= number <= MAX_PAGE
     assert refresh is None or 1 <= refresh <= MAX_REFRESH_SECONDS
     assert parsed.sort in SORTS
     link = format_server_query(parsed, page=number)
     again = URL(f"/servers?{link}", encoded=True).query
     assert parse_server_query(again, {}) == parsed
-    assert parse_number(again, "page", 99, 1) == number
+    assert parse_page(again) == number
 
 
 def check_message(text: str | None) -> None:

@@ -29,7 +29,7 @@ from exporter.web.pages.query import (
     SERVER_PARAMETERS,
     check_parameters,
     format_server_query,
-    parse_number,
+    parse_page,
     parse_refresh,
     parse_server_query,
 )
@@ -45,7 +45,6 @@ FAVICON: Final = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><rect width='16' height='16' rx='4' fill='#3274d9'/>"
     "<path d='M4 5h8v2H4zm0 4h5v2H4z' fill='white'/></svg>"
 )
-MAX_PAGE: Final = 1_000_000
 MAX_THREADS: Final = 2
 """Pages and downloads that are computed at the same time; computing is CPU-bound."""
 
@@ -106,7 +105,7 @@ class PageHandlers:
     async def servers(self, request: web.Request) -> web.Response:
         """Return a page of the servers that the query selects."""
         check_parameters(request.query, *SERVER_PARAMETERS, "page")
-        number = parse_number(request.query, "page", MAX_PAGE, default=1)
+        number = parse_page(request.query)
         now, accounts = self._clock.time(), self._current().accounts
         query, fleet = await self._parse_server_query(request, now)
         found = await self._worker.run(build_servers_page, fleet, query, number)
@@ -165,7 +164,7 @@ class PageHandlers:
         check_parameters(request.query, "account", "result", "page")
         accounts, account = self._chosen_accounts(request), request.query.get("account")
         result = parse_result(request.query)
-        number = parse_number(request.query, "page", MAX_PAGE, default=1)
+        number = parse_page(request.query)
         return await self._render(
             request,
             "migrations.html",

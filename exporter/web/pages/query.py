@@ -13,6 +13,7 @@ from exporter.web.pages.languages import PARAMETER as LANGUAGE
 
 MAX_REFRESH_SECONDS: Final = 3600
 MAX_SEARCH_LENGTH: Final = 255
+MAX_PAGE: Final = 1_000_000
 
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
@@ -28,13 +29,11 @@ def check_parameters(query: Iterable[str], *known: str) -> None:
         raise web.HTTPBadRequest(text=f"unknown parameter: this page has {', '.join(parameters)}.\n")
 
 
-def parse_number(query: MultiMapping[str], name: str, maximum: int, default: int) -> int:
-    """Return a number from 1 to `maximum`. Raise HTTPBadRequest for anything else."""
-    value = query.get(name)
-    if value is None:
-        return default
-    if not _NUMBER.fullmatch(value) or int(value) > maximum:
-        raise web.HTTPBadRequest(text=f"{name}: must be a number from 1 to {maximum}.\n")
+def parse_page(query: MultiMapping[str]) -> int:
+    """Return the number of the page of a table, from 1. Raise HTTPBadRequest for anything else."""
+    value = query.get("page", "1")
+    if not _NUMBER.fullmatch(value) or int(value) > MAX_PAGE:
+        raise web.HTTPBadRequest(text=f"page: must be a number from 1 to {MAX_PAGE}.\n")
     return int(value)
 
 

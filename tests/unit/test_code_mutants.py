@@ -91,6 +91,13 @@ def test_a_line_that_is_new_belongs_to_all_tests_of_its_module() -> None:
         assert Selection(tests, SECONDS).tests_of("exporter.queue", lines) == [[OWN], [QUICK]]
 
 
+def test_a_line_that_is_new_since_the_tests_of_a_file_were_run_belongs_to_those_that_use_its_module() -> None:
+    before, now = {"return 1": {QUICK}}, {"return 3": {OTHER}}
+    selection = Selection({"exporter.queue": before | now}, SECONDS, {"exporter.queue": [before]})
+    assert selection.tests_of("exporter.queue", ["return 3"]) == [[QUICK], [OTHER]]
+    assert selection.tests_of("exporter.queue", ["return 1"]) == [[QUICK]]
+
+
 def test_what_the_import_executes_may_matter_to_all_tests_those_of_the_module_first() -> None:
     for tests in ({}, {"exporter.queue": {"return 1": {OTHER}}}):
         first, *parts = Selection(tests, SECONDS).tests_of("exporter.queue", [])

@@ -11,11 +11,11 @@ import time
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeAlias
 
 import coverage
 import pytest
@@ -34,13 +34,20 @@ MAX_SECONDS: Final = 20.0
 MIN_TIMEOUT_SECONDS: Final = 3.0
 """Timeout of tests that take no time."""
 
+TestsByLine: TypeAlias = Mapping[str, Collection[str]]
+"""Tests by the text of a line that they execute."""
+
 
 @dataclass(frozen=True)
 class Selection:
-    """The tests that execute each line of each module, by the text of the line, and the CPU seconds of each test."""
+    """The tests that execute each line of each module, by the text of the line, and the CPU seconds of each test.
 
-    tests: Mapping[str, Mapping[str, Collection[str]]]
+    `outdated` has, by module, the tests by line of each file of tests that was run before the module changed.
+    """
+
+    tests: Mapping[str, TestsByLine]
     seconds: Mapping[str, float]
+    outdated: Mapping[str, Sequence[TestsByLine]] = field(default_factory=dict)
 
     def tests_of(self, module: str, changed: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return the tests that may find a change of some lines; without lines, of what the import executes.
@@ -49,9 +56,16 @@ class Selection:
         ones of those files. They come in parts, of which each is needed only if no test of those before it fails.
         """
         lines = self.tests.get(module, {})
+        used = _list_tests(lines)
         ids = {test for line in changed for test in lines.get(line, ())}
-        # A new line belongs to every test that uses the module. What the import executes can matter to any test.
-        used = {test for tests in lines.values() for test in tests}
+        # A line that is new since the tests of a file were run may be executed by all of them that use the module.
+        ids |= {
+            test
+            for known in self.outdated.get(module, ())
+            if any(line not in known for line in changed)
+            for test in _list_tests(known)
+        }
+        # What the import executes can matter to any test.
         ids = ids or (used if changed else set()) or set(self.seconds)
         order = sorted(ids, key=lambda test: (test not in used, self.seconds[test], test))
         quick = [test for test in order if self.seconds[test] <= MAX_TEST_SECONDS]
@@ -127,6 +141,7 @@ def record(file: Path, sources: Sequence[Path], folder: Path) -> None:
     numbers = {test: number for number, test in enumerate(order)}
     content = {
         "digest": _digest(file),
+        "modules": {module: _digest(_find_source(module)) for module in tests},
         "seconds": {test: recorder.seconds[test] for test in order},
         "tests": {
             module: {text: sorted(map(numbers.__getitem__, ids)) for text, ids in lines.items() if ids}
@@ -147,14 +162,19 @@ def load(files: Sequence[Path], folder: Path) -> Selection:
     """Read what `record` wrote of some files."""
     tests: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     seconds: dict[str, float] = {}
+    outdated: dict[str, list[TestsByLine]] = defaultdict(list)
     for file in files:
         content = json.loads(_record_file(file, folder).read_bytes())
         seconds |= content["seconds"]
         ids = list(content["seconds"])
         for module, lines in content["tests"].items():
-            for text, numbers in lines.items():
-                tests[module][text].update(ids[number] for number in numbers)
-    return Selection(tests, seconds)
+            by_line = {text: {ids[number] for number in numbers} for text, numbers in lines.items()}
+            for text, executing in by_line.items():
+                tests[module][text] |= executing
+            source = _find_source(module)
+            if not source.exists() or content.get("modules", {}).get(module) != _digest(source):
+                outdated[module].append(by_line)
+    return Selection(tests, seconds, outdated)
 
 
 def _list_own_files(module: str) -> Collection[str]:
@@ -165,6 +185,14 @@ def _list_own_files(module: str) -> Collection[str]:
 
 def _get_file_name(test: str) -> str:
     return test.partition("::")[0].rpartition("/")[2]
+
+
+def _list_tests(lines: TestsByLine) -> set[str]:
+    return {test for tests in lines.values() for test in tests}
+
+
+def _find_source(module: str) -> Path:
+    return ROOT.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def _record_file(file: Path, folder: Path) -> Path:

@@ -120,6 +120,7 @@ class Trials:
     ) -> None:
         self._tests = tests
         self._killers = killers
+        self._earlier = {key.partition(" ")[2]: killer for key, killer in killers.items() if killer is not None}
         self._file = file
         self._equivalent = equivalent
 
@@ -148,10 +149,11 @@ class Trials:
         known = self._killers.get(key)
         # A test that has been removed since kills nothing.
         if known is None or known not in self._tests.seconds.keys() | {""}:
-            found = (
-                self._try_part(mutant, unchanged, part)
-                for part in self._tests.tests_of(mutant.module, _list_changed_lines(mutant, unchanged.source))
-            )
+            parts = self._tests.tests_of(mutant.module, _list_changed_lines(mutant, unchanged.source))
+            # What killed the same mutant before its module changed is likely to kill it now.
+            earlier = self._earlier.get(mutant.title, "")
+            likely = [[earlier]] if earlier in self._tests.seconds else []
+            found = (self._try_part(mutant, unchanged, part) for part in (*likely, *parts))
             self._killers[key] = next((killer for killer in found if killer is not None), None)
             self._file.write(json.dumps([key, self._killers[key]]) + "\n")
             self._file.flush()

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import trustme
+from pydantic import ValidationError
 
 from exporter.errors import ConfigurationError
-from exporter.settings import ApiSettings, PollSettings
+from exporter.settings import AccountSettings, ApiSettings, PollSettings
 from options import check_bounds, load
 from support import account
 
@@ -50,6 +51,15 @@ def test_a_poll_interval_is_at_least_a_second() -> None:
 def test_timeout_and_staleness_follow_the_interval(interval: str, timeout: float, stale_after: float) -> None:
     poll = PollSettings.model_validate({"interval": interval})
     assert (poll.timeout, poll.stale_after) == (timeout, stale_after)
+
+
+def test_the_name_of_an_account_of_the_list_has_1_to_255_characters() -> None:
+    api = ApiSettings(region="cn-north-4")
+    for name in ("a", "a" * 255):
+        assert AccountSettings(name=name, api=api).name == name
+    for name in ("", "a" * 256):
+        with pytest.raises(ValidationError, match=r"should have at (least 1|most 255) character"):
+            AccountSettings(name=name, api=api)
 
 
 def test_a_timeout_is_at_most_the_interval() -> None:

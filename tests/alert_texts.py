@@ -58,6 +58,8 @@ def cases() -> Iterator[Case]:
     yield "no exporter", _group([]), 70, ["SmsExporterAbsent"]
     replicas = [Exporter(), Exporter(instance="y", is_running=until(40))]
     yield "one of two exporters is down", _group(replicas), 70, ["SmsReplicaDown"]
+    strangers = [Exporter(), Exporter([("other", Server(state="waiting"))], instance="y")]
+    yield "two exporters with one account name", _group(strangers), 70, ["SmsAccountNameShared"]
     yield "an empty list", _group([Exporter(during(NAMED, until(40)))]), 70, ["SmsListShrunk"]
     outages = [except_between(start, start + 12) for start in (30, 50)]
     flapping = Exporter(polls_succeed=lambda minute: all(succeeds(minute) for succeeds in outages))

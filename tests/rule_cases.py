@@ -14,6 +14,7 @@ from promtool import (
     Server,
     Value,
     When,
+    always,
     combined,
     except_between,
     group,
@@ -194,6 +195,8 @@ def groups() -> Iterator[Group]:
     yield combined("outages over a weekend", dict(_weekends()))
     yield combined("several exporters of an account", dict(_several_exporters()))
     yield _replicas()
+    yield combined("exporters of different servers that use one account name", dict(_shared_names()))
+    yield combined("replicas whose lists differ between two polls", dict(_differing_replicas()))
     yield combined("accounts that disappear", dict(_accounts()))
     yield combined("lists that shrink", dict(_lists()))
     yield combined("limits of an account", dict(_limits()))
@@ -450,6 +453,93 @@ def _replicas() -> Group:
         for minute, replicas in expected.items()
     ]
     return both
+
+
+def _waiting(name: str, count: int, listed: When = always) -> Servers:
+    return [(f"{name}-{number}", Server(state="waiting", listed=listed)) for number in range(count)]
+
+
+def _polled_every(minutes: int, exporter: Exporter) -> Exporter:
+    """Return an exporter that polls every few minutes."""
+    return replace(exporter, polls_succeed=lambda minute: minute % minutes == 0, served_polls=3 * minutes)
+
+
+def _shared_names() -> Parts:
+    shared = {"SmsAccountNameShared"}
+    begins = {34: set[str](), 35: shared, 95: shared}
+    first, second = _waiting("first", 2), _waiting("second", 2)
+    one = Exporter(first)
+    other = Exporter(second, instance="y")
+    for key, exporters, expected in (
+        ("two-accounts", [one, other], begins),
+        ("two-accounts-in-two-jobs", [one, replace(other, instance="x", job="other")], begins),
+        ("two-filters", [Exporter([*first, *second[:1]]), Exporter([*first[:1], *second], instance="y")], begins),
+        ("a-filter-of-one", [one, Exporter(first[:1], instance="y")], begins),
+        ("an-empty-list", [one, Exporter(instance="y")], begins),
+        ("rare-polls", [one, _polled_every(20, other)], begins),
+        ("an-empty-list-and-rare-polls", [one, _polled_every(20, Exporter(instance="y"))], begins),
+        ("renamed", [one, replace(other, is_configured=until(50))], {49: shared, 52: shared, 53: set()}),
+        (
+            "polls-fail",
+            [one, Exporter(second[:1], instance="y", polls_succeed=until(11), served_polls=1000)],
+            {35: shared, 42: shared, 43: set()},
+        ),
+    ):
+        yield key, group("", exporters, expected, among="SmsAccountNameShared")
+
+
+def _differing_replicas() -> Parts:
+    never = {minute: set[str]() for minute in (35, 45, 55, 65, 75, 95)}
+    servers = _waiting("kept", 3)
+    deleted, created = _waiting("deleted", 1, until(41)), _waiting("created", 1, since(41))
+    churn = [
+        (f"{number}", Server(state="waiting", listed=lambda minute, first=number * 2: first <= minute < first + 40))  # type: ignore[misc]
+        for number in range(-20, 50)
+    ]
+    outdated_list = [*servers, *_waiting("deleted", 1, until(4)), *_waiting("created", 2, since(4))]
+    twice = [Exporter(), Exporter(instance="y")]
+    gone = Exporter([*servers, *_waiting("created", 1)], is_target=since(5), is_running=except_between(35, 100))
+    of_another = Exporter(_waiting("created", 1), account="b")
+    for key, exporters in (
+        ("the-same-list", [replace(each, servers=servers) for each in twice]),
+        ("no-servers", twice),
+        (
+            "servers-come-and-go",
+            [_polled_every(4, Exporter(churn)), _polled_every(3, Exporter(churn, instance="y"))],
+        ),
+        (
+            "polls-are-rare",
+            [
+                Exporter([*servers, *deleted]),
+                _polled_every(20, Exporter([*servers, *deleted], instance="y")),
+            ],
+        ),
+        ("emptied", [Exporter(deleted), _polled_every(20, Exporter(deleted, instance="y"))]),
+        (
+            "created-with-the-id-of-another",
+            [
+                of_another,
+                replace(gone, instance="z"),
+                replace(gone, job="other"),
+                Exporter([*servers, *created]),
+                _polled_every(20, Exporter([*servers, *created], instance="y")),
+            ],
+        ),
+        (
+            "old-lists",
+            [
+                Exporter(outdated_list),
+                *outdated(Exporter(outdated_list)),
+                Exporter(account="b", instance="y"),
+                Exporter(account="b", job="other"),
+            ],
+        ),
+        (
+            "some-collectors-are-scraped",
+            [Exporter(servers), Exporter(instance="y", more=[("snapshot_source_servers", "", lambda _: 3)])],
+        ),
+    ):
+        yield key, group("", exporters, never, among="SmsAccountNameShared")
 
 
 def _accounts() -> Parts:

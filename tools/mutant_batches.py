@@ -26,6 +26,7 @@ ORDER: Final = (
     "sms-verdicts",
     "sms-servers",
     "sms-exporter",
+    "sms-lists",
 )
 """The order in which Prometheus must evaluate the groups."""
 

@@ -63,6 +63,7 @@ CHANGES: Final[Sequence[tuple[str, str]]] = (
     (r",\s+(0)\s*\)", "7"),
     (r"[<>=] (0\.\d+|\d+)(?![\d.]* \*)", "7"),
     (r"\[(\d+[mhd])\]", "7m"),
+    (r"\boffset (\d+[mhd])\b", "7m"),
     (r"(group_left \(\w+(?:, \w+)*\))", "group_left ()"),
     (r"\b(max) by", "min"),
     (r"\b(min) by", "max"),

@@ -43,10 +43,10 @@ bench: $(VENV)/dev ## Measure scrapes, polls and accounts, and write docs/perfor
 bench-compare: $(VENV)/dev ## Compare polls, scrapes and start-up with another revision: REV=…
 	@$(BIN)/python -m benchmarks.compare $(REV) $(ARGS)
 
-mutants: $(VENV)/dev ## Check that the tests find small changes of the package (takes hours; continues where it was stopped)
+mutants: $(VENV)/dev ## Check that tests fail after small changes of the package (takes hours; continues where it was stopped)
 	$(BIN)/python -m tools.code_mutants $(ARGS)
 
-mutants-rules: $(VENV)/dev ## Check that the tests of the rules find small changes of them (continues where it was stopped)
+mutants-rules: $(VENV)/dev ## Check that tests fail after small changes of the rules (continues where it was stopped)
 	$(BIN)/python -m tools.mutants $(ARGS)
 
 bench-rules: $(VENV)/dev ## Measure rules and dashboards with 10,000 servers, and write docs/scaling.md
@@ -55,10 +55,10 @@ bench-rules: $(VENV)/dev ## Measure rules and dashboards with 10,000 servers, an
 fuzz: $(VENV)/fuzz ## Fuzz everything that reads input from outside, a minute per target (ARGS="--seconds=3600 --seed=1")
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
-soak: $(VENV)/dev ## Disturb a running exporter in every way for an hour, and check that it does not change (ARGS=--minutes=1)
+soak: $(VENV)/dev ## Disturb a running exporter for an hour, and check that memory, descriptors and threads do not grow (ARGS=--minutes=1)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-estate: $(VENV)/dev ## Poll 50 accounts of 1,000 servers for an hour, of which 5 fail in every way
+estate: $(VENV)/dev ## Poll 50 accounts of 1,000 servers for an hour, while 5 of the accounts fail in every way
 	@$(BIN)/python -m benchmarks.soak.estate $(ARGS)
 
 docs: $(VENV)/dev ## Build the reference pages of docs/ from the code
@@ -73,10 +73,10 @@ dashboards: $(VENV)/dev ## Build the Grafana dashboards from code
 screenshots: $(VENV)/dev ## Take the pictures of the pages (needs chromium, chromium-driver and fonts-noto-cjk)
 	@PYTHONPATH=tests $(BIN)/python -m tools.docs.screenshots
 
-golden: $(VENV)/dev ## Write the golden expositions again, for review in the diff
+golden: $(VENV)/dev ## Write the expected expositions of tests again, for review in the diff
 	WRITE_GOLDEN=1 $(BIN)/python -m pytest --quiet tests/integration/test_golden.py
 
-requirements: $(VENV)/dev ## Compile pyproject.toml to pinned and hashed requirements
+requirements: $(VENV)/dev ## Compile the dependencies of pyproject.toml to pinned and hashed requirements
 	$(BIN)/uv pip compile $(UV_ARGS) pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile $(UV_ARGS) pyproject.toml --group dev -o requirements/dev.txt
 	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group fuzz -o requirements/fuzz.txt

@@ -38,9 +38,9 @@ def helm(*arguments: str | Path) -> str:
 
 
 @functools.cache
-def rendered(values: Path) -> Sequence[Object]:
-    """Return the objects that the chart renders from a values file."""
-    return documents(helm("template", "sms", CHART, "--values", values, "--kube-version", VERSIONS[0]))
+def rendered(values: Path, *arguments: str) -> Sequence[Object]:
+    """Return the objects that the chart renders from a values file; `arguments` of helm change the values."""
+    return documents(helm("template", "sms", CHART, "--values", values, "--kube-version", VERSIONS[0], *arguments))
 
 
 def documents(text: str) -> Sequence[Object]:

@@ -1,9 +1,10 @@
 """The chart and the manifests, validated with the schemas of Kubernetes and the operator and with the exporter."""
 
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import trustme
 import yaml
 
 from exporter import __version__
+from exporter.settings.tree import WebSettings
 from manifests import CHART, KUBERNETES, ROOT, Object, documents, helm, only, rendered, validate
 from programs import program, run, run_in_process
 from secure import USERS, Site
@@ -153,6 +155,9 @@ def test_without_an_account_the_chart_fails_with_a_hint() -> None:
         ("image.digest=latest", "'/image/digest'"),
         ("secrets[0]=Not A Name", "'/secrets/0'"),
         ("config.web.listen_address=:9090", "'/config/web/listen_address'"),
+        ("config.web.config_file=/web.yml", "'/config/web/config_file'"),
+        ("extraArgs[0]=--web.route-prefix=/sms", "'/extraArgs/0'"),
+        ("extraEnv[0].name=SMS_EXPORTER_WEB_EXTERNAL_URL", "'/extraEnv/0/name'"),
         ("extraArgs[0]=--web.telemetry-path=/m", "'/extraArgs/0'"),
         ("extraEnv[0].name=SMS_EXPORTER_WEB_LISTEN_ADDRESS", "'/extraEnv/0/name'"),
         ("replicaCount=2", "replicaCount is not a value of this chart: set replicas"),
@@ -289,6 +294,31 @@ def test_ports_probes_service_and_monitor_follow_the_listen_address(values: Path
         assert monitor["spec"]["endpoints"][0]["path"] == web["telemetryPath"]
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         assert pod.get(probe, {}).get("httpGet", {"port": "http"})["port"] == "http"
+
+
+@pytest.mark.parametrize(
+    "web",
+    [
+        {"external_url": "https://example.org/sms/"},
+        {"external_url": "https://example.org"},
+        {"external_url": "https://example.org/sms", "route_prefix": "/"},
+        {"route_prefix": "/behind/proxy//"},
+    ],
+)
+def test_probes_and_monitor_have_the_prefix_at_which_the_exporter_serves(web: Mapping[str, str]) -> None:
+    prefix = WebSettings.model_validate(web).path_prefix
+    objects = rendered(EXAMPLE["everything"], "--set-json", f"config.web={json.dumps(web)}")
+    assert container(objects)["livenessProbe"]["httpGet"]["path"] == f"{prefix}/-/healthy"
+    assert only(objects, "ServiceMonitor")["spec"]["endpoints"][0]["path"] == f"{prefix}/metrics"
+
+
+@pytest.mark.parametrize("time", ["2030-02-30T06:00:00Z", "2030-13-01T06:00:00Z", "2030-01-01T25:00:00Z"])
+def test_a_deadline_at_a_time_that_does_not_exist_is_rejected(time: str) -> None:
+    deadlines = json.dumps([{"account": "a", "time": time}])
+    errors = error_of(
+        "--set", "demo.enabled=true,prometheusRule.enabled=true", "--set-json", f"prometheusRule.deadlines={deadlines}"
+    )
+    assert f'prometheusRule.deadlines: there is no time "{time}": write a time such as' in errors
 
 
 def test_a_probe_that_is_null_is_left_out() -> None:

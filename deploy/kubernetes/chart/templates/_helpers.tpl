@@ -38,6 +38,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ ternary "HTTPS" "HTTP" .Values.web.tls }}
 {{- end }}
 
+{{/* The prefix of all paths: the exporter derives it from the same two options. */}}
+{{- define "sms.prefix" -}}
+{{- $web := (.Values.config | default dict).web | default dict }}
+{{- $path := get (urlParse (get $web "external_url" | default "")) "path" }}
+{{- if not (kindIs "invalid" $web.route_prefix) }}{{ $path = toString $web.route_prefix }}{{ end }}
+{{- regexReplaceAll "/+$" $path "" }}
+{{- end }}
+
 {{- define "sms.namespace" -}}
 {{ .Values.namespaceOverride | default .Release.Namespace }}
 {{- end }}
@@ -51,7 +59,7 @@ namespace: {{ . | quote }}
 
 {{/* A probe: the values override the defaults; another handler replaces the HTTP request. */}}
 {{- define "sms.probe" -}}
-{{- $http := dict "httpGet" (dict "path" .path "port" "http" "scheme" (include "sms.scheme" .root)) }}
+{{- $http := dict "httpGet" (dict "path" (printf "%s%s" (include "sms.prefix" .root) .path) "port" "http" "scheme" (include "sms.scheme" .root)) }}
 {{- if or .given.exec .given.tcpSocket .given.grpc }}{{ $http = dict }}{{ end }}
 {{- toYaml (mergeOverwrite $http (dict "timeoutSeconds" 5) (deepCopy .given)) }}
 {{- end }}
@@ -123,7 +131,11 @@ namespace: {{ . | quote }}
   {{- range $settings.deadlines }}
     {{- $labels := dict "account" .account }}
     {{- with .enterpriseProjectId }}{{ $_ := set $labels "enterprise_project_id" . }}{{ end }}
-    {{- $expr := printf "vector(%s)" (toDate "2006-01-02T15:04:05Z07:00" .time | unixEpoch) }}
+    {{- $time := toDate "2006-01-02T15:04:05Z07:00" .time }}
+    {{- if $time.IsZero }}
+      {{- fail (printf "prometheusRule.deadlines: there is no time %q: write a time such as 2030-01-31T06:00:00Z" .time) }}
+    {{- end }}
+    {{- $expr := printf "vector(%s)" (unixEpoch $time) }}
     {{- $rules = append $rules (dict "record" "sms:migration_deadline_timestamp_seconds" "expr" $expr "labels" $labels) }}
   {{- end }}
 {{- end }}

@@ -60,7 +60,7 @@ _UNIT_WORDS: Final = {
 _MAX_PORT: Final = 65535
 _UNIX: Final = "unix:"
 _MAX_UNIX_PATH_BYTES: Final = 107
-_DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _UNITS))
+_DURATION: Final = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,99}}){unit})?" for unit in _UNITS))
 
 
 def parse_duration(value: object) -> float:

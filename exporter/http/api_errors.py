@@ -1,6 +1,7 @@
 """What a response other than 2xx means: the API's four shapes of error bodies, read as a `PollError`."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -54,7 +55,7 @@ class ErrorBody:
 def api_error(response: Response, *, now: float) -> PollError:
     """Return the error that a response reports, by its code or else its status; `now` is seconds since the epoch."""
     body = read_error_body(response)
-    kind = _kind(response.status, body.code)
+    kind = _kind(_reported_status(response.status, body.code), body.code)
     name, wrong_service_hint = SERVICES[response.api]
     status = f"{response.status} {_phrase(response.status)}".rstrip()
     code, text = (f" ({body.code})" if body.code else ""), (f": {body.text}" if body.text else "")
@@ -93,6 +94,12 @@ def read_error_body(response: Response) -> ErrorBody:
 def is_error_body(response: Response) -> bool:
     """Return whether the body reports an error, whatever its status."""
     return bool(read_error_body(response).code)
+
+
+def _reported_status(status: int, code: str) -> int:
+    """Return the status that an error in a 200 response reports as its code, as IAM's errors do; else `status`."""
+    is_status = status == HTTPStatus.OK and re.fullmatch(r"[45][0-9]{2}", code)
+    return int(code) if is_status else status
 
 
 def _kind(status: int, code: str) -> type[PollError]:

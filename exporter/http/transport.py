@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import email.utils
+import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final, Literal, Protocol
 
 import aiohttp
@@ -17,7 +19,7 @@ from yarl import URL
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.errors import BadResponse
-from exporter.http.failures import Limits, Stage, connection_error, timeout_error
+from exporter.http.failures import Limits, Stage, connection_error, proxy_refusal, timeout_error
 from exporter.http.foreign_text import clean_text
 from exporter.http.proxies import Proxies, Proxy
 from exporter.http.resolver import SystemResolver
@@ -125,7 +127,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete response. Header names are case-insensitive.
+    """A complete response. Header names are case-insensitive. A body that is text is UTF-8 without a mark.
 
     `received_at` is when its headers were received, in seconds since the epoch. `secrets` are those of its
     request and proxy: a gateway may repeat the request in an error message.
@@ -233,12 +235,16 @@ class Transport:
                 ) as response:
                     progress.stage = Stage.BODY
                     received_at = self._clock.time()
-                    body = await self._read(response)
+                    body = _to_utf8(await self._read(response))
+                    if proxy and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                        raise proxy_refusal(request.url, proxy, response.status)
                     return Response(response.status, response.headers, body, received_at, self._api, secrets)
         except TimeoutError as error:
             raise timeout_error(request.url, proxy, progress.stage, self._limits) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise connection_error(request.url.host or "", error, secrets, SERVICES[self._api][1]) from error
+            raise connection_error(
+                request.url, proxy, progress.stage, error, secrets=secrets, service_hint=SERVICES[self._api][1]
+            ) from error
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         chunks = []
@@ -263,6 +269,12 @@ def _headers_and_proxy(request: Request, proxy: Proxy | None) -> Mapping[str, An
     if request.url.scheme == "https":  # the proxy reads only the CONNECT
         return {"headers": headers, "proxy": proxy.url, "proxy_headers": authorization}
     return {"headers": headers | authorization, "proxy": proxy.url}
+
+
+def _to_utf8(body: bytes) -> bytes:
+    """Return JSON in UTF-8, in whichever of its encodings it was sent."""
+    encoding = json.detect_encoding(body)
+    return body if encoding == "utf-8" else body.decode(encoding, "replace").encode()
 
 
 def _host_of(location: str) -> str:

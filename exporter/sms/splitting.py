@@ -46,7 +46,7 @@ def _split(text: bytes, opening: bytes) -> Iterator[bytes]:
     """Yield what is between the commas of the outermost brackets."""
     text = text.strip()
     if not text.startswith(opening):
-        raise BadResponse("the API answered 200 with a body that is not a list")
+        raise BadResponse(f"the API answered 200 with {_describe(text)}")
     depth, start = 0, 1
     for token in _TOKEN.finditer(text):
         match token[0]:
@@ -64,3 +64,9 @@ def _split(text: bytes, opening: bytes) -> Iterator[bytes]:
                 yield last
             return
     raise BadResponse("the API answered 200 with incomplete JSON")
+
+
+def _describe(text: bytes) -> str:
+    if not text:
+        return "an empty body"
+    return "a page of HTML or XML" if text.startswith(b"<") else "a body that is not a list"

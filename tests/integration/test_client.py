@@ -108,6 +108,24 @@ async def test_a_list_of_which_most_records_have_no_id_fails_the_poll_and_the_la
     assert "have no ID that can be read" in str(polled.state.last_poll.error)
 
 
+async def test_a_password_that_a_proxy_refuses_is_sent_once_in_five_minutes(clock: FakeClock) -> None:
+    sent: list[float] = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        assert request.headers["Proxy-Authorization"]
+        sent.append(clock.monotonic())
+        return web.Response(status=407)
+
+    async with serving(refuse) as url:
+        proxy = url.replace("http://", "http://user:wrong@")
+        api, poll = {"proxy": proxy}, {"interval": "60s"}
+        async with exporting(FakeApi("http://sms.example.invalid"), clock, api=api, poll=poll) as service:
+            await next_poll(clock)
+            failures = (await scrape(service.urls[0])).value("exporter_poll_failures_total", reason="connection")
+    assert [moment - sent[0] for moment in sent] == [0, 300]
+    assert failures == 2
+
+
 async def test_a_speed_of_negative_zero_is_shown_as_zero(clock: FakeClock) -> None:
     async def page(_: web.Request) -> web.Response:
         task = {"id": "t", "migrate_speed": -0.0, "compress_rate": -0.0}

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import gzip
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -268,14 +269,89 @@ async def test_a_response_that_ends_early_is_a_failed_connection() -> None:
     assert type(error) is ConnectionFailed
 
 
-async def test_a_response_that_is_not_http_is_a_bad_response() -> None:
-    async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"SSH-2.0-OpenSSH\r\n")
+def answering(answer: bytes) -> StreamHandler:
+    """Return a handler that sends these bytes in answer to a request, whatever they are."""
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
         await writer.drain()
 
-    async with tcp_server(babble) as port:
-        error, _ = await failure(URL(f"http://127.0.0.1:{port}/"))
-    assert isinstance(error, BadResponse)
+    return respond
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n", "Bad status line"),
+        (b"\x16\x03\x01\x02\x00\x01", "Bad status line"),
+        (CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n", "Invalid character in chunk size"),
+        (CHUNKED + b"-5\r\n{}\r\n0\r\n\r\n", "Invalid character in chunk size"),
+        (HEAD + b"Content-Length: -1\r\n\r\n{}", "Invalid character in Content-Length"),
+        (HEAD + b"Content-Length: " + b"9" * 23 + b"\r\n\r\n{}", "Content-Length overflow"),
+        (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "Duplicate Content-Length"),
+        (
+            HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+            "Transfer-Encoding can't be present with Content-Length",
+        ),
+        (HEAD + b"X: y\r\n" * 5000 + b"\r\n", "Too many headers received"),
+        (HEAD + b"X: " + b"s3cret" * 6000 + b"\r\n\r\n", "Got more than 32768 bytes when reading"),
+    ],
+)
+async def test_a_response_that_is_not_http_is_a_bad_response_with_the_words_of_the_parser(
+    answer: bytes, reason: str
+) -> None:
+    async with tcp_server(answering(answer)) as port:
+        error, codes = await failure(URL(f"http://127.0.0.1:{port}/"))
+    assert (type(error), codes) == (BadResponse, ["error"])
+    assert error.message == f"127.0.0.1 sent a response that is not valid HTTP: {reason}"
+    assert "api.endpoint" in error.hint
+
+
+GZIPPED = gzip.compress(b'{"count": 0, "source_servers": []}')
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "named"),
+    [
+        ("gzip", b'{"count": 0, "source_servers": []}', "gzip"),
+        ("gzip", GZIPPED[:-8] + b"12345678", "gzip"),
+        ("gzip", GZIPPED + b"garbage", "gzip"),
+        ("deflate", b'{"count": 0, "source_servers": []}', "deflate"),
+        ("br", b"{}", "brotli (br)"),
+        ("zstd", b"{}", "zstandard (zstd)"),
+    ],
+)
+async def test_a_body_that_cannot_be_decompressed_is_a_bad_response(encoding: str, body: bytes, named: str) -> None:
+    head = f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    async with tcp_server(answering(HEAD + head + body)) as port:
+        error, codes = await failure(URL(f"http://127.0.0.1:{port}/"))
+    assert (type(error), codes) == (BadResponse, ["error"])
+    assert error.message == f"127.0.0.1 sent a body that cannot be decompressed: {named}"
+    assert "gateway or proxy" in error.hint
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+async def test_a_body_in_any_encoding_of_json_is_read(encoding: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body='{"name": "华为"}'.encode(encoding))
+
+    async with serving(answer) as url:
+        response = await send(url, CodeRecorder())
+    assert response.body == '{"name": "华为"}'.encode()
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"\xff\xfe\xff", b"\x00\x00\xfe\xff\x00", b"\xff\xfe\x00\xd8"])
+async def test_a_body_in_no_encoding_is_read_without_an_error(body: bytes) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    async with serving(answer) as url:
+        assert (await send(url, CodeRecorder())).status == 200
 
 
 async def ok(_: web.Request) -> web.Response:
@@ -347,30 +423,103 @@ async def test_requests_go_through_the_proxy_of_the_option() -> None:
     assert (response.status, asked) == (200, ["http://sms.example.invalid/v3/sources"])
 
 
+BEHIND_TLS = URL("https://sms.example.invalid/")
+ELSEWHERE = URL("http://sms.example.invalid/")
+REQUIRED = "407 Proxy Authentication Required"
+
+
 @pytest.mark.parametrize(
-    ("status", "said", "advised"),
+    ("url", "status", "user", "said", "advised", "pause"),
     [
-        ("403 Forbidden", "the proxy refused a connection to sms.example.invalid: status 403", "NO_PROXY"),
-        ("407 Proxy Authentication Required", "the proxy requires a user and a password", "USER:PASSWORD@"),
+        (BEHIND_TLS, "403 Forbidden", "user:s3cret@", "refused a connection to sms.example.invalid", "NO_PROXY", None),
+        (BEHIND_TLS, "302 Found", "", "refused a connection to sms.example.invalid", "NO_PROXY", None),
+        (BEHIND_TLS, REQUIRED, "", "requires a user and a password", "USER:PASSWORD@", None),
+        (BEHIND_TLS, REQUIRED, "user:s3cret@", "refused the user and the password", "correct them in api.proxy", 300),
+        (ELSEWHERE, REQUIRED, "", "requires a user and a password", "USER:PASSWORD@", None),
+        (ELSEWHERE, REQUIRED, "t0ken@", "refused the user and the password", "correct them in api.proxy", 300),
     ],
 )
-async def test_a_refusal_by_the_proxy_is_not_a_response_of_the_api(status: str, said: str, advised: str) -> None:
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
-        await writer.drain()
-
-    async with tcp_server(proxy) as port:
-        url = f"http://user:s3cret@127.0.0.1:{port}"
-        error, codes = await failure(URL("https://sms.example.invalid/"), proxy=url)
+async def test_a_refusal_by_the_proxy_is_not_a_response_of_the_api(
+    url: URL, status: str, user: str, said: str, advised: str, pause: float | None
+) -> None:
+    async with tcp_server(answering(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())) as port:
+        error, codes = await failure(url, proxy=f"http://{user}127.0.0.1:{port}")
     assert (type(error), codes) == (ConnectionFailed, ["error"])
-    assert said in error.message
+    assert error.message.startswith(f"the proxy 127.0.0.1 {said}")
+    assert error.message.endswith(f": status {status[:3]}")
     assert "api.proxy" in error.hint
     assert advised in error.hint
     assert "s3cret" not in error.message + error.hint
+    assert error.retry_after == pause
 
 
-ELSEWHERE = URL("http://sms.example.invalid/")
+THROUGH = "sms.example.invalid through the proxy 127.0.0.1"
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "answer", "kind", "message", "hint"),
+    [
+        (
+            BEHIND_TLS, ESTABLISHED + b"no TLS at all", ConnectionFailed,
+            f"the connection to {THROUGH} failed during the TLS handshake: Connection reset by peer", "check the proxy",
+        ),
+        (
+            BEHIND_TLS, b"\x05\x00", BadResponse,
+            "the proxy 127.0.0.1 sent a response that is not valid HTTP: Bad status line", "SOCKS",
+        ),
+        (
+            ELSEWHERE, b"\x05\x00", BadResponse,
+            f"{THROUGH} sent a response that is not valid HTTP: Bad status line", "api.endpoint",
+        ),
+        (
+            BEHIND_TLS, b"", ConnectionFailed,
+            "the proxy 127.0.0.1 closed the connection without a response", "check the proxy",
+        ),
+        (
+            ELSEWHERE, b"", ConnectionFailed, f"{THROUGH} closed the connection without a response", "check the proxy",
+        ),
+        (
+            ELSEWHERE, HEAD + b"Content-Length: 9\r\n\r\n{", ConnectionFailed,
+            f"{THROUGH} closed the connection in the middle of a response", "check the proxy",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_failure_of_the_proxy_names_the_proxy(
+    url: URL, answer: bytes, kind: type[PollError], message: str, hint: str
+) -> None:
+    async with tcp_server(answering(answer)) as port:
+        error, codes = await failure(url, proxy=f"http://127.0.0.1:{port}")
+    assert (type(error), error.message, codes) == (kind, message, ["error"])
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize("url", [BEHIND_TLS, ELSEWHERE])
+@pytest.mark.parametrize(
+    ("proxy", "message"),
+    [
+        ("http://127.0.0.1:9", "the connection to the proxy 127.0.0.1 failed: Connection refused"),
+        ("http://proxy.invalid:3128", "the name of the proxy proxy.invalid could not be resolved: "),
+    ],
+)
+async def test_a_proxy_that_cannot_be_reached_is_named(url: URL, proxy: str, message: str) -> None:
+    error, _ = await failure(url, proxy=proxy)
+    assert type(error) is ConnectionFailed
+    assert error.message.startswith(message)
+    assert error.hint == "check the proxy: api.proxy, HTTPS_PROXY and NO_PROXY"
+
+
+async def test_a_proxy_that_does_not_speak_tls_is_named() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+
+    async with tcp_server(refuse) as port:
+        error, _ = await failure(BEHIND_TLS, proxy=f"https://127.0.0.1:{port}")
+    assert type(error) is TlsFailed
+    assert error.message.startswith("the TLS handshake with the proxy 127.0.0.1 failed: ")
+    assert "api.proxy" in error.hint
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
@@ -566,7 +715,7 @@ async def test_a_server_without_tls_is_not_reported_as_a_certificate_problem() -
 async def test_a_name_that_does_not_exist_is_named() -> None:
     error, _ = await failure(URL("http://sms.example.invalid/"))
     assert type(error) is ConnectionFailed
-    assert error.message.startswith("the name of sms.example.invalid or its proxy could not be resolved: ")
+    assert error.message.startswith("the name of sms.example.invalid could not be resolved: ")
 
 
 async def test_a_header_as_long_as_the_longest_token_is_read() -> None:

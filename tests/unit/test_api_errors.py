@@ -192,6 +192,12 @@ def test_an_error_of_iam_names_iam_and_not_the_api(status: int) -> None:
         ({"error_code": "SMS.0001", "error_msg": "oops"}, BadResponse),
         ({"error_code": "APIGW.0308", "error_msg": "oops"}, Throttled),
         ({"error": {"code": "APIGW.0301", "message": "oops"}}, AuthError),
+        ({"error": {"code": 401, "message": "oops"}}, AuthError),
+        ({"error_code": "403", "error_msg": "oops"}, PermissionDenied),
+        ({"code": 429, "message": "oops"}, Throttled),
+        ({"code": 503, "message": "oops"}, ServerFault),
+        ({"code": 4011, "message": "oops"}, BadResponse),
+        ({"code": 600, "message": "oops"}, BadResponse),
     ],
 )
 def test_an_error_body_with_status_200_keeps_its_code_and_text(body: dict[str, object], kind: type[PollError]) -> None:
@@ -202,6 +208,10 @@ def test_an_error_body_with_status_200_keeps_its_code_and_text(body: dict[str, o
     assert str(error.code) in error.message
     assert "oops" in error.message
     assert "api.endpoint" not in error.hint
+
+
+def test_a_code_that_looks_like_a_status_replaces_no_other_status() -> None:
+    assert type(refused(404, {"code": 401})) is BadResponse
 
 
 def test_a_list_is_not_an_error_body() -> None:

@@ -4,12 +4,17 @@ import ssl
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from exporter.errors import ConnectionFailed, PollError, TlsFailed
-from exporter.http.failures import connection_error
+from exporter.http.failures import Stage, connection_error
 from exporter.language import Translatable
 
 HINT = Translatable("check api.endpoint")
+
+
+def error_of(error: aiohttp.ClientError | OSError) -> PollError:
+    return connection_error(URL("https://host/"), None, Stage.TCP, error, secrets=["s3cret"], service_hint=HINT)
 
 
 def caused_by(cause: BaseException) -> aiohttp.ClientError:
@@ -33,7 +38,7 @@ def caused_by(cause: BaseException) -> aiohttp.ClientError:
     ],
 )
 def test_a_failed_connection_has_the_words_of_the_system(error: OSError, kind: type[PollError], message: str) -> None:
-    failure = connection_error("host", error, ["s3cret"], HINT)
+    failure = error_of(error)
     assert (type(failure), failure.message) == (kind, f"the connection to host failed: {message}")
 
 
@@ -44,6 +49,6 @@ def test_a_failed_connection_has_the_words_of_the_system(error: OSError, kind: t
 def test_a_failed_handshake_has_the_reason_of_the_library(reason: str | None, text: str, message: str) -> None:
     error = ssl.SSLError(1, text)
     error.reason = reason  # type: ignore[assignment]
-    failure = connection_error("host", error, (), HINT)
+    failure = error_of(error)
     assert (type(failure), failure.message) == (TlsFailed, f"the TLS handshake with host failed: {message}")
     assert str(failure.hint) == "check that the server speaks TLS on this port; check api.endpoint"

@@ -34,9 +34,19 @@ def test_the_end_of_an_item_is_searched_up_to_the_maximum_nesting() -> None:
         split_array(b"[" + deepest + b"]", 1)
 
 
-@pytest.mark.parametrize("text", [b"", b"5", b"{}", b'"["'])
-def test_something_else_than_an_array_is_not_a_list(text: bytes) -> None:
-    with pytest.raises(BadResponse, match="a body that is not a list"):
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"5", "a body that is not a list"),
+        (b"{}", "a body that is not a list"),
+        (b'"["', "a body that is not a list"),
+        (b"", "an empty body"),
+        (b" \n", "an empty body"),
+        (b"\n<!doctype html>", "a page of HTML or XML"),
+    ],
+)
+def test_something_else_than_an_array_is_not_a_list(text: bytes, found: str) -> None:
+    with pytest.raises(BadResponse, match=f"the API answered 200 with {found}"):
         split_array(text, 1)
 
 

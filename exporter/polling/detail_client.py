@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal
 
 from exporter.clock import Clock
-from exporter.errors import PollError, RequestTimeout
+from exporter.errors import PollError
 from exporter.polling.lockout import Accept
 from exporter.polling.poller import MAX_RETRIES
 from exporter.sms.client import RetryBudget, SmsClient
@@ -144,7 +144,7 @@ class DetailClient:
             async with asyncio.timeout(self._time_left):
                 yield
         except TimeoutError:
-            raise RequestTimeout(f"{noun} was not complete after {self._timeout:g} seconds") from None
+            raise self._budget.timed_out(noun, self._timeout) from None
 
 
 @dataclass(frozen=True, slots=True)

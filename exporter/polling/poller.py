@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeAlias
 
 from exporter.blocking import Worker
 from exporter.clock import Clock
-from exporter.errors import AuthError, BadResponse, PollError, RequestTimeout
+from exporter.errors import AuthError, BadResponse, PollError
 from exporter.language import Translatable
 from exporter.logs import bind_contextvars, get_logger
 from exporter.polling.events import log_poll, log_transitions, log_undocumented_values
@@ -57,7 +57,8 @@ class _PageReads:
         self._started = clock.monotonic()
         self._reads: list[PageRead] = []
         self._pages = 0
-        self._budget = RetryBudget(MAX_RETRIES)
+        self.budget = RetryBudget(MAX_RETRIES)
+        """The retries of the poll."""
         self.started_at = clock.time()
         """In seconds since the epoch."""
         self.accept: Accept = lambda: None
@@ -69,7 +70,7 @@ class _PageReads:
         started = self._clock.monotonic()
         rows = failure = None
         try:
-            body = await self._read_page(offset, limit, narrowing, self._budget)
+            body = await self._read_page(offset, limit, narrowing, self.budget)
             self.accept()
             page = await self._records.decode(body)
             rows = page.rows
@@ -194,7 +195,7 @@ class Poller:
             async with asyncio.timeout(timeout):
                 return await self._pager.read()
         except TimeoutError:
-            raise RequestTimeout(f"the poll was not complete after {timeout:g} seconds") from None
+            raise self._reads.budget.timed_out("the poll", timeout) from None
 
     async def _end(self, poll: Poll, listing: Listing[SourceServer] | None) -> Poll:
         previous = self._account.state.last_poll

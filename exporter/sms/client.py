@@ -77,11 +77,36 @@ class RetryBudget:
     def __init__(self, retries: int) -> None:
         self._left = retries
         self._refused: list[tuple[object, AuthError]] = []
+        self._retried: dict[URL, PollError] = {}
 
     def spend(self) -> bool:
         """Take one retry; return False if none is left."""
         self._left -= 1
         return self._left >= 0
+
+    def record_attempt(self, url: URL, failure: PollError | None) -> None:
+        """Remember the failure because of which a request is retried; None if it is not."""
+        self._retried.pop(url, None)
+        if failure is not None:
+            self._retried[url] = failure
+
+    def timed_out(self, what: str, timeout: float) -> PollError:
+        """Return the error of a poll that was not complete in time.
+
+        If requests are being retried, that is why: the error has the reason of the last failure of one.
+        """
+        message = f"{what} was not complete after {timeout:g} seconds"
+        if not self._retried:
+            return RequestTimeout(message)
+        cause = list(self._retried.values())[-1]
+        return type(cause)(
+            f"{message}, with retries because {cause.message}",
+            hint=cause.hint,
+            status=cause.status,
+            code=cause.code,
+            request_id=cause.request_id,
+            retry_after=cause.retry_after,
+        )
 
     def raise_if_refused(self, headers: AuthHeaders) -> None:
         """Raise the error with which the API refused the credentials of `headers` in this poll, if it did."""
@@ -122,20 +147,23 @@ class SmsClient:
 
     async def fetch(self, path: str, parameters: Mapping[str, str], budget: RetryBudget) -> bytes:
         """Return the body of a 200 response; transient failures are retried while attempts and `budget` last."""
+        url = self._build_url(path, parameters)
 
         def may_retry(state: tenacity.RetryCallState) -> bool:
             failure = _get_failure(state)
-            return (
+            is_retried = (
                 state.attempt_number < MAX_ATTEMPTS
                 and isinstance(failure, TRANSIENT_FAILURES)
                 and (failure.retry_after or 0.0) <= MAX_BACKOFF_SECONDS
                 and budget.spend()
             )
+            budget.record_attempt(url, failure if is_retried else None)
+            return is_retried
 
         send_repeatedly = tenacity.AsyncRetrying(
             retry=may_retry, wait=_get_wait, before_sleep=self._report_retry, sleep=self._clock.sleep
         )
-        return (await send_repeatedly(self._get, self._build_url(path, parameters), budget)).body
+        return (await send_repeatedly(self._get, url, budget)).body
 
     def _build_url(self, path: str, parameters: Mapping[str, str]) -> URL:
         query = urlencode(sorted(parameters.items()), safe="~", quote_via=quote)

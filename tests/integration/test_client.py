@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from exporter.errors import ServerFault
+from exporter.errors import RequestTimeout, ServerFault
 from exporter.polling.connections import Runtime, account_client
 from exporter.simulator import Simulator
 from exporter.sms.client import MAX_ATTEMPTS, RetryBudget
@@ -138,6 +138,57 @@ async def test_a_speed_of_negative_zero_is_shown_as_zero(clock: FakeClock) -> No
     assert "task_migrate_speed_bytes_per_second" in text
     assert "Compression" in server_page
     assert not [line for line in (text + server_page + table).splitlines() if re.search(r"[> ,]-0\b(?!-)", line)]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "hint"), [(429, "throttled", "poll.interval"), (503, "server_error", "ticket")]
+)
+async def test_a_poll_that_ends_by_its_timeout_while_a_request_is_retried_has_the_reason_of_the_last_answer(
+    status: int, reason: str, hint: str, clock: FakeClock
+) -> None:
+    async def page(request: web.Request) -> web.Response:
+        if request.query["offset"] == "0":
+            records = [{"id": f"s{number}"} for number in range(200)]
+            return web.json_response({"count": 400, "source_servers": records})
+        return web.json_response({}, status=status, headers={"Retry-After": "2", "X-Request-Id": "r7"})
+
+    async with serving(page) as url:
+        async with exporting(FakeApi(url), clock, poll={"timeout": "200ms"}) as service:
+            seen = await scrape(service.urls[0])
+            (polled,) = service.accounts
+    assert seen.value("exporter_poll_failures_total", reason=reason) == 1
+    assert polled.state.last_poll is not None
+    error = polled.state.last_poll.error
+    assert error is not None
+    assert error.message.startswith(
+        "the poll was not complete after 0.2 seconds, with retries because the API answered"
+    )
+    assert (error.status, error.request_id, error.retry_after) == (status, "r7", 2)
+    assert hint in error.hint
+
+
+async def test_a_poll_whose_retries_succeeded_before_it_timed_out_is_a_timeout() -> None:
+    received: list[str] = []
+
+    async def page(request: web.Request) -> web.Response:
+        received.append(request.query["offset"])
+        if len(received) == 1:
+            return web.json_response({}, status=429)
+        if len(received) == 3:
+            await asyncio.Event().wait()
+        records = [{"id": f"s{number}"} for number in range(200)]
+        return web.json_response({"count": 400, "source_servers": records})
+
+    async with serving(page) as url:
+        async with exporting(FakeApi(url), ImpatientClock(), poll={"timeout": "300ms"}, polled=False) as service:
+            (poller,) = service.pollers
+            await poller.polled.wait()
+            (polled,) = service.accounts
+            assert polled.state.last_poll is not None
+            error = polled.state.last_poll.error
+    assert received[:3] == ["0", "0", "200"]
+    assert type(error) is RequestTimeout
+    assert error.message == "the poll was not complete after 0.3 seconds"
 
 
 async def test_a_filter_is_sent_in_the_form_that_is_signed(clock: FakeClock) -> None:

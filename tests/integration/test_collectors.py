@@ -265,6 +265,21 @@ async def test_a_list_that_hangs_delays_no_poll(api: Api) -> None:
             api.hanging["errors"].set()
 
 
+async def test_a_reading_that_ends_by_its_timeout_while_the_api_throttles_is_throttled(api: Api) -> None:
+    api.answers["errors"] = lambda: web.json_response({}, status=429, headers={"Retry-After": "2"})
+    async with serving(api.respond) as url:
+        settings = api.settings(
+            url, collector={"errors": True, "details_polls": 1}, poll={"interval": "60s", "timeout": "200ms"}
+        )
+        with capture_logs() as events:
+            async with running(settings, Runtime(api.clock, {}, NOWHERE)) as service:
+                while not [event for event in events if event["event"] == "collector failed"]:
+                    await asyncio.sleep(0)
+                seen = await scrape(service.urls[0])
+    assert seen.value("collector_failures_total", collector="errors", reason="throttled") == 1
+    assert "the list of migration errors was not complete after 0.2 seconds" in str(events)
+
+
 async def test_refused_credentials_are_not_sent_for_the_list_of_errors(api: Api) -> None:
     async def refuse_all(request: web.Request) -> web.StreamResponse:
         api.queries[request.path].append({})

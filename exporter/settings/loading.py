@@ -99,8 +99,8 @@ class Sources:
             return self.known[key].variable, ()
         if (line := self.document.line(location)) is not None:
             return f"{self.path} line {line}", location
-        is_option_of_account = location[0] == "accounts" and len(location) > 2  # noqa: PLR2004 - accounts, index, option
-        return self._find(location[2:]) if is_option_of_account else ("", ())
+        inherited = location[2:] if location[0] == "accounts" else ()
+        return self._find(inherited) if inherited else ("", ())
 
 
 def read_sources(tree: type[Tree], argv: Sequence[str], environ: Mapping[str, str]) -> Sources:

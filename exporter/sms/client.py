@@ -227,4 +227,5 @@ def _get_failure(state: tenacity.RetryCallState) -> PollError | None:
 def _get_wait(state: tenacity.RetryCallState) -> float:
     """Return the wait that the API asked for plus a random back-off, in seconds."""
     failure = _get_failure(state)
-    return (failure.retry_after or 0.0 if failure else 0.0) + _get_backoff(state)
+    asked = failure.retry_after if failure else None
+    return (asked or 0.0) + _get_backoff(state)

@@ -62,6 +62,12 @@ def test_what_is_executed_once_for_all_tests_is_known() -> None:
     }
 
 
+def test_an_operator_has_the_line_of_its_left_side_which_can_decide_alone() -> None:
+    source = b"def is_odd(number: int) -> bool:\n    return (\n        number % 2\n        or number == 7\n    )\n"
+    lines = {mutant.before: mutant.line for mutant in find_mutants("odd", source)}
+    assert (lines["%"], lines["or"], lines["=="]) == (3, 3, 4)
+
+
 OWN, LONG, QUICK, OTHER = (
     "tests/unit/test_queue.py::test_own",
     "tests/integration/test_queue.py::test_long",

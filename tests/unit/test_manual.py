@@ -69,7 +69,7 @@ def test_help_ends_with_the_exit_codes_and_the_hint() -> None:
 
 
 def test_no_name_is_broken_at_a_hyphen() -> None:
-    manual = Manual("sms-exporter", "Does.", {0: "Success."}, "See the manual of sms-exporter-simulate.")
+    manual = Manual("sms-exporter", "Does.", {0: "Success."}, "See the manual of sms-exporter-simulate. " * 5)
     for width in range(50, MAX_COLUMNS):
         assert not [line for line in help_text(manual, Settings, width).splitlines() if line.endswith("-")]
 

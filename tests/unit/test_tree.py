@@ -133,6 +133,13 @@ def test_something_else_than_a_group_is_an_error_and_no_defect(content: object) 
         Settings.model_validate(content)
 
 
+def test_the_librarys_own_errors_show_no_value() -> None:
+    for content in ({"apis": "s3cret"}, {"api": "s3cret"}, {"api": {"token": "s3cret"}}):
+        with pytest.raises(ValidationError) as error:
+            Settings.model_validate(content)
+        assert "s3cret" not in str(error.value)
+
+
 def test_the_names_of_accounts_are_unique_and_only_their_own() -> None:
     accounts = [{"name": name, "api": {"region": "cn-north-4"}} for name in ("a", "b")]
     assert len(Settings.model_validate({"accounts": accounts}).targets()) == 2

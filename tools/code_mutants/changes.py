@@ -97,7 +97,8 @@ class _Finder(ast.NodeVisitor):
         between = re.sub(rb"#.*", lambda comment: b" " * len(comment[0]), self._source[start:end])
         if found := re.search(pattern.replace(r"\ ", r"\s+").encode(), between):
             word = " ".join(found[0].decode().split())
-            line = self._source.count(b"\n", 0, start + found.start()) + 1
+            # Tests that the left side decides never execute the line of an operator below it.
+            line = self._source.count(b"\n", 0, start) + 1
             self._add(line, ((start + found.start(), start + found.end()), replacements[word]))
 
     def _negate(self, test: ast.expr) -> None:

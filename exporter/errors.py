@@ -36,7 +36,7 @@ class ListenError(Exception):
 
 def mask_credentials(text: str) -> str:
     """Return text for a message without the user and password of a URL, even if the URL is not written correctly."""
-    return re.sub(r"^(\w+://)?.*@", r"\1<secret>@", text)
+    return re.sub(r"^(\w+://)?.*@", r"\1<secret>@", text, flags=re.DOTALL)
 
 
 class PollError(Exception):

@@ -177,28 +177,58 @@ def check_socket_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+_LINE_BREAK: Final = re.compile(r"[\t\r\n]")
+_PLAIN_USER: Final = re.compile(r"[^/?#\[\]\\\t\r\n]*")
+"""A user and password that can be in a URL as they are."""
+_HOST: Final = re.compile(r"[^\s\\\x00-\x1f\x7f]+")
+
+
 def parse_url(value: object) -> str:
     """Return an http or https base URL without a final slash. Raise ValueError for anything else.
 
     A user and password are refused, because addresses are shown.
     """
-    url = _base_url(value)
+    without_user = "write a URL without user and password, as https://HOST[:PORT][/PATH]"
+    if _has_unreadable_user(value):
+        raise ValueError(without_user)
+    url = _base_url(value, "write a URL as https://HOST[:PORT][/PATH]")
     if url.username is not None or url.password is not None:
-        msg = "write a URL without user and password, as https://HOST[:PORT][/PATH]"
-        raise ValueError(msg)
+        raise ValueError(without_user)
     return url.geturl().rstrip("/")
 
 
 def parse_proxy(value: object) -> str:
     """Return the URL of a proxy, which can have a user and a password. Raise ValueError for anything else."""
+    if _has_unreadable_user(value):
+        msg = "write special characters of the user and password as %XX, such as %23 for #, %2F for / and %3F for ?"
+        raise ValueError(msg)
     return _base_url(value, "write the URL of an HTTP proxy as http://[USER:PASSWORD@]HOST[:PORT]").geturl().rstrip("/")
 
 
-def _base_url(value: object, msg: str = "write a URL as https://HOST[:PORT][/PATH]") -> SplitResult:
-    url = urlsplit(value) if isinstance(value, str) else None
+def _has_unreadable_user(value: object) -> bool:
+    """Return whether a URL has a user or a password with characters that must be encoded."""
+    if not isinstance(value, str):
+        return False
+    user = value.partition("://")[2].rpartition("@")[0]
+    try:
+        urlsplit(value)
+    except ValueError:
+        return bool(user)
+    return not _PLAIN_USER.fullmatch(user)
+
+
+def _base_url(value: object, msg: str) -> SplitResult:
+    text = value.strip() if isinstance(value, str) else ""
+    try:
+        # It would leave out line breaks.
+        url = None if _LINE_BREAK.search(text) else urlsplit(text)
+    except ValueError:  # its text could contain a password
+        url = None
     if url is not None and not _has_valid_port(url):
         raise ValueError(f"write a port from 1 to {_MAX_PORT}, or no port")
-    if url is None or url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+    if url is None or url.scheme not in {"http", "https"} or url.query or url.fragment:
+        raise ValueError(msg)
+    if not url.hostname or not _HOST.fullmatch(url.hostname):
         raise ValueError(msg)
     return url
 

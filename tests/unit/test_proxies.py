@@ -89,7 +89,10 @@ def test_a_scheme_without_a_variable_has_no_proxy() -> None:
         ("https_proxy", "ftp://user:s3cret@proxy", "write the URL of an HTTP proxy"),
         ("HTTP_PROXY", "http://", "write the URL of an HTTP proxy"),
         ("http_proxy", "proxy:s3cret", "port"),
-        ("http_proxy", "http://[::1", "Invalid IPv6 URL"),
+        ("http_proxy", "http://[::1", "write the URL of an HTTP proxy"),
+        ("HTTPS_PROXY", "http://user:s3cret#x@proxy:3128", "write special characters of the user and password as %XX"),
+        ("HTTPS_PROXY", "user:s3cret/x@proxy:3128", "write special characters of the user and password as %XX"),
+        ("HTTPS_PROXY", "http://user:s3cret\uff1ax@proxy:3128", "write special characters of the user and password"),
     ],
 )
 def test_an_unusable_proxy_of_the_environment_is_one_line_without_its_password(

@@ -134,10 +134,43 @@ def test_an_invalid_base_url_is_an_error(text: object) -> None:
         parse_url(text)
 
 
-@pytest.mark.parametrize("url", ["http://host:99999", "http://host:abc", "http://host:0", "http://me:a/b@host:80"])
+@pytest.mark.parametrize("url", ["http://host:99999", "http://host:abc", "http://host:0", "http://me:pw@host:x"])
 def test_an_invalid_port_in_a_url_is_an_error(url: str) -> None:
     with pytest.raises(ValueError, match="a port from 1 to 65535"):
         parse_proxy(url)
+
+
+@pytest.mark.parametrize("character", [*"/?#[]\\\n\t", "\uff0f", "\uff1a", "\u2100"])
+@pytest.mark.parametrize("url", ["http://user:12{}s3cret@host:80", "http://us{}er:s3cret@host", "http://{}s3cret@host"])
+def test_a_special_character_in_the_password_of_a_proxy_has_a_hint_that_does_not_show_it(
+    character: str, url: str
+) -> None:
+    with pytest.raises(ValueError, match="as %XX, such as %23 for #") as error:
+        parse_proxy(url.format(character))
+    assert "s3cret" not in str(error.value)
+    with pytest.raises(ValueError, match="without user and password") as error:
+        parse_url(url.format(character))
+    assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize("character", [*"!\"$%&'()*+,-.:;<=>@^_`{|}~ ", "é", "华"])
+def test_any_other_character_in_the_password_of_a_proxy_is_written_as_it_is(character: str) -> None:
+    url = f"http://user:s3{character}cret@host:80"
+    assert parse_proxy(url) == url
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://ho\\st", "http://ho st", "http://ho\nst", "http://ho\x1bst", "http://]"]
+)
+def test_a_host_that_no_name_can_be_is_an_error(url: str) -> None:
+    with pytest.raises(ValueError, match=r"http://.*HOST"):
+        parse_proxy(url)
+    with pytest.raises(ValueError, match="https://HOST"):
+        parse_url(url)
+
+
+def test_a_line_break_after_a_url_is_ignored() -> None:
+    assert parse_url("https://host/\n") == parse_proxy("https://host/\n") == "https://host"
 
 
 def test_a_unix_socket_is_formatted_as_it_was_written() -> None:

@@ -82,7 +82,7 @@ def decode_capture(content: bytes) -> Capture:
         raise BadCapture(f"it has the version {fields.get('version')!r}, and this exporter reads version {VERSION}")
     try:
         capture = msgspec.json.decode(content, type=Capture)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise BadCapture(f"it is damaged: {error}") from None
     if problem := _find_problem(capture):
         raise BadCapture(f"it cannot be replayed: {problem}")

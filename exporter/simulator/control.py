@@ -212,7 +212,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
     text = await request.read()
     try:
         content = msgspec.json.decode(text or b"{}")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _bad("the body is not JSON") from error
     if not isinstance(content, dict):
         raise _bad("the body is not a JSON object")

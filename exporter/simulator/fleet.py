@@ -205,7 +205,7 @@ class Fleet:
         self._servers.remove(self._find(server_id))
         self._overrides.pop(server_id, None)
 
-    def override(self, server_id: str, **fields: object) -> None:
+    def override(self, server_id: str, /, **fields: object) -> None:
         """Override fields of a record; objects such as `current_task` are merged, all other fields keep changing.
 
         Raise KeyError if there is no such server.

@@ -148,7 +148,7 @@ def _scope(content: object, user: User) -> str | None:
 async def _read(request: web.Request) -> object:
     try:
         return msgspec.json.decode(await request.read())
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise iam_error(HTTPStatus.BAD_REQUEST, "The request body is not JSON.") from error
 
 

@@ -46,7 +46,7 @@ class Metadata:
         if not self._with_tokens:
             raise web.HTTPNotFound
         ttl = request.headers.get("X-Metadata-Token-Ttl-Seconds", "")
-        if not ttl.isdecimal() or not 1 <= int(ttl) <= MAX_TTL_SECONDS:
+        if not ttl.isdecimal() or len(ttl) > len(str(MAX_TTL_SECONDS)) or not 1 <= int(ttl) <= MAX_TTL_SECONDS:
             raise ErrorResponse(HTTPStatus.BAD_REQUEST, {"message": "X-Metadata-Token-Ttl-Seconds is expected"})
         token = secrets.token_urlsafe(40)
         self._tokens[token] = self._now() + int(ttl)

@@ -171,7 +171,9 @@ async def test_five_wrong_passwords_lock_the_user_for_15_minutes(sim: Simulator,
     assert (await authenticated(sim, sim.user))[0] == 201
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"auth": {"identity": {"methods": ["token"]}}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"auth": "\xff"}', b"[" * 100_000, b'{"auth": {"identity": {"methods": ["token"]}}}']
+)
 async def test_an_invalid_login_is_a_bad_request(sim: Simulator, body: bytes) -> None:
     async with (
         aiohttp.ClientSession() as session,

@@ -58,6 +58,21 @@ async def test_servers_are_found_by_the_query_of_the_api(sim: Simulator, call: C
     assert "state must be one of" in refusal["error_msg"]
 
 
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"count": "\xff"}', b"[" * 100_000])
+async def test_a_body_that_is_no_json_object_is_a_bad_request(sim: Simulator, body: bytes) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{sim.url}/control/servers", data=body) as response,
+    ):
+        assert response.status == 400
+
+
+async def test_any_field_of_a_record_can_be_overridden(sim: Simulator, call: Call) -> None:
+    status, record = await call("PATCH", f"servers/{sim.fleet.ids[0]}", {"server_id": 1, "self": 2, "name": "x"})
+    assert status == 200
+    assert (record["server_id"], record["self"], record["name"]) == (1, 2, "x")
+
+
 async def test_servers_are_added_and_removed(sim: Simulator, call: Call) -> None:
     status, added = await call("POST", "servers")
     assert status == 201

@@ -459,6 +459,7 @@ def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
         (encode_capture(capture()).replace(b'"exchanges"', b'"exchange"'), "it is damaged: .*exchanges"),
         (encode_capture(capture(exchange())).replace(b"200", b'"x"'), "it is damaged: .*status"),
         (encode_capture(capture(exchange())).replace(b"200", b"9999"), "it is damaged: .*status"),
+        (encode_capture(capture(exchange())).replace(b"/v3/sources", b"/v3/\xff"), "it is damaged: .*decode byte 0xff"),
         (encode_capture(capture(exchange()))[:-40], "it is not the JSON of a capture"),
         (encode_capture(capture(exchange(seconds=-1.0))), "it is damaged: .*seconds"),
         (encode_capture(capture()), "cannot be replayed: it has no answer to GET /v3/sources"),

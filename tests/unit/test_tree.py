@@ -133,6 +133,23 @@ def test_something_else_than_a_group_is_an_error_and_no_defect(content: object) 
         Settings.model_validate(content)
 
 
+class FastSettings(Settings):
+    """The options of a command that changes a default."""
+
+    poll: PollSettings = PollSettings.model_validate({"interval": "5s"})
+
+
+def test_a_group_that_sets_one_option_keeps_the_defaults_that_a_command_changes_for_the_others() -> None:
+    for poll, interval in (({}, 5.0), ({"stale_policy": "keep"}, 5.0), ({"interval": "7s"}, 7.0)):
+        assert FastSettings.model_validate({"poll": poll}).poll.interval == interval
+    assert FastSettings.model_validate({}).poll.interval == 5.0
+
+
+def test_settings_are_valid_settings() -> None:
+    valid = settings(poll={"interval": "5m"})
+    assert Settings.model_validate(valid) is valid
+
+
 def test_the_librarys_own_errors_show_no_value() -> None:
     for content in ({"apis": "s3cret"}, {"api": "s3cret"}, {"api": {"token": "s3cret"}}):
         with pytest.raises(ValidationError) as error:

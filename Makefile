@@ -21,8 +21,8 @@ demo: $(VENV)/run ## Run the exporter on an embedded simulator of the API: http:
 test: $(VENV)/dev $(if $(CI),tools) ## Run all tests in three processes (ARGS=… is passed to pytest)
 	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
 
-coverage: $(VENV)/dev ## Run the unit tests and fail if they cover less of the code than before
-	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered tests/unit
+coverage: $(VENV)/dev ## Run the unit tests and fail if they cover less of the code than before (ARGS=tests: all tests)
+	@$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term-missing:skip-covered $(or $(ARGS),tests/unit)
 
 lint: $(VENV)/dev ## Check style, types, the direction of imports, spelling and prose
 	$(BIN)/ruff check .

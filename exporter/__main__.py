@@ -19,9 +19,9 @@ def main() -> int:
     is_serving = not ONE_SHOT_COMMANDS.intersection(sys.argv[1:2])
     handle_early_signals(_end_serving if is_serving else _end_one_shot)
     if is_serving:
-        # It asks to reload a configuration that has not been read yet.
+        # SIGHUP requests a reload, and no configuration has been read yet.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # Until the modules are imported: they create few cycles, and to look for them takes a sixth of the CPU.
+    # While modules are imported, few cycles are created, and looking for them takes a sixth of the CPU time.
     gc.disable()
     from exporter.cli import main as run  # After the handlers are set.
 

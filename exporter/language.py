@@ -51,7 +51,7 @@ def choose_from_environment(environ: Mapping[str, str]) -> str:
 
 
 class Translatable(str):
-    """A text in English that is translated where it is shown; `values` replace its places `%(name)s`."""
+    """A text in English that is translated where it is shown; `values` replace its placeholders `%(name)s`."""
 
     __slots__ = ("message", "values")
 

@@ -34,7 +34,7 @@ POD_TOKEN_FILE_VARIABLE: Final = "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Where the credentials of an account are looked up; `transport` returns what sends requests to an API."""
+    """Where the credentials of an account are looked up; `transport` returns the transport of an API."""
 
     account: AccountSettings
     transport: Callable[[Api], Transport]

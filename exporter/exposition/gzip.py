@@ -17,7 +17,7 @@ _LEVEL: Final = 1
 _RAW_WBITS: Final = -isal_zlib.MAX_WBITS
 _GZIP_WBITS: Final = isal_zlib.MAX_WBITS | 16
 _INPUT_BYTES: Final = 2**16
-"""Deflated bytes passed to the decompressor in one call: it copies what is left of them when a slice is full."""
+"""Deflated bytes per call of the decompressor: whenever a slice is full, it copies those that are left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 MAX_TEXT_CHARACTERS: Final = 300
 MAX_SCANNED_CHARACTERS: Final = 4_000
-"""How much of a text is searched for secrets; nothing behind that is kept."""
+"""How much of a text is searched for secrets; the rest is dropped."""
 
 MIN_FRAGMENT_CHARACTERS: Final = 12
 """A part of a secret of this length is redacted, too: whoever repeats a request can cut it anywhere."""

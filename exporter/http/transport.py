@@ -37,7 +37,7 @@ class Progress:
 
 
 PROGRESS: Final = ContextVar[Progress]("progress")
-"""The progress of the request that the current task sends: aiohttp passes no such thing to its connector."""
+"""The progress of the request that the current task sends. The connector gets it here: aiohttp does not pass it on."""
 
 
 class RecordingConnector(aiohttp.TCPConnector):

@@ -30,7 +30,7 @@ MAX_SNAPSHOT_THREADS: Final = 2
 
 @dataclass(frozen=True)
 class Runtime:
-    """What all accounts share: the clock, the places of credentials that no option gives, and known refusals."""
+    """What all accounts share: the clock, the environment and home directory with credentials, and known refusals."""
 
     clock: Clock
     environ: Mapping[str, str]

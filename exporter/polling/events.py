@@ -15,10 +15,10 @@ MAX_LINES: Final = 100
 event loop about 100 microseconds, and a list can change in 10,000 places at once."""
 
 UNDOCUMENTED_VALUE_SECONDS: Final = 3600.0
-"""Time in which an undocumented value that comes and goes is logged once."""
+"""An undocumented value that disappears and comes back within this time is not logged again."""
 
 MAX_REMEMBERED_VALUES: Final = 10_000
-"""Undocumented values of which it is remembered that they were logged."""
+"""Maximum number of undocumented values that are remembered as logged."""
 
 log = get_logger(__name__)
 

@@ -39,7 +39,7 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
 
 
 def check_regular_file(path: Path) -> Path:
-    """Return the path. Raise ValueError if there is no regular file that can be found with it."""
+    """Return the path. Raise ValueError unless it is that of a regular file."""
     try:
         _check_mode(path.stat().st_mode)
     except OSError as error:

@@ -84,7 +84,7 @@ def is_secret(field: FieldInfo) -> bool:
 
 
 def has_secrets(model: type[BaseModel]) -> bool:
-    """Return whether a value of a group must never be shown."""
+    """Return whether a group has a field whose value must never be shown."""
     return any(SecretStr in _alternatives(field.annotation) for field in model.model_fields.values())
 
 

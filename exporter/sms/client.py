@@ -22,7 +22,7 @@ from exporter.sms.endpoints import Endpoint
 log = get_logger(__name__)
 
 TRANSIENT_FAILURES: Final = (Throttled, ServerFault, RequestTimeout, ConnectionFailed)
-"""Failures that a retry may not meet again."""
+"""Failures that may be gone at the next attempt."""
 
 MAX_ATTEMPTS: Final = 4
 """Maximum number of attempts for one request."""

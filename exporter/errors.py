@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from exporter.language import Translatable
 
@@ -34,9 +34,24 @@ class ListenError(Exception):
     """An address cannot be listened on; the message names the address and the reason."""
 
 
+_SCHEME: Final = re.compile(r"(?:\w+://)?")
+
+
 def mask_credentials(text: str) -> str:
-    """Return text for a message without the user and password of a URL, even if the URL is not written correctly."""
-    return re.sub(r"^(\w+://)?.*@", r"\1<secret>@", text, flags=re.DOTALL)
+    """Return text for a message without the parts of a URL that can be secret, even if it is not written correctly.
+
+    These are the user and the password, the query and the fragment. Text without a scheme can be a URL, too, but a `?`
+    or `#` after a blank in it is a part of a name.
+    """
+    scheme = _SCHEME.match(text).group()  # type: ignore[union-attr]  # matches any text
+    rest = text[len(scheme) :]
+    mark = re.search(r"[?#]" if scheme else r"(?<=\S)[?#]", rest)
+    shown, hidden = (rest[: mark.end()], rest[mark.end() :]) if mark else (rest, "")
+    if "@" in hidden:  # The mark can be in a password, and the @ in a query.
+        return f"{scheme}<secret>"
+    if "@" in shown:
+        shown = f"<secret>@{shown.rpartition('@')[2]}"
+    return f"{scheme}{shown}{'<secret>' if hidden else ''}"
 
 
 class PollError(Exception):

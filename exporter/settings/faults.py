@@ -99,7 +99,7 @@ def find_contained(name: str, secret_names: Iterable[str]) -> str:
 
 
 def show(value: object) -> str:
-    """Return a value for a message: shortened, without user and password of a URL, and never of several lines."""
+    """Return a value for a message: shortened, without what can be secret in a URL, and never of several lines."""
     match value:
         case None:
             return "null"

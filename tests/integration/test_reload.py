@@ -359,6 +359,10 @@ BAD = {
     "an option": ("poll: {interval: 60}\n", "poll.interval: given '60'"),
     "a misspelt option": ("colector: {disks: true}\n", "colector: no such key; did you mean collector"),
     "a secret in a key": ("auth: {token:s3cret}\n", "auth: no such key; a space is missing after the colon of token"),
+    "a secret in the query of a URL": (
+        "web: {grafana_url: 'https://g.example/?auth_token=s3cret'}\n",
+        "web.grafana_url: given 'https://g.example/?<secret>'",
+    ),
     "no place": ("accounts: [{name: a}]\n", "api.region or api.endpoint is required"),
     "no credentials": (
         "api: {region: cn-north-4}\nauth: {metadata_endpoint: 'http://127.0.0.1:9'}\n",

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, mask_credentials
 from exporter.settings import AuthSettings, Settings
 from exporter.settings.document import Location
 from exporter.settings.faults import MAX_LINES, MAX_SHOWN_CHARACTERS, format_location, show, validate
@@ -36,6 +36,27 @@ def test_a_long_value_is_shortened() -> None:
     longest = "x" * (MAX_SHOWN_CHARACTERS - len("''"))
     assert show(longest) == f"'{longest}'"
     assert show(f"{longest}y") == f"'{longest}y…"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://h/?key=s3cret", "https://h/?<secret>"),
+        ("https://h/#s3cret", "https://h/#<secret>"),
+        ("https://h/x y?a=1&key=s3cret#s3cret", "https://h/x y?<secret>"),
+        ("https://h/\n?key=s3cret", "https://h/\n?<secret>"),
+        ("h?key=s3cret", "h?<secret>"),
+        ("https://user:s3cret@h/?key=s3cret", "https://<secret>@h/?<secret>"),
+        ("x\nhttps://user:s3cret@h/", "<secret>@h/"),
+        ("https://user:1#s3cret@h", "https://<secret>"),
+        ("https://h/?mail=a@b&key=s3cret", "https://<secret>"),
+        ("https://h/path", "https://h/path"),
+        ("https://h/?", "https://h/?"),
+        ("shop #2", "shop #2"),
+    ],
+)
+def test_the_parts_of_a_url_that_can_be_secret_are_masked(text: str, shown: str) -> None:
+    assert mask_credentials(text) == shown
 
 
 @pytest.mark.parametrize(

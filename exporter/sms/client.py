@@ -157,7 +157,9 @@ class SmsClient:
                 and (failure.retry_after or 0.0) <= MAX_BACKOFF_SECONDS
                 and budget.spend()
             )
-            budget.record_attempt(url, failure if is_retried else None)
+            # This is also called for a request that a timeout cancels: it has no answer, and the last one still counts.
+            if failure is not None or not (state.outcome and state.outcome.failed):
+                budget.record_attempt(url, failure if is_retried else None)
             return is_retried
 
         send_repeatedly = tenacity.AsyncRetrying(

@@ -167,6 +167,25 @@ async def test_a_poll_that_ends_by_its_timeout_while_a_request_is_retried_has_th
     assert hint in error.hint
 
 
+async def test_a_poll_that_ends_by_its_timeout_while_a_request_is_sent_again_has_the_reason_of_the_last_answer() -> (
+    None
+):
+    answers = [web.json_response({}, status=429), web.json_response({}, status=503)]
+
+    async def page(_: web.Request) -> web.Response:
+        if not answers:
+            await asyncio.Event().wait()
+        return answers.pop(0)
+
+    async with serving(page) as url:
+        async with exporting(FakeApi(url), ImpatientClock(), poll={"timeout": "300ms"}, polled=False) as service:
+            (poller,) = service.pollers
+            await poller.polled.wait()
+            (polled,) = service.accounts
+            assert polled.state.last_poll is not None
+            assert type(polled.state.last_poll.error) is ServerFault
+
+
 async def test_a_poll_whose_retries_succeeded_before_it_timed_out_is_a_timeout() -> None:
     received: list[str] = []
 

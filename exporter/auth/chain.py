@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.auth.credentials import Credentials, Provider, StoredProvider, signed_credentials
-from exporter.auth.environment import TOOLS, find_variables, iam_endpoint
+from exporter.auth.environment import TOOLS, find_variables, iam_endpoint, is_http_url
 from exporter.auth.kinds import KINDS, NAMES, SECRETS, Description
 from exporter.auth.profile import FILE_VARIABLE, ProfileFile
 from exporter.auth.renewal import RenewingProvider
@@ -133,10 +133,15 @@ async def find_in_metadata(lookup: Lookup) -> Credentials | Missing:
 
 
 async def find_in_pod(lookup: Lookup) -> Credentials | Missing:
-    """Return the temporary key of this pod's identity."""
+    """Return the temporary key of this pod's identity. Raise AuthError if its address is not a URL."""
     url, file = (lookup.environ.get(name) for name in (POD_URL_VARIABLE, POD_TOKEN_FILE_VARIABLE))
     if not (url and file):
         return Missing(f"no {POD_URL_VARIABLE}")
+    if not is_http_url(url):
+        raise AuthError(
+            f"{POD_URL_VARIABLE} is not a URL",
+            hint=Translatable("set %(variable)s to https://HOST, or unset it", variable=POD_URL_VARIABLE),
+        )
     token = Secret(f"{POD_TOKEN_FILE_VARIABLE}: {file}", SecretFile(POD_TOKEN_FILE_VARIABLE, Path(file)))
     issuer = PodIdentity(url, token, lookup.transport("metadata"), lookup.clock)
     return _signed(RenewingProvider(issuer, lookup.clock), lookup, {})

@@ -100,17 +100,21 @@ def iam_endpoint(environ: Mapping[str, str]) -> str | None:
     variable = next((name for name in IAM_VARIABLES if environ.get(name)), None)
     if variable is None:
         return None
-    try:
-        url = URL(environ[variable])
-        is_usable = url.scheme in ("http", "https") and bool(url.host)
-    except ValueError:
-        is_usable = False
-    if not is_usable:
+    if not is_http_url(environ[variable]):
         raise AuthError(
             f"{variable} is not the URL of IAM",
             hint=Translatable("set %(variable)s to https://HOST, or unset it", variable=variable),
         )
     return environ[variable].rstrip("/").removesuffix("/v3")
+
+
+def is_http_url(text: str) -> bool:
+    """Return whether a text is an http or https URL."""
+    try:
+        url = URL(text)
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host)
 
 
 def _incomplete(is_set: str, missing: tuple[str, ...]) -> AuthError:

@@ -219,6 +219,14 @@ async def test_an_account_without_credentials_is_an_error_that_lists_the_places(
     assert f"no ECS metadata service at http://127.0.0.1:9 ({refused}), no HC_CONTAINER_CREDENTIALS_FULL_URI" in line
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "http://host:99999", "ftp://host", "host", "https://", "http://ho\\st"])
+async def test_an_address_of_the_identity_of_a_pod_that_is_no_url_is_one_line(url: str, clock: FakeClock) -> None:
+    options = account(auth={"metadata_endpoint": "http://127.0.0.1:9"})
+    environ = POD | {"HC_CONTAINER_CREDENTIALS_FULL_URI": url}
+    with pytest.raises(ConfigurationError, match="HC_CONTAINER_CREDENTIALS_FULL_URI is not a URL; set HC_CONTAINER"):
+        await open_account(options, Unobserved(), Listener(), Runtime(clock, environ, NOWHERE))
+
+
 async def test_an_unreadable_secret_is_named_by_its_option(clock: FakeClock, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("t")

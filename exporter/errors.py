@@ -59,7 +59,7 @@ class PollError(Exception):
 
     `message` says what happened and `hint` what to do about it; neither contains a secret.
     `status`, `code` and `request_id` are the HTTP status, the API's error code and its `X-Request-Id`.
-    `retry_after` is the time in seconds that the API asked to wait.
+    `retry_after` is the time in seconds to wait for, because the API asked for it or because a password was refused.
     """
 
     reason: ClassVar[str]

@@ -5,12 +5,14 @@ import sys
 
 from exporter.commands.output import is_terminal
 from exporter.language import ENGLISH, LANGUAGES, choose_from_environment
-from exporter.translation import Translator
+from exporter.translation import IN_ENGLISH, Translator
 
 
 def get_translator() -> Translator:
     """Return the language of the terminal; English in a pipe or a file, which scripts read."""
-    language = choose_from_environment(os.environ) if is_terminal() else ENGLISH
+    if not is_terminal():
+        return IN_ENGLISH
+    language = choose_from_environment(os.environ)
     return Translator(language if _can_show(LANGUAGES[language]) else ENGLISH)
 
 

@@ -34,10 +34,20 @@ def is_terminal() -> bool:
 
 def print_text(text: str) -> None:
     """Write whole lines to standard output. Raise OutputError, or BrokenPipeError if the reader is gone."""
+    with checked_output():
+        print(text, flush=True)  # noqa: T201 - the output of the command
+
+
+@contextlib.contextmanager
+def checked_output() -> Iterator[None]:
+    """Raise OutputError if standard output is closed, or cannot be written in the context.
+
+    Raise BrokenPipeError if the reader is gone.
+    """
     if sys.stdout is None:
         raise OutputError("standard output cannot be written: it is closed")
     try:
-        print(text, flush=True)  # noqa: T201 - the output of the command
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import shutil
 import signal
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.text import Text
 
 from exporter.commands.columns import (
@@ -20,6 +21,7 @@ from exporter.commands.columns import (
     server_columns,
     state_columns,
 )
+from exporter.commands.output import checked_output, print_text
 from exporter.commands.reading import open_reading
 from exporter.commands.report import wrap_cells
 from exporter.commands.status_view import StatusSettings, StatusView, build_status_view
@@ -50,21 +52,23 @@ Row = TypeVar("Row")
 @contextlib.contextmanager
 def show_progress(translator: Translator) -> Iterator[None]:
     """Show a spinner during the context if standard error is a terminal."""
-    console = Console(stderr=True)
+    console = _open_console(is_of_errors=True)
     with console.status(translator.gettext("Polling …")) if console.is_terminal else contextlib.nullcontext():
         yield
 
 
 def show_status(status: StatusView, translator: Translator) -> None:
-    """Write the status to standard output."""
-    _print(Console(), status, translator, MAX_ROWS)
+    """Write the status to standard output. Raise OutputError, or BrokenPipeError if the reader is gone."""
+    console = _open_console()
+    with _printed(console):
+        _draw(console, status, translator, MAX_ROWS)
 
 
 async def watch_status(settings: StatusSettings, runtime: Runtime, translator: Translator) -> int:
     """Show the status again after each interval, until Ctrl-C. Return the exit code."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-    console = Console()
+    console = _open_console()
     interval = max(MIN_WATCH_SECONDS, min(account.poll.interval for account in settings.targets()))
     footer = translator.gettext("Polled every %(interval)s; press Ctrl-C to stop.") % {
         "interval": format_duration(interval, translator)
@@ -73,10 +77,11 @@ async def watch_status(settings: StatusSettings, runtime: Runtime, translator: T
         while not stop.is_set():
             await _first_done(reading.poll(), stop.wait())
             if not stop.is_set():
-                console.clear()
                 status = build_status_view(reading, settings, runtime.clock.time())
-                _print(console, status, translator, _fitting_rows(console, status, translator))
-                console.print(footer, style="dim")
+                with _printed(console):
+                    console.clear()
+                    _draw(console, status, translator, _fitting_rows(console, status, translator))
+                    console.print(footer, style="dim")
             await _first_done(runtime.clock.sleep(interval), stop.wait())
     return 0
 
@@ -100,7 +105,25 @@ def _fitting_rows(console: Console, status: StatusView, translator: Translator) 
     return max(MIN_ROWS, min(MAX_ROWS, (console.height - other_lines - 2) // 2))
 
 
-def _print(console: Console, status: StatusView, translator: Translator, max_rows: int) -> None:
+def _open_console(*, is_of_errors: bool = False) -> Console:
+    """Return the console of standard output or of standard error, which is never without width."""
+    console = Console(stderr=is_of_errors)
+    # Some programs set COLUMNS and LINES to 0 for a terminal of unknown size.
+    if not (console.width and console.height):
+        console.size = ConsoleDimensions(*shutil.get_terminal_size())
+    return console
+
+
+@contextlib.contextmanager
+def _printed(console: Console) -> Iterator[None]:
+    """Write what is printed on a console during the context, with the errors of `print_text`."""
+    # A capture also writes: an empty text.
+    with checked_output(), console.capture() as capture:
+        yield
+    print_text(capture.get().removesuffix("\n"))
+
+
+def _draw(console: Console, status: StatusView, translator: Translator, max_rows: int) -> None:
     width = min(console.width, MAX_COLUMNS)
     for part in _Layout(translator, width, None if status.show_all else max_rows).parts(status):
         console.print(part, width=width)

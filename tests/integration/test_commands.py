@@ -245,6 +245,17 @@ async def test_status_in_a_terminal_fits_its_width(simulator: Simulator, north_a
     assert r"\x1b[2J" in text
 
 
+@pytest.mark.parametrize("size", [{"COLUMNS": "0"}, {"LINES": "0"}, {"COLUMNS": "0", "LINES": "0"}])
+async def test_a_size_of_0_stands_for_an_unknown_size_of_the_terminal(
+    simulator: Simulator, size: dict[str, str]
+) -> None:
+    command = exporter_command("status", "--output=table", *options_for(simulator))
+    status, output, errors = await run(*command, **size)
+    assert (status, errors) == (0, "")
+    assert "230 servers" in output
+    assert output.count("\n") > 20
+
+
 @pytest.mark.parametrize("columns", [60, 80])
 async def test_status_in_chinese_fits_the_width_of_a_terminal(
     simulator: Simulator, north_and_east: str, columns: int
@@ -388,15 +399,23 @@ async def test_a_closed_pipe_ends_a_command_by_the_signal_without_a_message(simu
         assert await process.wait() == -signal.SIGPIPE
 
 
-async def test_a_full_disk_is_one_line_and_exit_code_1(simulator: Simulator) -> None:
-    with Path("/dev/full").open("wb") as full:
-        process = await asyncio.create_subprocess_exec(
-            *exporter_command("once", *options_for(simulator)), stdout=full, stderr=subprocess.PIPE
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")]
+)
+async def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(
+    simulator: Simulator, redirection: str, reason: str, tmp_path: Path
+) -> None:
+    capture = ["capture", f"--output={tmp_path / 'capture.json'}", "--yes"]
+    commands = (["check"], ["once"], ["status"], ["status", "--output=table"], capture)
+    results = await asyncio.gather(
+        *(
+            run("sh", "-c", f'"$@" {redirection}', "sh", *exporter_command(*words, *options_for(simulator)))
+            for words in commands
         )
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            _, errors = await process.communicate()
-    assert process.returncode == 1
-    assert errors == b"sms-exporter: error: standard output cannot be written: No space left on device\n"
+    )
+    expected = (1, "", f"sms-exporter: error: standard output cannot be written: {reason}\n")
+    assert results == [expected] * len(commands)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("words", [["-h"], ["help", "once"], ["once", "--help"], ["--version"]], ids=" ".join)

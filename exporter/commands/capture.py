@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final
 
+from msgspec import UNSET
 from pydantic import Field
 
 from exporter.capture.anonymizer import Anonymizer
@@ -116,9 +117,13 @@ def describe(capture: Capture, size: int, anonymizer: Anonymizer) -> Iterator[st
         yield f"Left out, because of the limits of a capture: {_count_answers(capture.left_out)}."
     yield ""
     yield "Answers:"
-    requests = Counter((_without_ids(exchange.path), exchange.status) for exchange in capture.exchanges)
-    for (path, status), count in requests.items():
-        yield f"  {count:5d}  {status or 'no answer'}  GET {path}"
+    requests = Counter(
+        (_without_ids(exchange.path), exchange.status, exchange.body is UNSET and exchange.body_bytes > 0)
+        for exchange in capture.exchanges
+    )
+    for (path, status, is_without_body), count in requests.items():
+        note = "  (not JSON, only its size is kept)" if is_without_body else ""
+        yield f"  {count:5d}  {status or 'no answer'}  GET {path}{note}"
     yield ""
     yield "Values that are replaced, by field:"
     yield from (f"  {count:5d}  {_shown(name)}" for name, count in sorted(anonymizer.replaced.items()))

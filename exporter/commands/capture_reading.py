@@ -1,5 +1,8 @@
 """One poll of an account whose answers are recorded, and the capture that they become."""
 
+import contextlib
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,9 +26,12 @@ from exporter.settings import AccountSettings, DetailSettings
 from exporter.settings.account import REGION_ENDPOINTS
 from exporter.sms.model import SourceServer
 from exporter.sms.paging import Listing
+from exporter.sms.tolerant import UNDECODABLE
 
 MAX_EXCHANGES: Final = 3000
 """Maximum number of answers in a capture."""
+MAX_DIGITS: Final = 4300
+"""Python raises an error for an integer with more digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,18 @@ def _build_exchange(answer: Answer, base: str, filters: dict[str, str], anonymiz
 
 
 def _decode(body: bytes) -> object:
-    try:
+    """Return the JSON of a body, UNSET if it is none.
+
+    Bytes that are not UTF-8, lone surrogates and enormous numbers are read: a poll reads the records around them.
+    """
+    with contextlib.suppress(*UNDECODABLE):
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    try:
+        return json.loads(body.decode("utf-8", "replace"), parse_int=_parse_int)
+    except (ValueError, RecursionError):
         return UNSET
+
+
+def _parse_int(digits: str) -> float:
+    """Return an integer, or infinity instead of one with more digits than Python accepts."""
+    return int(digits) if len(digits) <= MAX_DIGITS else math.inf

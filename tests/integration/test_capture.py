@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from exporter.capture.anonymizer import Anonymizer
 from exporter.capture.file import Capture, Exchange, encode_capture, read_capture
+from exporter.commands.capture import describe
 from exporter.commands.capture_reading import build_capture, record_answers
 from exporter.polling.connections import Runtime
 from exporter.settings import Settings
@@ -165,6 +166,7 @@ async def test_an_answer_that_is_not_json_has_only_its_size(sim: Simulator, cloc
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert page.body_bytes > 20
     assert page.body is UNSET
+    assert "      1  200  GET /v3/errors  (not JSON, only its size is kept)" in describe(capture, 7, Anonymizer())
     async with Simulator(replay=capture, clock=clock) as replaying:
         seen = await exposed(replaying, clock)
     assert seen.value("collector_failures_total", collector="errors", reason="bad_response") == 1

@@ -245,12 +245,12 @@ async def test_status_in_a_terminal_fits_its_width(simulator: Simulator, north_a
     assert r"\x1b[2J" in text
 
 
-@pytest.mark.parametrize("size", [{"COLUMNS": "0"}, {"LINES": "0"}, {"COLUMNS": "0", "LINES": "0"}])
+@pytest.mark.parametrize(("columns", "lines"), [("0", "24"), ("80", "0"), ("0", "0")])
 async def test_a_size_of_0_stands_for_an_unknown_size_of_the_terminal(
-    simulator: Simulator, size: dict[str, str]
+    simulator: Simulator, columns: str, lines: str
 ) -> None:
     command = exporter_command("status", "--output=table", *options_for(simulator))
-    status, output, errors = await run(*command, **size)
+    status, output, errors = await run(*command, COLUMNS=columns, LINES=lines)
     assert (status, errors) == (0, "")
     assert "230 servers" in output
     assert output.count("\n") > 20

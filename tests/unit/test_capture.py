@@ -26,8 +26,9 @@ from exporter.capture.file import (
     write_capture,
 )
 from exporter.commands.capture import describe
-from exporter.commands.capture_reading import MAX_EXCHANGES, Recorder
+from exporter.commands.capture_reading import MAX_EXCHANGES, Recorder, build_capture
 from exporter.http.transport import Request, Response
+from exporter.settings import Settings
 from exporter.sms.model import SOURCE_STATES, TASK_STATES
 from support import DATA, NOW, FakeClock, example
 
@@ -505,6 +506,26 @@ def test_the_numbers_of_answers_are_described_in_singular_or_plural(
 def request() -> Request:
 
     return Request("GET", URL("http://127.0.0.1/v3/sources?limit=200&offset=0"))
+
+
+@pytest.mark.parametrize(
+    "value", [rb'"\ud800x"', b'"\xffx"', b"1e999", b"NaN", b"1" + b"0" * 5000, b"1" + b"0" * 40], ids=repr
+)
+def test_a_page_with_a_value_that_cannot_be_written_is_captured_with_the_records_around_it(
+    value: bytes, clock: FakeClock
+) -> None:
+    body = (
+        b'{"count":2,"source_servers":[{"id":"a","state":"error","name":%b,"\\ud800":1},{"id":"b","state":"stopped"}]}'
+    )
+    recorder = Recorder(clock)
+    recorder.request_ended("sms", request(), "200", 0.1, Response(200, {}, body % value))
+    (account,) = Settings.model_validate({"api": {"endpoint": "http://127.0.0.1"}}).targets()
+    written = encode_capture(build_capture(recorder, account, (), NOW, Anonymizer()))
+
+    (page,) = decode_capture(written).exchanges
+    assert isinstance(page.body, dict)
+    assert [server["state"] for server in page.body["source_servers"]] == ["error", "stopped"]
+    assert value not in written
 
 
 def test_the_number_of_recorded_answers_is_bounded(clock: FakeClock) -> None:

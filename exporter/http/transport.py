@@ -18,7 +18,7 @@ from yarl import URL
 
 from exporter import __version__
 from exporter.clock import Clock
-from exporter.errors import BadResponse
+from exporter.errors import BadResponse, ConnectionFailed
 from exporter.http.failures import Limits, Stage, connection_error, proxy_refusal, timeout_error
 from exporter.http.foreign_text import clean_text
 from exporter.http.proxies import Proxies, Proxy
@@ -171,7 +171,8 @@ def read_http_date(value: str) -> float | None:
 class Transport:
     """Sends requests to one API.
 
-    Redirects are not followed: the credentials of a request must not reach another host.
+    Redirects are not followed: the credentials of a request must not reach another host. A password that a proxy
+    refused is not sent again so soon: wrong ones can lock the user.
     """
 
     def __init__(
@@ -191,6 +192,8 @@ class Transport:
         self._observer = observer
         # One API has one or two addresses, and NO_PROXY may be long.
         self._find_proxy = lru_cache(MAX_CACHED_PROXIES)(proxies.find)
+        self._refusal: ConnectionFailed | None = None
+        self._refused_until = 0.0
 
     async def send(self, request: Request) -> Response:
         """Return the response, whatever its status, except for a redirect.
@@ -199,11 +202,23 @@ class Transport:
         size limit.
         """
         started = self._clock.monotonic()
+        if self._refusal is not None and started < self._refused_until:
+            raise ConnectionFailed(
+                f"the password is not sent again so soon: {self._refusal.message}",
+                hint=self._refusal.hint,
+                retry_after=self._refused_until - started,
+            )
         response: Response | None = None
         code = NO_RESPONSE
         try:
             response = await self._exchange(request)
             code = str(response.status)
+        except ConnectionFailed as error:
+            if error.retry_after is not None:  # the proxy refused its password
+                # Without the frames of the error, which would be kept with it.
+                self._refusal = ConnectionFailed(error.message, hint=error.hint)
+                self._refused_until = self._clock.monotonic() + error.retry_after
+            raise
         finally:
             self._observer.request_ended(self._api, request, code, self._clock.monotonic() - started, response)
         if 300 <= response.status < 400:  # noqa: PLR2004 - the class of redirects

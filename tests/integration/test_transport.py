@@ -21,7 +21,7 @@ from exporter.http.api_errors import api_error
 from exporter.http.transport import Api, Request, Response
 from exporter.polling.connections import Runtime, account_session, account_transport
 from exporter.settings import ApiSettings
-from support import NOW, NOWHERE, FakeClock
+from support import NOW, NOWHERE, FakeClock, Unobserved
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -451,6 +451,29 @@ async def test_a_refusal_by_the_proxy_is_not_a_response_of_the_api(
     assert advised in error.hint
     assert "s3cret" not in error.message + error.hint
     assert error.retry_after == pause
+
+
+async def test_a_password_that_the_proxy_refused_is_not_sent_by_other_requests_for_five_minutes() -> None:
+    sent: list[float] = []
+
+    async def refuse(_: web.Request) -> web.Response:
+        sent.append(clock.monotonic())
+        return web.Response(status=407)
+
+    clock = FakeClock()
+    async with serving(refuse) as url:
+        options = ApiSettings.model_validate({"proxy": str(url.origin().with_user("user").with_password("wrong"))})
+        async with account_session(options) as session:
+            runtime = Runtime(clock, {}, NOWHERE)
+            transport = account_transport(options, session, "sms", runtime, Unobserved())
+            pauses = []
+            for _ in range(4):
+                with pytest.raises(ConnectionFailed, match="refused the user and the password") as error:
+                    await transport.send(Request("GET", ELSEWHERE))
+                pauses.append(error.value.retry_after)
+                clock.advance(100)
+    assert [moment - sent[0] for moment in sent] == [0, 300]
+    assert pauses == [300, 200, 100, 300]
 
 
 THROUGH = "sms.example.invalid through the proxy 127.0.0.1"

@@ -129,7 +129,7 @@ async def find_in_metadata(lookup: Lookup) -> Credentials | Missing:
         await provider.close()
         reason = error.message if isinstance(error, PollError) else "no answer"
         return Missing(f"no ECS metadata service at {url} ({reason})")
-    return _signed(provider, lookup, {})
+    return _signed(provider, lookup, {}, url)
 
 
 async def find_in_pod(lookup: Lookup) -> Credentials | Missing:
@@ -144,16 +144,18 @@ async def find_in_pod(lookup: Lookup) -> Credentials | Missing:
         )
     token = Secret(f"{POD_TOKEN_FILE_VARIABLE}: {file}", SecretFile(POD_TOKEN_FILE_VARIABLE, Path(file)))
     issuer = PodIdentity(url, token, lookup.transport("metadata"), lookup.clock)
-    return _signed(RenewingProvider(issuer, lookup.clock), lookup, {})
+    return _signed(RenewingProvider(issuer, lookup.clock), lookup, {}, url)
 
 
 CHAIN: Final = (find_in_options, find_in_environment, find_in_profile, find_in_metadata, find_in_pod)
 """The places in the order in which they are searched."""
 
 
-def _signed(provider: Provider[AccessKey], lookup: Lookup, names: Mapping[str, str]) -> Credentials:
+def _signed(
+    provider: Provider[AccessKey], lookup: Lookup, names: Mapping[str, str], issuer_url: str = ""
+) -> Credentials:
     _check_project(lookup.account.auth)
-    return signed_credentials(provider, lookup.clock, _with_options(names, lookup.account.auth))
+    return signed_credentials(provider, lookup.clock, _with_options(names, lookup.account.auth), issuer_url)
 
 
 def _check_project(auth: AuthSettings) -> None:

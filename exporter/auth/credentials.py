@@ -52,9 +52,15 @@ class AuthHeaders(dict[str, str]):
 
 
 class Credentials:
-    """What authenticates the requests to one account: `provider` and what makes headers of what it provides."""
+    """What authenticates the requests to one account: `provider` and what makes headers of what it provides.
 
-    def __init__(self, provider: Provider[T], authenticate: Callable[[Request, T], Mapping[str, str]]) -> None:
+    `issuer_url` is the address of the service that issues them; empty if they are stored.
+    """
+
+    def __init__(
+        self, provider: Provider[T], authenticate: Callable[[Request, T], Mapping[str, str]], issuer_url: str = ""
+    ) -> None:
+        self.issuer_url = issuer_url
         self._provider: Provider[Any] = provider
         self._authenticate: Callable[[Request, Any], Mapping[str, str]] = authenticate
 
@@ -104,13 +110,15 @@ class Credentials:
         await self._provider.close()
 
 
-def token_credentials(provider: Provider[str]) -> Credentials:
+def token_credentials(provider: Provider[str], issuer_url: str = "") -> Credentials:
     """Return credentials that send a token."""
-    return Credentials(provider, lambda _, token: {TOKEN_HEADER: token})
+    return Credentials(provider, lambda _, token: {TOKEN_HEADER: token}, issuer_url)
 
 
-def signed_credentials(provider: Provider[AccessKey], clock: Clock, ids: Mapping[str, str]) -> Credentials:
+def signed_credentials(
+    provider: Provider[AccessKey], clock: Clock, ids: Mapping[str, str], issuer_url: str = ""
+) -> Credentials:
     """Return credentials that sign requests with an access key and send the IDs of project and domain in `ids`."""
     headers = {"project_id": "X-Project-Id", "domain_id": "X-Domain-Id"}
     sent = {header: ids[name] for name, header in headers.items() if name in ids}
-    return Credentials(provider, lambda request, key: sign(request, key, clock.time(), sent))
+    return Credentials(provider, lambda request, key: sign(request, key, clock.time(), sent), issuer_url)

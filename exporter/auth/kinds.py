@@ -78,7 +78,7 @@ def _password(description: Description, transport: Callable[[Api], Transport], c
         transport=transport("iam"),
         clock=clock,
     )
-    return token_credentials(RenewingProvider(issuer, clock))
+    return token_credentials(RenewingProvider(issuer, clock), description.iam_url)
 
 
 KINDS: Final = (

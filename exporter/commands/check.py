@@ -22,6 +22,7 @@ from exporter.errors import AuthError, ConfigurationError, PollError, RequestTim
 from exporter.http.transport import Api, Request, Response
 from exporter.language import Translatable
 from exporter.polling.connections import Runtime, account_client
+from exporter.polling.protection import find_unprotected
 from exporter.settings import AccountSettings, DetailSettings, FilterSettings, Settings
 from exporter.settings.faults import find_near_name
 from exporter.settings.manual import Manual
@@ -92,11 +93,13 @@ class Finding:
     `count` is the number of servers that the API reports, `rows` the number on the first page, `latency` the seconds
     from sending the request to the last byte of the response, and `skew` the seconds by which this machine's clock is
     ahead of the API's, and `live` what further requests found. They are None without `--live`, or if the API did not
-    report them. `is_configured` is False if the account has no credentials.
+    report them. `issuer_url` is the address of the service that issues the credentials; empty if they are stored.
+    `is_configured` is False if the account has no credentials.
     """
 
     account: AccountSettings
     source: Translatable | None = None
+    issuer_url: str = ""
     term: Term | None = None
     count: int | None = None
     rows: int | None = None
@@ -120,7 +123,10 @@ class Finding:
         yield _("account %(name)s: %(condition)s") % {"name": self.account.name, "condition": condition}
         api = self.account.api
         yield _fact(_("endpoint"), f"{api.url} ({api.region})" if api.region and not api.endpoint else api.url)
-        for warning in _check_filter(self.account.filter):
+        for warning in (
+            *_check_filter(self.account.filter),
+            *find_unprotected(self.account, self.issuer_url),
+        ):
             yield _fact(_("warning"), translator.translate(warning))
         if self.source:
             yield _fact(_("credentials"), self._credentials(self.source, translator))
@@ -158,7 +164,7 @@ async def _check_account(account: AccountSettings, runtime: Runtime, details: De
     observer = _LatencyObserver()
     try:
         async with account_client(account, observer, runtime) as (client, credentials):
-            finding = Finding(account, credentials.source)
+            finding = Finding(account, credentials.source, credentials.issuer_url)
             if details is None:
                 return await _read_secrets(finding, credentials)
             finding, page = await _read_page(finding, client, credentials, runtime)

@@ -14,6 +14,7 @@ from exporter.polling.detail_client import DetailClient
 from exporter.polling.details import DetailListener, DetailReader
 from exporter.polling.lockout import CredentialsGuard
 from exporter.polling.poller import Poller, PollListener
+from exporter.polling.protection import find_unprotected
 from exporter.polling.schedule import spread
 from exporter.polling.state import Account, AccountState
 from exporter.settings import NO_DETAILS, AccountSettings, DetailSettings
@@ -49,6 +50,8 @@ class AccountRunner:
             api=self.account.settings.api.url,
             auth=credentials.source if credentials else "",
         )
+        for warning in find_unprotected(self.account.settings, credentials.issuer_url if credentials else ""):
+            log.warning("connection is not protected", account=self.account.name, reason=warning)
         self._run(self.poller.run, self.poller.fail)
         for reader in self.readers:
             self._run(partial(reader.run, self.poller.polled), reader.fail)

@@ -78,6 +78,15 @@ async def test_a_check_reports_endpoint_and_credentials_without_a_request(simula
     assert simulator.requests == []
 
 
+async def test_a_check_warns_about_connections_that_are_not_protected() -> None:
+    user = ("--auth.user-name=u", "--auth.domain-name=d", "--auth.password=p")
+    options = ("--api.endpoint=http://sms.example.com", "--iam.endpoint=http://iam.example.com")
+    status, report, errors = await run_in_process("check", *options, "--api.insecure-skip-verify", *user)
+    warnings = [line.split()[1] for line in report.splitlines() if line.startswith("  warning ")]
+    assert (status, errors) == (0, "")
+    assert warnings == ["http://sms.example.com", "http://iam.example.com", "api.insecure-skip-verify:"]
+
+
 async def test_a_live_check_reports_every_account(simulator: Simulator, north_and_east: str) -> None:
     status, output, errors = await run_in_process("check", "--live", north_and_east)
     assert (status, errors) == (1, "")

@@ -49,6 +49,25 @@ async def opened(
         await runner.close()
 
 
+@pytest.mark.parametrize(
+    ("api", "reasons"),
+    [
+        ({"endpoint": "http://sms.example.com"}, ["http://sms.example.com is not encrypted"]),
+        ({"region": "cn-north-4", "insecure_skip_verify": True}, ["api.insecure-skip-verify: no certificate"]),
+        ({"region": "cn-north-4"}, []),
+    ],
+)
+async def test_a_connection_that_is_not_protected_is_logged_when_polling_starts(
+    api: Mapping[str, object], reasons: list[str], clock: FakeClock
+) -> None:
+    with capture_logs() as events:
+        async with opened(clock, settings(api=api)) as runner:
+            runner.start()
+    warnings = [event for event in events if event["log_level"] == "warning"]
+    assert [event["event"] for event in warnings] == ["connection is not protected"] * len(reasons)
+    assert all(event["reason"].startswith(reason) for event, reason in zip(warnings, reasons, strict=True))
+
+
 class Failing(Poller):
     """A poller whose run ends as a test wants."""
 

@@ -49,7 +49,7 @@ SERVERS: Final = Collector(
     (
         LabelFamily(
             "source_server_info",
-            "Information about the source server, always 1; join it on account and server_id.",
+            "Information about the source server, always 1; join it on account, server_id, job and instance.",
             lambda server: ((_read_info(server), ONE),),
             _INFO_LABELS,
             labels_optional=True,

@@ -81,7 +81,8 @@ TASKS: Final = Collector(
     (
         LabelFamily(
             "task_info",
-            "Information about the migration task and its target server, always 1; join it on account and server_id.",
+            "Information about the migration task and its target server, always 1; join it on account, server_id, job "
+            "and instance.",
             lambda task: ((_read_info(task), ONE),),
             _INFO_LABELS,
             rows=TASK,

@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TextIO, TypeAlias
 
@@ -93,10 +93,10 @@ def find_modules(names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         yield module, files[module].read_bytes()
 
 
-def record_tests(files: Sequence[Path]) -> None:
+def record_tests(files: Sequence[Path], tests: Collection[str]) -> None:
     """Run the tests of each file that has changed, to see which lines they execute."""
     for file in files:
-        if not selection.is_recorded(file, BUILD):
+        if not selection.is_recorded(file, BUILD, tests):
             _print(f"running {file.name}, to see which lines its tests execute …")
             process = os.fork()
             if not process:
@@ -199,8 +199,7 @@ def main() -> int:
     # Each mutant imports the project again: without compiled files that takes twice as long.
     sys.dont_write_bytecode = False
     files = find_tests()
-    record_tests(files)
-    trial.import_dependencies(files)
+    record_tests(files, trial.import_dependencies(files))
     equivalent: Mapping[str, str] = yaml.safe_load(EQUIVALENT.read_text(encoding="utf-8")) or {}
     results = BUILD / "results.jsonl"
     when = describe_run()

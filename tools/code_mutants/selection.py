@@ -152,10 +152,13 @@ def record(file: Path, sources: Sequence[Path], folder: Path) -> None:
     _record_file(file, folder).write_text(json.dumps(content), encoding="utf-8")
 
 
-def is_recorded(file: Path, folder: Path) -> bool:
-    """Return whether the tests of a file were recorded since it changed."""
+def is_recorded(file: Path, folder: Path, tests: Collection[str]) -> bool:
+    """Return whether the tests of a file were recorded since it changed, and all of them are still among `tests`."""
     written = _record_file(file, folder)
-    return written.exists() and json.loads(written.read_bytes())["digest"] == _digest(file)
+    if not written.exists():
+        return False
+    content = json.loads(written.read_bytes())
+    return content["digest"] == _digest(file) and set(tests).issuperset(content["seconds"])
 
 
 def load(files: Sequence[Path], folder: Path) -> Selection:

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Final, NoReturn
@@ -69,9 +69,20 @@ class WithoutShrinking:
         hypothesis.settings.load_profile("mutants")
 
 
-def import_dependencies(files: Sequence[Path]) -> None:
-    """Import what the tests import, and forget the project's own modules."""
-    pytest.main([*map(str, files), "--collect-only", "-qqq", *QUIET])
+class _Collection:
+    """A plugin of pytest that lists the collected tests."""
+
+    def __init__(self) -> None:
+        self.tests: set[str] = set()
+
+    def pytest_collection_modifyitems(self, items: Sequence[pytest.Item]) -> None:
+        self.tests.update(item.nodeid for item in items)
+
+
+def import_dependencies(files: Sequence[Path]) -> Collection[str]:
+    """Import what the tests import, and forget the project's own modules; return the tests."""
+    collection = _Collection()
+    pytest.main([*map(str, files), "--collect-only", "-qqq", *QUIET], plugins=[collection])
     own = [
         name
         for name, module in sys.modules.items()
@@ -85,6 +96,7 @@ def import_dependencies(files: Sequence[Path]) -> None:
         del sys.modules[name]
     gc.collect()
     gc.freeze()
+    return collection.tests
 
 
 class _Journal:

@@ -10,6 +10,7 @@ from yarl import URL
 from exporter.auth.kinds import KINDS, Kind
 from exporter.errors import AuthError
 from exporter.language import Translatable
+from exporter.settings.quantities import can_be_looked_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ def is_http_url(text: str) -> bool:
         url = URL(text)
     except ValueError:
         return False
-    return url.scheme in {"http", "https"} and bool(url.host)
+    host = url.raw_host or ""
+    return url.scheme in {"http", "https"} and host != "" and can_be_looked_up(host)
 
 
 def _incomplete(is_set: str, missing: tuple[str, ...]) -> AuthError:

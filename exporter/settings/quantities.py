@@ -230,7 +230,18 @@ def _base_url(value: object, msg: str) -> SplitResult:
         raise ValueError(msg)
     if not url.hostname or not _HOST.fullmatch(url.hostname):
         raise ValueError(msg)
+    if not can_be_looked_up(url.hostname):
+        raise ValueError("write a host name in ASCII, with 1 to 63 characters between two dots")
     return url
+
+
+def can_be_looked_up(host: str) -> bool:
+    """Return whether no library refuses a host name; an international one must be written as xn--…."""
+    try:
+        host.encode("ascii").decode("idna").encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _has_valid_port(url: SplitResult) -> bool:

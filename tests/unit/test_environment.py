@@ -20,7 +20,16 @@ def test_the_sdks_variable_comes_before_those_of_terraform_and_openstack() -> No
 
 
 @pytest.mark.parametrize(
-    "value", ["iam.example.com", "ftp://iam.example.com", "https://", "https://[::1", "https:///v3"]
+    "value",
+    [
+        "iam.example.com",
+        "ftp://iam.example.com",
+        "https://",
+        "https://[::1",
+        "https:///v3",
+        "https://iam..example.com",
+        "https://xn--",
+    ],
 )
 def test_an_address_of_iam_that_is_no_url_is_an_error_that_names_the_variable(value: str) -> None:
     with pytest.raises(AuthError, match=r"^HW_AUTH_URL is not the URL of IAM$") as failure:

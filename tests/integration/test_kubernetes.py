@@ -371,11 +371,35 @@ def test_kustomize_builds_the_demo_with_monitoring_and_dashboards() -> None:
     assert not {"volumes", "volumeMounts"} & container(objects).keys()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "has_hint"),
+    [
+        (("config.api.region=ap-southeast-3",), True),
+        (("config.account.name=shop",), False),
+        (("config.accounts[0].name=shop",), False),
+        (("demo.enabled=true",), False),
+    ],
+)
+def test_the_notes_say_that_other_accounts_need_another_name_unless_there_is_one(
+    arguments: Sequence[str], *, has_hint: bool
+) -> None:
+    options = [f"--set={each}" for each in (*arguments, "image.registry=registry.example.org")]
+    notes = helm("install", "sms", CHART, "--dry-run=client", *options)
+    assert ("config sets no account.name" in notes) is has_hint
+
+
 async def test_the_examples_in_the_scaling_page_are_valid(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
-    stateful, agent = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    stateful, options, agent = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     for manifest in yaml.safe_load_all(stateful):
         validate(manifest)
+    for name in ("shop-ak", "shop-sk"):
+        (tmp_path / name).write_text("key", encoding="utf-8")
+    config = tmp_path / "0.yml"
+    config.write_text(options.replace("/run/secrets/sms-exporter", str(tmp_path)), encoding="utf-8")
+    status, output, errors = await run_in_process("check", f"--config.file={config}")
+    assert status == 0, output + errors
+    assert "shop" in output
     (tmp_path / "agent.yml").write_text(agent, encoding="utf-8")
     status, output, errors = await run(program("promtool"), "check", "config", "--agent", str(tmp_path / "agent.yml"))
     assert status == 0, output + errors

@@ -1,8 +1,8 @@
 """`python -m exporter.healthcheck [ADDRESS]`: check whether the exporter on this machine is healthy.
 
-The health check of a container runs every 30 seconds, so it imports only the standard library: a tenth of the time
-that the options of the exporter take. The address is the argument, else that of the variable, else the default. The
-check has no password and no certificate: an exporter that asks for one is healthy.
+The health check of a container runs every 30 seconds, so it imports little more than the standard library: a tenth of
+the time that the options of the exporter take. The address is the argument, else that of the variable, else the
+default. The check has no password and no certificate: an exporter that asks for one is healthy.
 """
 
 import contextlib
@@ -13,6 +13,8 @@ import ssl
 import sys
 from collections.abc import Sequence
 from typing import Final
+
+from exporter.errors import mask_credentials
 
 DEFAULT_ADDRESS: Final = ":10058"
 VARIABLE: Final = "SMS_EXPORTER_WEB_LISTEN_ADDRESS"
@@ -29,13 +31,14 @@ def main(arguments: Sequence[str]) -> int:
     # Split like the option.
     addresses = arguments or (os.environ.get(VARIABLE) or DEFAULT_ADDRESS).replace(",", " ").split() or [""]
     address = addresses[0].strip()
+    shown = mask_credentials(address)
     try:
         status = get_status(address)
     except (ValueError, OverflowError):
-        return _fail(f"{address!r} is not an address: write HOST:PORT, :PORT, [IPV6]:PORT or unix:/PATH")
+        return _fail(f"{shown!r} is not an address: write HOST:PORT, :PORT, [IPV6]:PORT or unix:/PATH")
     except (OSError, http.client.HTTPException) as error:
-        return _fail(f"{address}: {error}")
-    return 0 if status is None or status < _MIN_FAILURE_STATUS else _fail(f"{address}: status {status}")
+        return _fail(f"{shown}: {error}")
+    return 0 if status is None or status < _MIN_FAILURE_STATUS else _fail(f"{shown}: status {status}")
 
 
 def get_status(address: str) -> int | None:

@@ -37,6 +37,9 @@ def cases() -> Iterator[Case]:
     yield "a server without a name", _group([nameless], 5), 5, ["SmsServerFailed"]
     special = Exporter([("1", Server(state="error", name=r"a\\b"))])
     yield "a server with a backslash in its name", _group([special], 5), 5, ["SmsServerFailed"]
+    # A text that was decoded wrongly has U+FFFD, which PromQL accepts only as an escape sequence.
+    unreadable = Exporter([(r"\ufffd名", Server(state="error", name="web"))])
+    yield "a server with an unreadable id", _group([unreadable], 5), 5, ["SmsServerFailed"]
     for code in ("SMS.1807", "SMS.9999"):
         error = ("source_server_error", f'error_code="{code}"', lambda _: 1.0)
         failed = Exporter([("1", Server(state="error", more=[error]))])

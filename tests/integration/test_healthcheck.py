@@ -71,6 +71,11 @@ async def test_an_exporter_that_is_gone_or_broken_is_reported_in_one_line() -> N
         assert await run(*COMMAND, address(url)) == (1, "", f"{address(url)}: status 500\n")
 
 
+def test_an_address_that_is_a_url_is_reported_without_its_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert healthcheck.main(["http://user:s3cret@h/?key=s3cret"]) == 1
+    assert capsys.readouterr().err.startswith("'http://<secret>@h/?<secret>' is not an address: write HOST:PORT")
+
+
 @pytest.mark.parametrize("address", ["foo", "", "127.0.0.1:", f"127.0.0.1:{10**30}"])
 def test_an_invalid_address_is_reported_in_one_line(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert healthcheck.main([address]) == 1

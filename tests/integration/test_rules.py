@@ -70,6 +70,12 @@ def test_the_texts_of_every_alert_are_tested_and_every_summary_is_short() -> Non
     assert max(len(alert["exp_annotations"]["summary"]) for _, alert in alerts) < 80
 
 
+def test_the_queries_in_the_texts_of_alerts_quote_labels_so_that_promql_accepts_any_text() -> None:
+    texts = [text for alert in ALERTS for text in alert["annotations"].values() if "query" in text]
+    assert len(texts) > 20
+    assert not [text for text in texts if "%q" in text or "%s" in text]
+
+
 async def test_promtool_finds_no_problem_in_the_rules_and_the_configuration() -> None:
     rules = ("rules", "--lint=all", "--lint-fatal", *map(str, RULES))
     for arguments in (rules, ("config", str(DEPLOY / "prometheus.yml"))):

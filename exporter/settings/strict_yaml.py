@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, mask_credentials
 from exporter.settings.document import Document, Location, PlainText
 from exporter.settings.files import read_regular_file
 
@@ -61,7 +61,8 @@ def read_yaml(path: Path, option: str) -> Document:
     try:
         content = read_regular_file(path, MAX_FILE_BYTES)
     except OSError as error:
-        raise ConfigurationError([f"{option}: {path}: cannot be read: {error.strerror}"]) from None
+        shown = mask_credentials(str(path))  # It can be a URL by mistake.
+        raise ConfigurationError([f"{option}: {shown}: cannot be read: {error.strerror}"]) from None
     return parse_yaml(content, str(path))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.clock import Clock
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, mask_credentials
 from exporter.translation import IN_ENGLISH, Translator
 from exporter.web.toolkit.model import WebConfig
 from exporter.web.toolkit.reading import OPTION, Locate, parse, read_file
@@ -65,7 +65,8 @@ def read_contents(path: Path) -> FileContents:
     try:
         content = read_file(path)
     except OSError as error:
-        raise ConfigurationError([f"{OPTION}: {path}: cannot be read: {error.strerror}"]) from None
+        shown = mask_credentials(str(path))  # It can be a URL by mistake.
+        raise ConfigurationError([f"{OPTION}: {shown}: cannot be read: {error.strerror}"]) from None
     config, locate = parse(content, path)
     tls = config.tls_server_config
     with _located(locate):

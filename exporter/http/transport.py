@@ -193,7 +193,7 @@ class Transport:
         # One API has one or two addresses, and NO_PROXY may be long.
         self._find_proxy = lru_cache(MAX_CACHED_PROXIES)(proxies.find)
         self._refusal: ConnectionFailed | None = None
-        self._refused_until = 0.0
+        self._refused_until: float
 
     async def send(self, request: Request) -> Response:
         """Return the response, whatever its status, except for a redirect.

@@ -223,3 +223,10 @@ def test_the_port_of_a_url_may_be_missing_and_is_at_most_65535() -> None:
         assert parse_url(url) == parse_proxy(url) == url
     with pytest.raises(ValueError, match="a port from 1 to 65535"):
         parse_url("http://host:65536")
+
+
+def test_something_else_than_text_is_no_url() -> None:
+    with pytest.raises(ValueError, match=r"^write a URL as https"):
+        parse_url(5)
+    with pytest.raises(ValueError, match=r"^write the URL of an HTTP proxy"):
+        parse_proxy(5)

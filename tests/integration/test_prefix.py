@@ -48,7 +48,7 @@ async def test_discovery_returns_the_external_url(
         _, text, _ = await fetch(f"{service.urls[0]}{URL(external).path.rstrip('/')}/sd")
     account, exporter = json.loads(text)
     assert account["targets"] == exporter["targets"] == [host]
-    assert exporter["labels"] == labels
+    assert exporter["labels"] == labels | {"instance": host}
 
 
 async def test_a_proxy_that_removes_its_prefix_needs_the_route_prefix_of_the_root(clock: FakeClock) -> None:

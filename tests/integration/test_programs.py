@@ -6,8 +6,10 @@ import json
 import re
 import signal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
+import pytest
 
 from exporter.simulator import Simulator
 from programs import (
@@ -62,6 +64,18 @@ async def test_prometheus_discovers_the_accounts_and_gets_every_series_once(tmp_
                 assert await server.value(f"absent({' unless on (__name__) '.join(names)})") == 1
             series = f"label_replace({{job='sms', {own}}}, 'family', '$1', '__name__', '(.+)')"
             assert await server.value(f"max(count without (instance) ({series}))") == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "https://127.0.0.1/sms", "http://127.0.0.1:1"])
+async def test_prometheus_gives_discovered_targets_of_an_exporter_the_same_address(tmp_path: Path, url: str) -> None:
+    program("prometheus")
+    outside = urlsplit(url)
+    async with demo("--servers=1", f"--web.external-url={url}") as inside:
+        scraping = f"  - {{job_name: sms, http_sd_configs: [{{url: '{inside}{outside.path}/sd', refresh_interval: 1s}}]}}\n"
+        async with prometheus(tmp_path, scraping) as server:
+            # Nothing listens at these addresses, but the labels of the targets decide.
+            assert await server.value(f"up{{instance='{outside.netloc}'}}") == 0
+            assert await server.value(f"up{{instance='{outside.netloc}/demo'}}") == 0
 
 
 async def test_the_demo_prints_only_its_address() -> None:

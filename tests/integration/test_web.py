@@ -150,7 +150,7 @@ async def test_discovery_lists_the_accounts_as_http_sd_targets(service: Service)
     assert account["labels"]["__metrics_path__"] == "/probe"
     assert account["labels"]["__param_account"] == "default"
     assert account["labels"]["instance"] == f"{address}/default"
-    assert exporter_itself["labels"] == {"__metrics_path__": "/self"}
+    assert exporter_itself["labels"] == {"__metrics_path__": "/self", "instance": address}
 
 
 async def discovered(service: Service, host: bytes) -> tuple[int, str]:

@@ -100,6 +100,8 @@ class Exporter:
     """Whether the account is in its configuration."""
     polls_succeed: When = always
     started: float = 0
+    clock_ahead: int = 0
+    """By how many minutes its clock is ahead."""
     poll_interval: float | None = None
     """Its poll interval in minutes; by default the time between samples."""
     served_polls: int = 5
@@ -128,7 +130,7 @@ class Exporter:
 
         def seconds_of_success(minute: int) -> float | None:
             read = success[minute]
-            return None if read is None else read * 60
+            return None if read is None else (read + self.clock_ahead) * 60
 
         def listed(minute: int) -> int:
             return sum(server.listed(success[minute] or 0) for _, server in self.servers)
@@ -136,6 +138,7 @@ class Exporter:
         recorded = _Samples(minutes)
         recorded.add("up", target, self.is_running, self.is_target)
         recorded.add("process_start_time_seconds", target, lambda _: self.started, is_scraped)
+        recorded.add("python_info", target, lambda _: 1, is_scraped)
         recorded.add(f"{PREFIX}exporter_build_info", target, lambda _: 1, is_scraped)
         recorded.add(f"{PREFIX}up", account, self.polls_succeed, has_account)
         recorded.add(

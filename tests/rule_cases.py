@@ -412,6 +412,15 @@ def _several_exporters() -> Parts:
     old = Exporter(instance="y", polls_succeed=until(3), served_polls=1000, poll_interval=20)
     late_stall = {61: set[str](), 62: {"SmsServerStalled/1"}}
     yield "one-polls-rarely", group("", [stalled, old], late_stall, among="SmsServerStalled")
+    failed = on_servers("SmsServerFailed")
+    working = Exporter([("SmsServerFailed", PROBLEMS["SmsServerFailed"])])
+    outdated_replica = Exporter([("1", HEALTHY)], instance="y", polls_succeed=until(3), served_polls=1000)
+    for ahead in (2, 20):
+        pair = [working, replace(outdated_replica, clock_ahead=ahead)]
+        yield f"clock-{ahead}-minutes-ahead", group("", pair, dict.fromkeys((5, 15, 21, 22, 30), failed), among=ON_SERVERS)
+    lone = replace(outdated_replica, clock_ahead=60)
+    alerts = {9: DOWN, 40: DOWN}
+    yield "one-with-its-clock-ahead", group("", [lone], alerts, among="SmsPollFailing|SmsDataStale")
     others = [Exporter(SERVERS, is_running=until(30)), Exporter(account="b", instance="y")]
     yield "one-of-each", group("", others, {29: ALL, 50: ALL | ABSENT})
 
@@ -426,22 +435,45 @@ def _replicas() -> Group:
         Exporter(account="b", instance="z", is_running=lambda _: False),
     ]
     returns = [Exporter(), Exporter(instance="y", is_running=since(20))]
+    ahead = [Exporter(), Exporter(instance="y", polls_succeed=until(10), clock_ahead=24 * HOUR)]
+    stops = [Exporter(), Exporter(instance="y", is_running=until(10))]
     pairs = {
         "returns": returns,
         "never-scraped": never,
         "polls-fail": failing,
+        "polls-fail-with-a-clock-ahead": ahead,
+        "stops": stops,
+        "stops-in-a-shared-job": stops,
+        "targets-of-sd": [Exporter(instance="y/a", is_running=until(10)), Exporter(instance="x/a")],
         "single-polls-fail": single,
         "another-account": alone,
         "other-account-fails": [Exporter(polls_succeed=until(10)), Exporter(account="b")],
     }
     foreign = {"series": 'up{job="unrelated", instance="y"}', "values": "0x60"}
-    parts = {key: group("", pair, {60: set()}, series=[foreign]) for key, pair in pairs.items()}
+    parts = {key: group("", pair, {180: set()}, series=[foreign]) for key, pair in pairs.items()}
     both = combined("replicas", parts)
+    text_file = ('up{job="text-file", instance="x"}', 'huaweicloud_sms_up{account="t", job="text-file", instance="x"}')
+    own = 'huaweicloud_sms_exporter_build_info{job="text-file", instance="x"}'
+    both["input_series"] += [{"series": each, "values": "1x180"} for each in (*text_file, own)]
+    # Targets that were never exporters: another host with such files, and other programs in a job with exporters.
+    others = [("text-file", "y", 0), ("stops-in-a-shared-job", "z", 1), ("stops-in-a-shared-job", "w", 0)]
+    both["input_series"] += [
+        {"series": f'up{{job="{job}", instance="{instance}"}}', "values": f"{up}x180"} for job, instance, up in others
+    ]
+    # A target of /sd for the exporter itself, which is no other program.
+    for name in ("up", "huaweicloud_sms_exporter_build_info", "python_info"):
+        both["input_series"].append({"series": f'{name}{{job="sd", instance="x"}}', "values": "1x180"})
+    both["input_series"] += [
+        {"series": 'up{job="sd", instance="x/a"}', "values": "1x180"},
+        {"series": 'huaweicloud_sms_up{job="sd", instance="x/a", account="sd"}', "values": "1x180"},
+        {"series": 'up{job="sd", instance="y/a"}', "values": "0x180"},
+    ]
     query = 'group by (job, instance) (ALERTS{alertname="SmsReplicaDown", alertstate="firing"})'
-    always_down = {("never-scraped", "y"), ("another-account", "z")}
+    always_down = {("never-scraped", "y"), ("another-account", "z"), ("sd", "y/a")}
     returning = always_down | {("returns", "y")}
-    failed = always_down | {("polls-fail", "y")}
-    expected = {9: set[tuple[str, str]](), 10: returning, 21: returning, 24: failed, 60: failed}
+    stopped = {("stops", "y"), ("stops-in-a-shared-job", "y"), ("targets-of-sd", "y/a")}
+    failed = always_down | stopped | {("polls-fail", "y"), ("polls-fail-with-a-clock-ahead", "y")}
+    expected = {9: set[tuple[str, str]](), 10: returning, 19: returning, 24: failed, 60: failed, 180: failed}
     both["promql_expr_test"] = [
         {
             "expr": query,
@@ -580,7 +612,25 @@ def _accounts() -> Parts:
     yield "target-removed", group("", [target, itself], ends)
     yield "target-in-another-job", group("", [target, replace(itself, job="another")], stays)
     yield "target-not-scraped", group("", [replace(target, is_target=lambda _: True), itself], stays)
-    known = 'exporter:huaweicloud_sms_account_last_seen_timestamp_seconds:max{account="a", job="sms", instance="gone"}'
+    for key, labels, foreign_labels, expected in (
+        ("site", ', site="1"', ', site="2"', stays),
+        ("cluster", f'{service}, cluster="1"', f'{service}, cluster="2"', stays),
+        ("shard", f'{service}, shard="1"', f'{service}, shard="2"', stays),
+        ("pod", f'{service}, pod="1", node="1"', f'{service}, pod="2", node="2"', ends),
+    ):
+        lost = replace(pod, instance="1", labels=labels)
+        foreign = replace(new, labels=foreign_labels)
+        # An exporter with the same address exists all the time, unless it is a new pod.
+        same = () if key == "pod" else (replace(other, instance="1", labels=foreign_labels),)
+        yield f"lost-while-another-{key}-runs", group("", [lost, foreign, *same], expected)
+    shard = replace(pod, is_target=always)
+    yield "pod-that-does-not-start-again", group("", [shard, new], stays)
+    for key, down in (("service", ', namespace="n", service="other"'), ("namespace", ', namespace="m", service="sms"')):
+        elsewhere = {"series": f'up{{job="sms", instance="9"{down}}}', "values": "0x80"}
+        yield f"removed-while-another-{key}-is-down", group("", [pod, new], ends, series=[elsewhere])
+    elsewhere = {"series": f'up{{job="unrelated", instance="9"{service}}}', "values": "0x80"}
+    yield "removed-while-another-job-is-down", group("", [pod, new], ends, series=[elsewhere])
+    known = 'exporter:huaweicloud_sms_account_last_seen_timestamp_seconds{account="a", job="sms", instance="gone"}'
     almost = {"series": known, "values": str(10 * 60 - 30 * DAY * 60)}
     yield "absent-for-30-days", group("", [other], {9: ABSENT, 10: set()}, series=[almost])
 

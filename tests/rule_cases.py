@@ -417,7 +417,8 @@ def _several_exporters() -> Parts:
     outdated_replica = Exporter([("1", HEALTHY)], instance="y", polls_succeed=until(3), served_polls=1000)
     for ahead in (2, 20):
         pair = [working, replace(outdated_replica, clock_ahead=ahead)]
-        yield f"clock-{ahead}-minutes-ahead", group("", pair, dict.fromkeys((5, 15, 21, 22, 30), failed), among=ON_SERVERS)
+        times = dict.fromkeys((5, 15, 21, 22, 30), failed)
+        yield f"clock-{ahead}-minutes-ahead", group("", pair, times, among=ON_SERVERS)
     lone = replace(outdated_replica, clock_ahead=60)
     alerts = {9: DOWN, 40: DOWN}
     yield "one-with-its-clock-ahead", group("", [lone], alerts, among="SmsPollFailing|SmsDataStale")

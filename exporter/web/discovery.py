@@ -53,8 +53,8 @@ class Discovery:
             }
             for account in self._current().accounts
         ]
-        # Without it, some versions of Prometheus add the default port of the scheme here, but not to the labels above. The
-        # rules find the exporter of an account by its address.
+        # Without it, Prometheus 2 would add the default port of the scheme here, but not to the labels above. The rules
+        # find the exporter of an account by its address.
         exporter = {"__metrics_path__": f"{self._link_prefix}/self", "instance": host}
         return web.json_response(
             [{"targets": [host], "labels": scheme | labels} for labels in (*accounts, exporter)],

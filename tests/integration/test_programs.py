@@ -71,7 +71,8 @@ async def test_prometheus_gives_discovered_targets_of_an_exporter_the_same_addre
     program("prometheus")
     outside = urlsplit(url)
     async with demo("--servers=1", f"--web.external-url={url}") as inside:
-        scraping = f"  - {{job_name: sms, http_sd_configs: [{{url: '{inside}{outside.path}/sd', refresh_interval: 1s}}]}}\n"
+        discovery = f"{{url: '{inside}{outside.path}/sd', refresh_interval: 1s}}"
+        scraping = f"  - {{job_name: sms, http_sd_configs: [{discovery}]}}\n"
         async with prometheus(tmp_path, scraping) as server:
             # Nothing listens at these addresses, but the labels of the targets decide.
             assert await server.value(f"up{{instance='{outside.netloc}'}}") == 0

@@ -84,7 +84,7 @@ requirements: $(VENV)/dev ## Compile the dependencies of pyproject.toml to pinne
 	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group site -o requirements/site.txt
 	$(BIN)/uv pip compile $(UV_ARGS) --constraint requirements/dev.txt --group build -o requirements/build.txt
 
-UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+UV_ARGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make requirements'
 
 tools: tools/bin/.built tools/bin/axe.min.js tools/grafana/node_modules/.built tools/wheels/.built ## Build or download what some tests need (needs go and npm), and download the packages of the image

@@ -20,6 +20,7 @@ from grafana.style import (
     WARN_ABOVE_ZERO,
     coloured,
     endless,
+    missing,
     words,
 )
 
@@ -45,8 +46,9 @@ _SERVERS: Final = _sums("source_servers", "count")
 _TOTAL_SPEED: Final = total(_sums("replicated_bytes", "deriv30m"))
 _TOTAL_REMAINING: Final = total(_sums("remaining_bytes"))
 
-_MOVEMENT: Final = words({"0": ("active", GREEN), "1": ("disconnected", ORANGE), "2": ("stalled", RED)})
-_IN_TIME: Final = words({"0": ("on time", GREEN), "1": ("late", RED)})
+_MOVEMENT: Final = [*words({"1": ("disconnected", ORANGE), "2": ("stalled", RED)}), *missing("active", GREEN)]
+_IN_TIME: Final = [*words({"0": ("on time", GREEN), "1": ("late", RED)}), *missing("late", RED)]
+"""A server that replicates nothing is late."""
 _NO_END: Final = endless("no progress")
 
 
@@ -117,8 +119,6 @@ def _now() -> list[Panel]:
 
 
 def _table() -> Panel:
-    late = f"({_REMAINING_TIME}) > bool 3600 * $hours"
-    movement = f"2 * {_STALLED} or {_DISCONNECTED} or 0 * {_STATE}"
     columns = (
         Column("name", "Server", link=LINK_OF_ROW),
         Column("state", "State", mappings=coloured(STATE_COLOURS), coloured=True),
@@ -155,24 +155,21 @@ def _table() -> Panel:
             _only(expression)
             for expression in (
                 _REMAINING_TIME,
-                late,
-                movement,
-                among(f"{replicated} / ({replicated} + {remaining})", _STATE),
-                among(remaining, _STATE),
-                _of_shown("task_migrate_speed_bytes_per_second"),
+                f"{_SHORTEST} > bool 3600 * $hours",
+                f"2 * {_STALLED} or on (account, server_id) {_DISCONNECTED}",
+                f"1 / (1 + {remaining} / {replicated})",
+                remaining,
+                promql.freshest(among(promql.selector("task_migrate_speed_bytes_per_second"), _STATE)),
                 _SPEED,
-                _of_shown("task_speed_limit_bytes_per_second"),
+                promql.freshest(promql.selector("task_speed_limit_bytes_per_second")),
                 _ESTIMATED,
                 f"{_MEASURED} < Inf",
-                f"time() - ({among(record('last_increase_timestamp_seconds'), _STATE)})",
+                f"time() - {record('last_increase_timestamp_seconds')}",
             )
         ),
+        required="name",
         sort_by="Remaining time",
     )
-
-
-def _of_shown(metric: str) -> str:
-    return promql.freshest(among(promql.selector(metric), _STATE))
 
 
 def _only(expression: str) -> str:

@@ -8,7 +8,7 @@ from exporter.families.family import PREFIX
 from grafana.board import EXPORTER, account, alerts, board
 from grafana.panels import Column, Frame, Panel, dashed, graph, in_unit, rows, stats
 from grafana.promql import age_in_intervals, fleet, health, one, selector, total
-from grafana.style import BAD_ABOVE_ZERO, GREEN, INTERVALS, ORANGE, RED, WARN_ABOVE_ZERO, Steps, unknown, words
+from grafana.style import BAD_ABOVE_ZERO, GREEN, INTERVALS, ORANGE, RED, WARN_ABOVE_ZERO, Steps, missing, words
 
 _AGE: Final = f"time() - {health('last_success_timestamp_seconds')}"
 _INTERVAL: Final = health("poll_interval_seconds")
@@ -57,7 +57,7 @@ def _trust() -> list[Panel]:
         Column("Value #D", "Data age (intervals)", "short", INTERVALS, coloured=True, decimals=1),
         Column("Value #E", "Servers", "short"),
         Column("Value #F", "Missing servers", "short", WARN_ABOVE_ZERO, coloured=True),
-        Column("Value #G", "Credentials expire in", "dtdurations", _TIME_LEFT, unknown("unknown"), coloured=True),
+        Column("Value #G", "Credentials expire in", "dtdurations", _TIME_LEFT, missing("unknown"), coloured=True),
         Column("Value #H", "Series dropped", "short", BAD_ABOVE_ZERO, coloured=True),
     )
     held, counted = fleet("snapshot_source_servers"), fleet("api_source_servers")
@@ -100,7 +100,7 @@ def _trust() -> list[Panel]:
                 unit="dtdurations",
                 width=8,
                 steps=_TIME_LEFT,
-                mappings=unknown("unknown"),
+                mappings=missing("unknown"),
                 empty="unknown",
             ),
             (_EXPIRES_IN, "{{account}}"),

@@ -29,7 +29,7 @@ from grafana.style import (
     SHARE,
     STATE_COLOURS,
     WARN_ABOVE_ZERO,
-    unknown,
+    missing,
 )
 
 _SIZE: Final = record("size_bytes", level="account", operation="sum")
@@ -226,7 +226,7 @@ def _attention() -> list[Panel]:
         Column("ip", "Address"),
         Column("account", "Account"),
         Column("problem", "Problem"),
-        Column("Value", "In this state for", "dtdurations", mappings=unknown("unknown")),
+        Column("Value", "In this state for", "dtdurations", mappings=missing("unknown")),
         Column("server_id", "ID"),
     )
     return [
@@ -310,7 +310,8 @@ def _projects() -> Panel:
         Column("project_id", "ID"),
     )
     servers = fleet("migration_project_source_servers", "project_id", "state")
-    named = promql.one(promql.selector("migration_project_info"), "project_id", "project")
+    info = promql.one(promql.selector("migration_project_info"), "project_id", "project")
+    named = promql.unique(info, "account", "project_id")
     launched = promql.matching("state", "finished|clearing|cleared|clearfailed")
     return rows(
         Frame(

@@ -193,19 +193,24 @@ def rows(
     columns: Sequence[Column],
     *expressions: str,
     key: str = "server_id",
+    required: str = "",
     sort_by: str = "",
     descending: bool = True,
 ) -> table.Panel:
     """Build a table of the columns in this order.
 
     The field of a single expression is `Value`. The fields of several are `Value #A`, `Value #B` and so on;
-    their rows are joined by the label `key`, the only label that they may have in common.
+    their rows are joined by the label `key`, the only label that they may have in common. Rows without a value in the
+    field `required` are left out, so that only one of the queries has to select them.
     """
     queries = [_query(expression).instant().format(PromQueryFormat.TABLE) for expression in expressions]
     panel = _framed(table.Panel(), frame, queries).show_header(show_header=True)
     panel.color_scheme(FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
     if len(expressions) > 1:
         panel.with_transformation(_transformation("joinByField", byField=key, mode="outer"))
+    if required:
+        is_set = {"fieldName": required, "config": {"id": "isNotNull", "options": {}}}
+        panel.with_transformation(_transformation("filterByValue", filters=[is_set], type="include", match="all"))
     names = [column.name for column in columns]
     panel.with_transformation(_transformation("filterFieldsByName", include={"names": names}))
     panel.with_transformation(

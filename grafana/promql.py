@@ -66,9 +66,15 @@ def among(expression: str, chosen: str) -> str:
     return f"{expression} and {_ON} {chosen}"
 
 
+def unique(expression: str, *labels: str) -> str:
+    """Keep one series for each combination of labels: another label can have its old and its new value for minutes."""
+    return f"topk by ({', '.join(labels)}) (1, {expression})"
+
+
 def named(expression: str, *labels: str) -> str:
     """Add descriptive labels of the server to series."""
-    return f"{expression} * {_ON} group_left ({', '.join(labels or ('name', 'ip'))}) {record('state')}"
+    state = unique(record("state"), "account", "server_id")
+    return f"{expression} * {_ON} group_left ({', '.join(labels or ('name', 'ip'))}) {state}"
 
 
 def attention() -> str:

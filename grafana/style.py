@@ -110,9 +110,9 @@ def coloured(colours: Mapping[str, str]) -> list[dashboard.ValueMapping]:
     return words({word: (word, colour) for word, colour in colours.items()})
 
 
-def unknown(text: str) -> list[dashboard.ValueMapping]:
-    """Map null and NaN to a text."""
-    result = dashboard.ValueMappingResult(text=text, color=GREY)
+def missing(text: str, colour: str = GREY) -> list[dashboard.ValueMapping]:
+    """Map null and NaN to a text in its colour."""
+    result = dashboard.ValueMappingResult(text=text, color=colour)
     options = dashboard.DashboardSpecialValueMapOptions(match=dashboard.SpecialValueMatch.NULL_AND_NAN, result=result)
     return [dashboard.SpecialValueMap(options=options)]
 

@@ -114,7 +114,8 @@ def load_rules() -> list[Group]:
 def load_tests() -> list[Group]:
     """Return all test groups of promtool, with their evaluation interval."""
     sys.path.insert(0, str(ROOT / "tests"))
-    import detail_cases  # noqa: PLC0415 - a module of the tests
+    import changed_label_cases  # noqa: PLC0415 - a module of the tests
+    import detail_cases  # noqa: PLC0415 - as above
     import old_data_cases  # noqa: PLC0415 - as above
     import rule_cases  # noqa: PLC0415 - as above
     import threshold_cases  # noqa: PLC0415 - as above
@@ -123,7 +124,13 @@ def load_tests() -> list[Group]:
     tests: list[Group] = [
         {**test, "evaluation_interval": file["evaluation_interval"]} for file in files for test in file["tests"]
     ]
-    cases = [*rule_cases.groups(), *detail_cases.groups(), *threshold_cases.groups(), old_data_cases.unused_data()]
+    cases = [
+        *rule_cases.groups(),
+        *detail_cases.groups(),
+        *threshold_cases.groups(),
+        *changed_label_cases.groups(),
+        old_data_cases.unused_data(),
+    ]
     tests += [{**case, "evaluation_interval": case["interval"]} for case in cases]
     return tests
 

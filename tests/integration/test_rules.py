@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+import changed_label_cases
 import detail_cases
 import old_data_cases
 import rule_cases
@@ -31,7 +32,13 @@ ALERTS = [
     for rule in group["rules"]
     if "alert" in rule
 ]
-GROUPS = [*rule_cases.groups(), *detail_cases.groups(), *threshold_cases.groups(), old_data_cases.unused_data()]
+GROUPS = [
+    *rule_cases.groups(),
+    *detail_cases.groups(),
+    *threshold_cases.groups(),
+    *changed_label_cases.groups(),
+    old_data_cases.unused_data(),
+]
 TEXT_CASES = list(cases())
 TEXTS = yaml.safe_load((ROOT / "tests" / "data" / "alert-texts.yml").read_text(encoding="utf-8"))
 

@@ -14,7 +14,7 @@ from yarl import URL
 from exporter.auth.credentials import AuthHeaders, Credentials
 from exporter.clock import Clock
 from exporter.errors import AuthError, ConnectionFailed, PollError, RequestTimeout, ServerFault, Throttled
-from exporter.http.api_errors import api_error, is_error_body
+from exporter.http.api_errors import MAX_ERROR_BODY_BYTES, api_error, is_error_body
 from exporter.http.transport import Request, Response, Transport
 from exporter.logs import get_logger
 from exporter.sms.endpoints import Endpoint
@@ -193,7 +193,9 @@ class SmsClient:
         response = await self._transport.send(
             Request(request.method, request.url, {**request.headers, **headers}, request.body),
         )
-        if response.status != HTTPStatus.OK or is_error_body(response):
+        # A page with servers is larger than any error.
+        may_be_error = len(response.body) <= MAX_ERROR_BODY_BYTES
+        if response.status != HTTPStatus.OK or (may_be_error and is_error_body(response)):
             raise api_error(response, now=self._clock.time())
         return response
 

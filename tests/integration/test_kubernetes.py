@@ -390,8 +390,8 @@ def test_the_notes_say_that_other_accounts_need_another_name_unless_there_is_one
 
 async def test_the_examples_in_the_scaling_page_are_valid(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
-    stateful, options, agent = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    for manifest in yaml.safe_load_all(stateful):
+    stateful, options, monitor, agent = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    for manifest in (*yaml.safe_load_all(stateful), yaml.safe_load(monitor)):
         validate(manifest)
     for name in ("shop-ak", "shop-sk"):
         (tmp_path / name).write_text("key", encoding="utf-8")

@@ -247,7 +247,8 @@ def test_the_chart_and_the_tool_for_plain_files_change_alerts_in_the_same_way(tm
     rules = {rule.get("alert"): rule for each in plain for group in each["groups"] for rule in group["rules"]}
     late = rules["SmsServerLate"]
     assert (late["for"], late["keep_firing_for"]) == ("30m", "1h")
-    labels = {"severity": "critical", "scope": "server", "team": "migration", "page": "yes", "namespace": "default"}
+    labels = {"severity": "critical", "scope": "server", "name": "", "team": "migration"}
+    labels |= {"page": "yes", "namespace": "default"}
     assert late["labels"] == labels
     assert late["annotations"]["runbook_url"] == "https://wiki.example/runbooks/SmsServerLate.md"
     assert late["annotations"]["dashboard_url"].startswith("https://grafana.example/d/huaweicloud-sms-server?")

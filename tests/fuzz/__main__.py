@@ -97,7 +97,7 @@ def describe_run(seconds: int, seed: int) -> Sequence[str]:
     """Return the cells of a run: its date and duration, its commit and its seed."""
     command = ("git", "rev-parse", "--short", "HEAD")
     commit = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    return f"{datetime.now(UTC):%Y-%m-%d}, {seconds / 60:.3g} min", commit.stdout.strip() or "unknown", str(seed)
+    return f"{datetime.now(UTC):%Y-%m-%d}, {seconds} s", commit.stdout.strip() or "unknown", str(seed)
 
 
 def main() -> int:

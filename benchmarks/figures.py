@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 
+def find_commit() -> str:
+    """Return the short name of the commit that is checked out."""
+    command = ("git", "rev-parse", "--short", "HEAD")
+    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
+    return found.stdout.strip() or "unknown"
+
+
 def describe_run(*details: str) -> str:
     """Return date, commit and machine of a run, and `details`, such as its seed or the version of a program."""
-    command = ("git", "rev-parse", "--short", "HEAD")
-    commit = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
     what = ", ".join((f"{os.cpu_count()} cores", f"Python {platform.python_version()}", *details))
-    return f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit {commit.stdout.strip() or 'unknown'}, {what}."
+    return f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit {find_commit()}, {what}."
 
 
 def replace_tables(text: str, tables: Mapping[str, Sequence[str]], command: str) -> str:

@@ -40,8 +40,8 @@ _SCHEME: Final = re.compile(r"(?:\w+://)?")
 def mask_credentials(text: str) -> str:
     """Return text for a message without the parts of a URL that can be secret, even if it is not written correctly.
 
-    These are the user and the password, the query and the fragment. Text without a scheme can be a URL, too, but a `?`
-    or `#` after a blank in it is a part of a name.
+    These are the user and the password, the query and the fragment. Text without a scheme can be a URL, too, but a
+    `?` or `#` directly after a blank in it is part of a name.
     """
     scheme = _SCHEME.match(text).group()  # type: ignore[union-attr]  # matches any text
     rest = text[len(scheme) :]

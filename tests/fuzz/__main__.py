@@ -17,6 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from benchmarks.figures import find_commit
+
 ROOT: Final = Path(__file__).parents[2]
 BUILD: Final = ROOT / "build" / "fuzz"
 PAGE: Final = ROOT / "docs" / "reliability.md"
@@ -95,9 +97,7 @@ def add_rows(text: str, runs: Sequence[Run], when: Sequence[str]) -> str:
 
 def describe_run(seconds: int, seed: int) -> Sequence[str]:
     """Return the cells of a run: its date and duration, its commit and its seed."""
-    command = ("git", "rev-parse", "--short", "HEAD")
-    commit = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    return f"{datetime.now(UTC):%Y-%m-%d}, {seconds} s", commit.stdout.strip() or "unknown", str(seed)
+    return f"{datetime.now(UTC):%Y-%m-%d}, {seconds} s", find_commit(), str(seed)
 
 
 def main() -> int:

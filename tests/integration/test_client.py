@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from exporter.errors import RequestTimeout, ServerFault
+from exporter.errors import PollError, RequestTimeout, ServerFault
 from exporter.polling.connections import Runtime, account_client
 from exporter.simulator import Simulator
 from exporter.sms.client import MAX_ATTEMPTS, RetryBudget
@@ -167,6 +167,16 @@ async def test_a_poll_that_ends_by_its_timeout_while_a_request_is_retried_has_th
     assert hint in error.hint
 
 
+async def read_error_of_poll(url: str) -> PollError | None:
+    """Poll an API without waiting between retries, for at most 0.3 seconds; return the error of the poll."""
+    async with exporting(FakeApi(url), ImpatientClock(), poll={"timeout": "300ms"}, polled=False) as service:
+        (poller,) = service.pollers
+        await poller.polled.wait()
+        (polled,) = service.accounts
+        assert polled.state.last_poll is not None
+        return polled.state.last_poll.error
+
+
 async def test_a_poll_that_ends_by_its_timeout_while_a_request_is_sent_again_has_the_reason_of_the_last_answer() -> (
     None
 ):
@@ -178,12 +188,7 @@ async def test_a_poll_that_ends_by_its_timeout_while_a_request_is_sent_again_has
         return answers.pop(0)
 
     async with serving(page) as url:
-        async with exporting(FakeApi(url), ImpatientClock(), poll={"timeout": "300ms"}, polled=False) as service:
-            (poller,) = service.pollers
-            await poller.polled.wait()
-            (polled,) = service.accounts
-            assert polled.state.last_poll is not None
-            assert type(polled.state.last_poll.error) is ServerFault
+        assert type(await read_error_of_poll(url)) is ServerFault
 
 
 async def test_a_poll_whose_retries_succeeded_before_it_timed_out_is_a_timeout() -> None:
@@ -199,14 +204,9 @@ async def test_a_poll_whose_retries_succeeded_before_it_timed_out_is_a_timeout()
         return web.json_response({"count": 400, "source_servers": records})
 
     async with serving(page) as url:
-        async with exporting(FakeApi(url), ImpatientClock(), poll={"timeout": "300ms"}, polled=False) as service:
-            (poller,) = service.pollers
-            await poller.polled.wait()
-            (polled,) = service.accounts
-            assert polled.state.last_poll is not None
-            error = polled.state.last_poll.error
+        error = await read_error_of_poll(url)
     assert received[:3] == ["0", "0", "200"]
-    assert type(error) is RequestTimeout
+    assert isinstance(error, RequestTimeout)
     assert error.message == "the poll was not complete after 0.3 seconds"
 
 
